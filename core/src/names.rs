@@ -1,0 +1,204 @@
+//! The names AWS and people use, parsed once: what is of one of these types is well-formed, and a plain `String`
+//! account id goes no further than this file.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a name was refused: what was expected, what was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not {expected}")]
+pub struct BadName {
+    pub given: String,
+    pub expected: &'static str,
+}
+
+macro_rules! parsed_name {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+            fn from_str(given: &str) -> Result<Self, BadName> {
+                let check: fn(&str) -> bool = $check;
+                if check(given) {
+                    Ok(Self(given.to_owned()))
+                } else {
+                    Err(BadName { given: given.to_owned(), expected: $expected })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+            fn try_from(given: String) -> Result<Self, BadName> {
+                given.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+parsed_name!(
+    /// An AWS account id: 12 digits (aws-facts A.0, `RegistryId`).
+    AccountId,
+    "an AWS account id (12 digits)",
+    |given| given.len() == 12 && given.bytes().all(|b| b.is_ascii_digit())
+);
+
+parsed_name!(
+    /// An AWS Region as ECR writes it: 2–25 of `[0-9a-z-]` (aws-facts A.0).
+    Region,
+    "an AWS Region such as eu-west-1",
+    |given| (2..=25).contains(&given.len())
+        && given.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase() || b == b'-')
+);
+
+parsed_name!(
+    /// A repository's exact name, or a prefix and one `*` at the end: keeps "is contained in" decidable.
+    RepositoryPattern,
+    "a repository name, or a prefix with one \"*\" at its end",
+    is_repository_pattern
+);
+
+fn is_repository_pattern(given: &str) -> bool {
+    let stem = given.strip_suffix('*').unwrap_or(given);
+    let exact = stem.len() == given.len();
+    if given.len() > 256 || (exact && stem.len() < 2) {
+        return false;
+    }
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-' | b'/');
+    let starts_well = stem.bytes().next().is_none_or(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let ends_well = !exact || stem.bytes().last().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    stem.bytes().all(legal) && starts_well && ends_well && !stem.contains("//")
+}
+
+impl RepositoryPattern {
+    /// Whether every repository this pattern names is named by `wide` too: `team-a*` contains `team-ab`.
+    pub fn is_within(&self, wide: &Self) -> bool {
+        match wide.0.strip_suffix('*') {
+            None => self == wide,
+            Some(stem) => self.0.strip_suffix('*').unwrap_or(&self.0).starts_with(stem),
+        }
+    }
+}
+
+/// The AWS partition of a Region: `aws`, `aws-cn`, … (aws-facts D.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(&'static str);
+
+impl Partition {
+    pub const AWS: Self = Self("aws");
+
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Region {
+    pub fn partition(&self) -> Partition {
+        let known: [(&str, &'static str); 7] = [
+            ("cn-", "aws-cn"),
+            ("us-gov-", "aws-us-gov"),
+            ("us-iso-", "aws-iso"),
+            ("us-isob-", "aws-iso-b"),
+            ("us-isof-", "aws-iso-f"),
+            ("eu-isoe-", "aws-iso-e"),
+            ("eusc-", "aws-eusc"),
+        ];
+        let partition = known.iter().find(|(prefix, _)| self.0.starts_with(prefix)).map_or("aws", |(_, name)| name);
+        Partition(partition)
+    }
+}
+
+/// One private registry: an account in a Region. Everything AWS keeps per registry hangs on this key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistryKey {
+    pub account: AccountId,
+    pub region: Region,
+}
+
+impl RegistryKey {
+    pub fn partition(&self) -> Partition {
+        self.region.partition()
+    }
+
+    /// The ARN of the repositories a pattern names, in this registry.
+    pub fn repository_arn(&self, pattern: &RepositoryPattern) -> String {
+        format!("arn:{}:ecr:{}:{}:repository/{pattern}", self.partition().as_str(), self.region, self.account)
+    }
+}
+
+impl fmt::Display for RegistryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.region)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> RepositoryPattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_account_id_is_twelve_digits() {
+        assert!("123456789012".parse::<AccountId>().is_ok());
+        for bad in ["", "12345678901", "1234567890123", "12345678901a", "arn:aws:iam::123456789012:root"] {
+            assert!(bad.parse::<AccountId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn containment_of_patterns_is_proven_not_guessed() {
+        assert!(pattern("team-a/app").is_within(&pattern("team-a/*")));
+        assert!(pattern("team-ab").is_within(&pattern("team-a*")));
+        assert!(pattern("team-a/b*").is_within(&pattern("team-a/*")));
+        assert!(!pattern("team-a*").is_within(&pattern("team-a/*")));
+        assert!(!pattern("team-ab").is_within(&pattern("team-a/*")));
+        assert!(!pattern("*").is_within(&pattern("team-a*")));
+        assert!(pattern("team-a*").is_within(&pattern("*")));
+    }
+
+    #[test]
+    fn a_pattern_has_one_star_and_only_at_its_end() {
+        for bad in ["", "a", "*a", "a*b", "a**", "-a", "a/", "A/b", "a//b", "a b", "a?"] {
+            assert!(bad.parse::<RepositoryPattern>().is_err(), "{bad}");
+        }
+        for good in ["*", "a*", "team-a/*", "team/app.web_1", "ab"] {
+            assert!(good.parse::<RepositoryPattern>().is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn the_partition_follows_the_region() {
+        let partition = |region: &str| region.parse::<Region>().unwrap().partition().as_str();
+        assert_eq!(partition("eu-west-1"), "aws");
+        assert_eq!(partition("cn-north-1"), "aws-cn");
+        assert_eq!(partition("us-gov-west-1"), "aws-us-gov");
+        assert_eq!(partition("eusc-de-east-1"), "aws-eusc");
+    }
+}
