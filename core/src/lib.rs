@@ -2,6 +2,7 @@
 //! No I/O, no clock, no randomness and no order that differs from run to run: the compiler checks the first
 //! (no tokio, hyper or AWS crate is a dependency), clippy.toml the rest.
 
+pub mod api;
 pub mod names;
 pub mod ownership;
 pub mod policy;

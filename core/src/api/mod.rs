@@ -1,0 +1,33 @@
+//! The custom resources of `ecr-permissions.dev/v1alpha1`, a file a kind, and what several kinds share.
+//!
+//! The types hold what the API server stores, no more: names and patterns are strings here and are parsed where they
+//! are used, so that one odd object is one refused object and never a watch that fails for all.
+
+mod kinds;
+mod registry;
+mod registry_policy;
+mod replication_grant;
+mod shared;
+
+pub use kinds::{Kind, crds};
+pub use registry::{
+    AllowRule, AttachedCount, DocumentRecord, Identity, LedgerEntry, LedgerState, Management, NamespaceSelector,
+    PlanStatus, Registry, RegistryPolicySettings, RegistrySpec, RegistryStatus, Scope,
+};
+pub use registry_policy::{PolicyStatement, RegistryPolicy, RegistryPolicySpec};
+pub use replication_grant::{ReplicationGrant, ReplicationGrantSpec, Sources};
+pub use shared::{
+    AttachedStatus, ConditionEntry, DEFAULT_REGISTRY, DeletionPolicy, Effect, NamedPrincipal, Principals, RegistryRef,
+    RegistryReference, default_generation,
+};
+
+/// The API group of every kind.
+pub const GROUP: &str = "ecr-permissions.dev";
+/// The finalizer on every object that may have something in AWS, and on a Registry that has anything attached.
+pub const FINALIZER: &str = "ecr-permissions.dev/finalizer";
+/// Lets an object go without an AWS call: its grants become orphans. Value `"true"`.
+pub const ABANDON: &str = "ecr-permissions.dev/abandon";
+/// Reconcile now: any new value starts a pass at once; echoed as `status.lastHandledReconcileAt`.
+pub const RECONCILE_NOW: &str = "reconcile.ecr-permissions.dev/requestedAt";
+/// On a Registry: the hash of the orphans a person decided to remove (written by `ecr-permissions prune`).
+pub const PRUNE: &str = "ecr-permissions.dev/prune";

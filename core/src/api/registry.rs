@@ -1,0 +1,305 @@
+//! `Registry`: one private registry (an account in a Region), who may attach what to it, and the ledger of what its
+//! attached objects have in AWS.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::Duration;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::kinds::Kind;
+use super::shared::{Effect, default_generation};
+
+/// One private registry, and who may attach what to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "ecr-permissions.dev",
+    version = "v1alpha1",
+    kind = "Registry",
+    plural = "registries",
+    shortname = "ecrreg",
+    category = "ecr-permissions",
+    status = "RegistryStatus",
+    doc = "One Amazon ECR private registry (an AWS account in a Region): how to reach it, and which namespaces may attach what to it.",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].reason"}"#,
+    printcolumn = r#"{"name":"Account","type":"string","jsonPath":".spec.accountId"}"#,
+    printcolumn = r#"{"name":"Region","type":"string","jsonPath":".spec.region"}"#,
+    printcolumn = r#"{"name":"Management","type":"string","jsonPath":".spec.management","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].message","priority":1}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistrySpec {
+    /// The AWS account: 12 digits. Cannot change. Example: `"123456789012"`.
+    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    pub account_id: String,
+    /// The AWS Region. Cannot change. Example: `eu-west-1`.
+    #[schemars(length(min = 2, max = 25), regex(pattern = "^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"))]
+    pub region: String,
+    /// The role to work as; absent: the pod's own credentials, which must then be of this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// `Observe` reads, plans and writes nothing to AWS; absent: `Enforce`. Example: `Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<Management>,
+    /// `true`: no write to this registry, whatever its objects ask. Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// How often AWS is read again to notice drift; absent: `5m`. At least `10s`, at most `24h`. Example: `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+    /// Settings of the registry policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_policy: Option<RegistryPolicySettings>,
+    /// Who may attach what. Nothing here: nobody attaches. At most 100 rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub allow: Vec<AllowRule>,
+}
+
+/// The IAM role the operator assumes in the registry's account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// ARN of the role. At most 2,048 characters. Example: `arn:aws:iam::123456789012:role/ecr-operator/member`.
+    #[schemars(length(min = 20, max = 2048), regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\u0021-\u007E]+$"))]
+    pub role_arn: String,
+    /// External id that the role's trust policy asks for. 2–1,224 characters. Example: `team-platform-7f3a`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224), regex(pattern = r"^[\w+=,.@:/-]*$"))]
+    pub external_id: Option<String>,
+    /// Session name shown in CloudTrail; absent: `ecr-permissions`. 2–64 characters. Example: `ecr-permissions-prod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 64), regex(pattern = r"^[\w+=,.@-]*$"))]
+    pub session_name: Option<String>,
+}
+
+/// Whether the operator writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Management {
+    /// AWS is made equal to the objects.
+    #[default]
+    Enforce,
+    /// AWS is read and compared; what would be done stands in `status.plan`.
+    Observe,
+}
+
+/// Scope of the registry policy (aws-facts B.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Scope {
+    /// The policy may name every ECR action and is enforced on every request.
+    V2,
+}
+
+/// Settings of the registry policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryPolicySettings {
+    /// `V2` switches the registry to scope V2, for ever. Absent: the scope stays as it is. Example: `V2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// The hash that the condition `ScopeWidens` printed: the dormant foreign statements it lists may wake.
+    /// Example: `7d2f0c1a9b3e4d5f`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub acknowledge_widening: Option<String>,
+}
+
+/// Namespaces, by name or by label. Exactly one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Names, at most 200. Example: `["team-a"]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub names: Option<Vec<String>>,
+    /// Labels that a namespace must all carry, 1–20. Example: `{team: a}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<BTreeMap<String, String>>,
+}
+
+/// One rule of consent: these namespaces may attach these kinds, within these bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowRule {
+    /// Name of the rule, 1–63 characters. Example: `team-a`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Whose objects the rule covers.
+    pub namespaces: NamespaceSelector,
+    /// Kinds they may attach, one at least. Example: `["RegistryPolicy"]`.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub kinds: Vec<Kind>,
+    /// Repositories they may speak of, 1–100: an exact name, or a prefix and one `*` at its end. Example: `["team-a/*"]`.
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 256), regex(pattern = r"^[a-z0-9]*[a-z0-9._/-]*\*?$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub repositories: Vec<String>,
+    /// Other accounts they may name; `"*"`: any; absent: the registry's own only. At most 500. Example: `["123456789012"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), inner(regex(pattern = r"^([0-9]{12}|\*)$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub account_ids: Vec<String>,
+    /// Organizations they may name; `"*"`: any; absent: none. At most 20. Example: `["o-a1b2c3d4e5"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(regex(pattern = r"^(o-[a-z0-9]{10,32}|\*)$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub organization_ids: Vec<String>,
+    /// Actions a RegistryPolicy may name; absent: the pull actions (`ecr:BatchGetImage`, `ecr:GetDownloadUrlForLayer`,
+    /// `ecr:BatchCheckLayerAvailability`). At most 100. Example: `["ecr:BatchGetImage"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(max = 64), regex(pattern = "^ecr:[A-Za-z]+$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub actions: Vec<String>,
+    /// Effects their statements may have; absent: `Allow` only. Example: `["Allow", "Deny"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub effects: Vec<Effect>,
+    /// `true`: they may speak of everyone, and of AWS services. Absent: they may not. Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub everyone: Option<bool>,
+}
+
+/// What the operator knows of a registry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryStatus {
+    /// The generation of the spec that the conditions speak of; -1 until the operator has seen the object.
+    #[serde(default = "default_generation")]
+    pub observed_generation: i64,
+    /// `Ready` first, then `Reconciling` or `Stalled` while they hold, and the rest in a fixed order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The last value of the annotation `reconcile.ecr-permissions.dev/requestedAt` that a pass answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Marks this installation's statements in AWS: 10 characters of every Sid it writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub installation_id: Option<String>,
+    /// How many objects of each kind are attached.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attached: BTreeMap<String, AttachedCount>,
+    /// The documents in AWS as last read or written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<String, DocumentRecord>,
+    /// What every attached object has in AWS. Written by the operator alone; grants are withdrawn by this record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5000))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "namespace".into(), "name".into()]))]
+    pub ledger: Vec<LedgerEntry>,
+    /// What would be written, while `Observe` or suspension forbids it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+}
+
+impl Default for RegistryStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: default_generation(),
+            conditions: Vec::new(),
+            last_handled_reconcile_at: None,
+            installation_id: None,
+            attached: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            ledger: Vec::new(),
+            plan: None,
+        }
+    }
+}
+
+/// How many objects of a kind are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedCount {
+    /// Accepted objects.
+    pub accepted: i64,
+    /// Refused objects.
+    pub refused: i64,
+}
+
+/// A document in AWS, as last read or written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentRecord {
+    /// Hash of the document's meaning.
+    #[schemars(length(max = 64))]
+    pub hash: String,
+    /// Its length as sent, in characters.
+    pub characters: i64,
+    /// The length AWS accepts, in characters.
+    pub limit: i64,
+    /// The Sids of the operator's own statements in it, as last written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), inner(length(max = 64)))]
+    pub sids: Vec<String>,
+    /// Hashes of the foreign statements in it, in order, as last read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), inner(length(max = 64)))]
+    pub foreign_hashes: Vec<String>,
+}
+
+/// How sure the ledger is of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum LedgerState {
+    /// A write is under way: `statements` holds all that may be in AWS, before and after it.
+    Writing,
+    /// AWS was read after the write and has `statements`.
+    Applied,
+    /// The object is gone without having been seen deleting, or was abandoned: its statements stay until pruned.
+    Orphan,
+    /// A principal of the statements was deleted in AWS; it is not granted again by name until the object is edited.
+    PrincipalGone,
+}
+
+/// What one object has in AWS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerEntry {
+    /// Kind of the object.
+    pub kind: Kind,
+    /// Its namespace.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its uid when the entry was written; a restored object has another one and keeps its place.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The generation the entry was written for.
+    pub generation: i64,
+    /// How sure the entry is.
+    pub state: LedgerState,
+    /// Its own statements in normal form, as they were before they were joined with others'.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(max = 20000)))]
+    pub statements: Vec<String>,
+    /// When a thing without a mark of the operator was claimed, before it was first written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub claimed_at: Option<String>,
+}
+
+/// What would be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// Hash of the steps.
+    #[schemars(length(max = 64))]
+    pub hash: String,
+    /// The first 50 steps: `+` adds, `-` removes, `~` changes.
+    #[schemars(length(max = 50), inner(length(max = 1024)))]
+    pub steps: Vec<String>,
+    /// How many steps more there are.
+    pub omitted: i64,
+}

@@ -1,0 +1,150 @@
+//! What several kinds share: references, principals, statuses.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The Registry an object is attached to when it names none.
+pub const DEFAULT_REGISTRY: &str = "default";
+
+/// Names the Registry an object is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryRef {
+    /// Name of the Registry (cluster-scoped). 1–253 characters. Example: `production-eu-west-1`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What happens in AWS when the object is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Exactly what the object added is removed.
+    Delete,
+    /// What the object added stays in AWS, under a Sid that is no longer the operator's.
+    Retain,
+}
+
+/// Whether a statement allows or denies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Effect {
+    #[default]
+    Allow,
+    Deny,
+}
+
+/// An IAM role or user of an account, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedPrincipal {
+    /// Account of the role or user: 12 digits. Example: `"123456789012"`.
+    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    pub account_id: String,
+    /// Name, with its IAM path if it has one. 1–576 characters. Example: `ci/puller`.
+    #[schemars(length(min = 1, max = 576), regex(pattern = r"^([\u0021-\u007E]+/)?[\w+=,.@-]{1,64}$"))]
+    pub name: String,
+}
+
+/// Who a statement speaks of. One member at least; `services`, `organizationIds` and `everyone` each stand alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Principals {
+    /// Accounts: every principal of them that their own administrators authorise. At most 500. Example: `["123456789012"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), inner(regex(pattern = "^[0-9]{12}$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub account_ids: Vec<String>,
+    /// Organizations: every principal of an account in them (`aws:PrincipalOrgID`). At most 10. Example: `["o-a1b2c3d4e5"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(regex(pattern = "^o-[a-z0-9]{10,32}$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub organization_ids: Vec<String>,
+    /// AWS services. At most 10. A literal `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID` condition must
+    /// stand beside them. Example: `["codebuild.amazonaws.com"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 128), regex(pattern = r"^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub services: Vec<String>,
+    /// IAM roles. At most 100. Example: `[{accountId: "123456789012", name: ci/puller}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["accountId".into(), "name".into()]))]
+    pub roles: Vec<NamedPrincipal>,
+    /// IAM users. At most 100. Example: `[{accountId: "123456789012", name: jenkins}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["accountId".into(), "name".into()]))]
+    pub users: Vec<NamedPrincipal>,
+    /// Everybody on the internet with an AWS account. Only `true` is accepted. Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub everyone: Option<bool>,
+}
+
+/// One condition of a statement: an IAM operator, a key and the values it may have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConditionEntry {
+    /// IAM condition operator, at most 64 characters. Example: `StringEquals`.
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z:]+$"))]
+    pub operator: String,
+    /// Condition key, at most 128 characters. Example: `aws:PrincipalOrgID`.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9:/._-]+$"))]
+    pub key: String,
+    /// Values: one of them must match. 1–50, at most 512 characters each. Example: `["o-a1b2c3d4e5"]`.
+    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 512)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub values: Vec<String>,
+}
+
+/// The registry an object was accepted by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryReference {
+    /// Name of the Registry. Example: `production-eu-west-1`.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its AWS account: 12 digits. Example: `"123456789012"`.
+    #[schemars(length(max = 12))]
+    pub account_id: String,
+    /// Its AWS Region. Example: `eu-west-1`.
+    #[schemars(length(max = 25))]
+    pub region: String,
+}
+
+/// The status of every attached kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedStatus {
+    /// The generation of the spec that the conditions speak of; -1 until the operator has seen the object.
+    #[serde(default = "default_generation")]
+    pub observed_generation: i64,
+    /// `Ready` first, then `Reconciling` or `Stalled` while they hold, `Accepted`, `ResolvedRefs`, `Synced`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The registry that accepted the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryReference>,
+    /// The last value of the annotation `reconcile.ecr-permissions.dev/requestedAt` that a pass answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// What `observedGeneration` says before the operator has seen an object: nothing is ready yet.
+pub fn default_generation() -> i64 {
+    -1
+}
+
+impl Default for AttachedStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: default_generation(),
+            conditions: Vec::new(),
+            registry: None,
+            last_handled_reconcile_at: None,
+        }
+    }
+}
