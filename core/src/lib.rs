@@ -6,3 +6,4 @@ pub mod api;
 pub mod names;
 pub mod ownership;
 pub mod policy;
+pub mod reason;
