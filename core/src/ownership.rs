@@ -1,0 +1,117 @@
+//! Marks: the only place that makes and reads them. A statement of ours has the Sid `Ecp`, the installation id, and a
+//! hash of its own normal form, so that a mark on anything else than what we wrote shows (design, "Marks"). A mark is
+//! evidence of who wrote a statement, never a proof: what to do about a wrong one is decided elsewhere.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::policy::Statement;
+use crate::policy::digest::{digest, is_digest};
+
+const PREFIX: &str = "Ecp";
+const INSTALLATION: usize = 10;
+
+/// Which cluster's operator: 10 characters of `[a-z2-7]`, from the UID of its kube-system namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InstallationId(String);
+
+/// Text that is no installation id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an installation id (10 characters of a-z and 2-7)")]
+pub struct BadInstallationId(String);
+
+impl InstallationId {
+    /// The id of the cluster whose kube-system namespace has this UID.
+    pub fn of_cluster(uid: &str) -> Self {
+        Self(digest(uid).chars().take(INSTALLATION).collect())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The Sid of a statement of this installation: follows from what it grants, so equal grants have one Sid.
+    pub fn sid(&self, statement: &Statement) -> Sid {
+        Sid(format!("{PREFIX}{}{}", self.0, digest(&statement.canonical())))
+    }
+
+    /// Whose mark a statement carries.
+    pub fn read(&self, sid: Option<&str>) -> Mark {
+        match sid.and_then(|sid| sid.parse::<Sid>().ok()) {
+            None => Mark::Foreign,
+            Some(sid) if sid.installation() == *self => Mark::Ours(sid),
+            Some(sid) => Mark::OtherInstallation(sid.installation(), sid),
+        }
+    }
+}
+
+impl FromStr for InstallationId {
+    type Err = BadInstallationId;
+    fn from_str(text: &str) -> Result<Self, BadInstallationId> {
+        let legal = |b: u8| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b);
+        let is_id = text.len() == INSTALLATION && text.bytes().all(legal);
+        if is_id { Ok(Self(text.to_owned())) } else { Err(BadInstallationId(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The Sid of a statement that some installation of this operator wrote: 39 characters of `[A-Za-z0-9]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sid(String);
+
+/// Text that is not a Sid of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a Sid of this operator")]
+pub struct BadSid(String);
+
+impl Sid {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whose it is.
+    pub fn installation(&self) -> InstallationId {
+        InstallationId(self.0[PREFIX.len()..PREFIX.len() + INSTALLATION].to_owned())
+    }
+
+    fn hash(&self) -> &str {
+        &self.0[PREFIX.len() + INSTALLATION..]
+    }
+}
+
+impl FromStr for Sid {
+    type Err = BadSid;
+    fn from_str(text: &str) -> Result<Self, BadSid> {
+        let parts = text.strip_prefix(PREFIX).and_then(|rest| rest.split_at_checked(INSTALLATION));
+        let is_sid =
+            parts.is_some_and(|(installation, hash)| installation.parse::<InstallationId>().is_ok() && is_digest(hash));
+        if is_sid { Ok(Self(text.to_owned())) } else { Err(BadSid(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whose mark a statement carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// None of ours: never touched.
+    Foreign,
+    /// This installation's.
+    Ours(Sid),
+    /// Another cluster's: foreign, until `takeOverInstallationIds` names it.
+    OtherInstallation(InstallationId, Sid),
+}
+
+/// Whether the content under a Sid is what the Sid was made of; `None` is content that no statement of ours can have.
+pub fn is_intact(sid: &Sid, statement: Option<&Statement>) -> bool {
+    statement.is_some_and(|statement| digest(&statement.canonical()) == sid.hash())
+}

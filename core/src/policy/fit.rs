@@ -1,0 +1,52 @@
+//! What is over its limit is never sent: only [`fit`] makes a [`Fitting`], and only a `Fitting` can be put.
+
+use super::document::Document;
+
+/// The most characters AWS takes as the text of a registry or repository policy (aws-facts B.1).
+pub const REGISTRY_POLICY_LIMIT: usize = 10_240;
+
+/// A value and the text of it that is within its limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fitting<T> {
+    value: T,
+    text: String,
+    characters: usize,
+}
+
+impl<T> Fitting<T> {
+    /// What is sent: exactly the text that was measured.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What was measured.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// The length of [`Fitting::text`], as AWS counts it.
+    pub fn characters(&self) -> usize {
+        self.characters
+    }
+}
+
+/// A document that is over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the policy would have {characters} characters, AWS takes {limit}")]
+pub struct TooLarge {
+    /// What it has.
+    pub characters: usize,
+    /// What it may have.
+    pub limit: usize,
+}
+
+/// Measures what would be sent: characters, not bytes.
+pub fn fit(document: Document, limit: usize) -> Result<Fitting<Document>, TooLarge> {
+    let text = document.to_text();
+    let characters = text.chars().count();
+    if characters > limit {
+        Err(TooLarge { characters, limit })
+    } else {
+        Ok(Fitting { value: document, text, characters })
+    }
+}
