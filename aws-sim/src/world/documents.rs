@@ -1,0 +1,181 @@
+//! What is stored in registries: reading it, and the controls that change it from outside. Nothing here is recorded as a
+//! call: it is the foreign hand, the console, another tool.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::World;
+use super::faults::Fault;
+use super::identity::{is_account_id, partition_of};
+use super::policy::evaluate::{Decision, Question, Subject, decide};
+use super::policy::{self, as_list, principal, render::Rendering};
+use super::registry::{Scope, State, StoredPolicy};
+
+impl World {
+    /// The registry policy as it is stored: the text as it was sent.
+    pub fn policy_text(&self, account: &str, region: &str) -> Option<String> {
+        self.stored(account, region)?.policy.as_ref().map(|p| p.text.clone())
+    }
+
+    /// Puts a registry policy by a foreign hand: any text, unchecked.
+    pub fn put_policy(&mut self, account: &str, region: &str, text: &str) {
+        let stored = self.bind(text);
+        self.registry(account, region).change(|state| state.policy = Some(stored));
+    }
+
+    /// Deletes the registry policy by a foreign hand.
+    pub fn delete_policy(&mut self, account: &str, region: &str) {
+        self.registry(account, region).change(|state| state.policy = None);
+    }
+
+    /// Edits the registry policy by a foreign hand: `None` is no policy, before and after.
+    pub fn edit_policy(&mut self, account: &str, region: &str, edit: impl FnOnce(Option<String>) -> Option<String>) {
+        match edit(self.policy_text(account, region)) {
+            Some(text) => self.put_policy(account, region, &text),
+            None => self.delete_policy(account, region),
+        }
+    }
+
+    /// Sets REGISTRY_POLICY_SCOPE; `None`: never set.
+    pub fn set_scope(&mut self, account: &str, region: &str, scope: Option<Scope>) {
+        self.registry(account, region).change(|state| state.scope = scope);
+    }
+
+    /// The scope in force.
+    pub fn scope(&self, account: &str, region: &str) -> Scope {
+        self.scope_of(self.stored(account, region).and_then(|s| s.scope))
+    }
+
+    /// What registries say that never had a scope (aws-facts A.2: unverified). `None`: an answer without a value, and V1
+    /// in force. V2 unless set.
+    pub fn set_unset_scope(&mut self, scope: Option<Scope>) {
+        self.habits.unset_scope = scope;
+    }
+
+    /// The rules that DescribeRegistry shows, as JSON: any member goes, `deleteReplication` among them.
+    pub fn set_replication_rules(&mut self, account: &str, region: &str, rules: Vec<Value>) {
+        self.registry(account, region).change(|state| state.replication_rules = rules);
+    }
+
+    /// Whether principals may lie in accounts the World does not own. True unless set; roles and users of owned accounts
+    /// must exist in any case.
+    pub fn accept_unknown_accounts(&mut self, accept: bool) {
+        self.habits.accept_unknown_accounts = accept;
+    }
+
+    /// Whether account ids read back as root ARNs (aws-facts B.5: "not in every case"). True unless set.
+    pub fn convert_account_ids(&mut self, convert: bool) {
+        self.habits.convert_account_ids = convert;
+    }
+
+    /// Every call takes this long, half of it before its effect, and up to `jitter` longer by chance.
+    pub fn set_delay(&mut self, base: Duration, jitter: Duration) {
+        self.delay = base;
+        self.jitter = jitter;
+    }
+
+    /// Adds a fault; the id lifts it.
+    pub fn inject(&mut self, fault: Fault) -> u64 {
+        self.faults.inject(fault)
+    }
+
+    /// Takes a fault away.
+    pub fn lift(&mut self, id: u64) {
+        self.faults.lift(id);
+    }
+
+    /// Takes every fault away; throttling, outages and delay stay.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> Vec<(u64, Fault)> {
+        self.faults.list()
+    }
+
+    /// ECR calls of an account in a Region beyond this rate are answered `ThrottlingException`.
+    pub fn set_throttle(&mut self, account: &str, region: &str, per_second: f64, burst: u32) {
+        self.throttles.set(account, region, per_second, burst, self.now);
+    }
+
+    /// No throttling any more.
+    pub fn clear_throttle(&mut self, account: &str, region: &str) {
+        self.throttles.clear(account, region);
+    }
+
+    /// Whether the registry's policy lets a principal (an account id, a root, role, user or session ARN, or a service)
+    /// do an action (`ecr:…`) on a repository. The resource's half only: identity policies are assumed to allow.
+    pub fn would(&self, principal: &str, action: &str, repository: &str, account: &str, region: &str) -> Decision {
+        let stored = self.stored(account, region);
+        let policy = stored.and_then(|s| s.policy.as_ref());
+        let partition = partition_of(region);
+        let question = Question {
+            subject: &self.subject(principal),
+            action,
+            resource: &format!("arn:{partition}:ecr:{region}:{account}:repository/{repository}"),
+            region,
+            partition,
+            renamed: &policy.map_or_else(BTreeMap::new, |p| self.renamed(p)),
+        };
+        decide(policy.map(|p| p.text.as_str()), self.scope_of(stored.and_then(|s| s.scope)), &question)
+    }
+
+    pub(super) fn scope_of(&self, set: Option<Scope>) -> Scope {
+        set.or(self.habits.unset_scope).unwrap_or(Scope::V1)
+    }
+
+    /// A policy as a read shows it: differently each time.
+    pub(super) fn render(&mut self, policy: &StoredPolicy, region: &str) -> String {
+        let renamed = self.renamed(policy);
+        let convert_account_ids = self.habits.convert_account_ids;
+        let rendering = Rendering { partition: partition_of(region), convert_account_ids, renamed: &renamed };
+        rendering.render(&policy.text, &mut self.rng)
+    }
+
+    /// A text with the unique ids that its ARNs stand for today.
+    pub(super) fn bind(&self, text: &str) -> StoredPolicy {
+        let document: Value = serde_json::from_str(text).unwrap_or_default();
+        let principals = policy::statements(&document).into_iter().filter_map(|s| s.get("Principal")?.get("AWS"));
+        let names = principals.flat_map(as_list).filter_map(Value::as_str);
+        let bound = names.filter_map(|name| Some((name.to_owned(), self.unique_id(name)?))).collect();
+        StoredPolicy { text: text.to_owned(), bound }
+    }
+
+    fn stored(&self, account: &str, region: &str) -> Option<&State> {
+        self.registries.get(&(account.to_owned(), region.to_owned())).map(super::registry::Registry::current)
+    }
+
+    fn unique_id(&self, arn: &str) -> Option<String> {
+        let account = arn.split(':').nth(4)?;
+        self.accounts.get(account)?.entities.get(arn).map(|e| e.unique_id.clone())
+    }
+
+    /// The ARNs whose entity is gone, or is another one by now.
+    fn renamed(&self, policy: &StoredPolicy) -> BTreeMap<String, String> {
+        let gone = policy.bound.iter().filter(|(arn, id)| self.unique_id(arn).as_ref() != Some(id));
+        gone.map(|(arn, id)| (arn.clone(), id.clone())).collect()
+    }
+
+    fn subject(&self, name: &str) -> Subject {
+        let account = name.split(':').nth(4).unwrap_or(name);
+        let account = if is_account_id(account) { account } else { "" };
+        let in_partition = name.split(':').nth(1).unwrap_or("aws");
+        let entity_arn = match principal::parse(name, in_partition) {
+            Some(principal::Principal::Session { account, role }) => self.role_arn(account, role, in_partition),
+            Some(principal::Principal::Account(account)) => format!("arn:{in_partition}:iam::{account}:root"),
+            _ => name.to_owned(),
+        };
+        let organization_id = self.accounts.get(account).and_then(|a| a.organization_id.clone());
+        Subject { account: account.to_owned(), entity_arn, name: name.to_owned(), organization_id }
+    }
+
+    /// A session's ARN lacks the path of its role.
+    fn role_arn(&self, account: &str, role: &str, partition: &str) -> String {
+        let entities = self.accounts.get(account).into_iter().flat_map(|a| a.entities.keys());
+        let found = entities.into_iter().find(|arn| arn.contains(":role/") && arn.rsplit('/').next() == Some(role));
+        found.cloned().unwrap_or_else(|| format!("arn:{partition}:iam::{account}:role/{role}"))
+    }
+}

@@ -1,0 +1,144 @@
+//! AssumeRole: a missing role, an untrusted caller, a wrong external id and a role not yet visible look alike (A.4).
+
+use std::time::Duration;
+
+use crate::world::World;
+use crate::world::account::session_caller;
+use crate::world::error::AwsError;
+use crate::world::identity::Caller;
+use crate::world::wire::{Asked, escape, form_value};
+
+const HOUR: u64 = 3_600;
+
+/// What was asked for, checked.
+struct Wanted {
+    role_arn: String,
+    session_name: String,
+    lasting: u64,
+    external_id: Option<String>,
+}
+
+pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked) -> Result<String, AwsError> {
+    let wanted = read(&asked.body, caller)?;
+    let denied = || {
+        AwsError::new(
+            403,
+            "AccessDenied",
+            format!(
+                "User: {} is not authorized to perform: sts:AssumeRole on resource: {}",
+                caller.arn, wanted.role_arn
+            ),
+        )
+    };
+    let mut parts = wanted.role_arn.split(':');
+    let (partition, account) = (parts.nth(1).unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    let role = world.visible_entity(account, &wanted.role_arn).ok_or_else(denied)?;
+    let trust = role.trust.as_ref().ok_or_else(denied)?;
+    if !trust.admits(caller, wanted.external_id.as_deref()) {
+        return Err(denied());
+    }
+    let unique_id = role.unique_id.clone();
+    let session = session_caller(account, partition, &wanted.role_arn, &unique_id, &wanted.session_name);
+    let (arn, id) = (session.arn.clone(), session.user_id.clone());
+    let (key_id, secret, token) = world.mint(session, Duration::from_secs(wanted.lasting));
+    let expires = iso(world.epoch + world.now.as_secs() + wanted.lasting);
+    Ok(format!(
+        "<AssumedRoleUser><AssumedRoleId>{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser><Credentials>\
+         <AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
+         <SessionToken>{token}</SessionToken><Expiration>{expires}</Expiration></Credentials>",
+        escape(&id),
+        escape(&arn)
+    ))
+}
+
+fn read(body: &[u8], caller: &Caller) -> Result<Wanted, AwsError> {
+    let wanted = |name: &str| {
+        let member = format!("{}{}", name[..1].to_ascii_lowercase(), &name[1..]);
+        form_value(body, name).ok_or_else(|| {
+            AwsError::validation(format!(
+                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not \
+                 be null"
+            ))
+        })
+    };
+    let role_arn = wanted("RoleArn")?;
+    let session_name = wanted("RoleSessionName")?;
+    if role_arn.splitn(6, ':').count() != 6 || !role_arn.starts_with("arn:") || role_arn.len() > 2048 {
+        return Err(AwsError::validation(format!("{role_arn} is invalid")));
+    }
+    check("roleSessionName", &session_name, 2..=64, "=,.@-")?;
+    let external_id = form_value(body, "ExternalId");
+    if let Some(id) = &external_id {
+        check("externalId", id, 2..=1224, "=,.@:/-+")?;
+    }
+    let lasting = match form_value(body, "DurationSeconds") {
+        None => HOUR,
+        Some(text) => text.parse().map_err(|_| AwsError::validation("DurationSeconds is not a number"))?,
+    };
+    check_duration(lasting, caller)?;
+    Ok(Wanted { role_arn, session_name, lasting, external_id })
+}
+
+/// aws-facts A.4: 900 to 43,200 seconds, an hour when one role assumes another; roles here allow an hour.
+fn check_duration(lasting: u64, caller: &Caller) -> Result<(), AwsError> {
+    if !(900..=43_200).contains(&lasting) {
+        return Err(AwsError::validation(format!(
+            "1 validation error detected: Value '{lasting}' at 'durationSeconds' failed to satisfy constraint: Member \
+             must have value between 900 and 43200"
+        )));
+    }
+    if lasting > HOUR {
+        return Err(AwsError::validation(if caller.is_role {
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+        } else {
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        }));
+    }
+    Ok(())
+}
+
+fn check(member: &str, value: &str, length: std::ops::RangeInclusive<usize>, also: &str) -> Result<(), AwsError> {
+    let is_good = length.contains(&value.len())
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || also.contains(c));
+    if is_good {
+        return Ok(());
+    }
+    Err(AwsError::validation(format!(
+        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy \
+         its length and pattern"
+    )))
+}
+
+/// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`.
+fn iso(unix: u64) -> String {
+    let (mut days, seconds) = (unix / 86_400, unix % 86_400);
+    let is_leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::iso;
+
+    #[test]
+    fn seconds_become_dates() {
+        assert_eq!(iso(0), "1970-01-01T00:00:00Z");
+        assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(iso(1_767_225_600), "2026-01-01T00:00:00Z");
+        assert_eq!(iso(1_798_761_599), "2026-12-31T23:59:59Z");
+    }
+}
