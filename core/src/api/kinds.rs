@@ -4,8 +4,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::schema::finished;
 use super::{Registry, RegistryPolicy, ReplicationGrant};
 
 /// The kinds that attach to a Registry.
@@ -34,18 +34,15 @@ impl std::fmt::Display for Kind {
 
 /// Every custom resource definition, as installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [Registry::crd(), RegistryPolicy::crd(), ReplicationGrant::crd()].into_iter().map(with_pending_status).collect()
+    [Registry::crd(), RegistryPolicy::crd(), ReplicationGrant::crd()].into_iter().map(finished).collect()
 }
 
-/// An object without a status counts as ready for kstatus; a status that has seen no generation does not.
-fn with_pending_status(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
-    for version in &mut crd.spec.versions {
-        let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else { continue };
-        let Some(status) = schema.properties.as_mut().and_then(|p| p.get_mut("status")) else { continue };
-        status.default = Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON(
-            json!({"observedGeneration": -1}),
-        ));
-        status.nullable = None;
-    }
-    crd
+/// The same as files: a name and YAML text each.
+pub fn crd_files() -> Result<Vec<(String, String)>, serde_saphyr::SerializeError> {
+    crds()
+        .iter()
+        .map(|crd| {
+            Ok((format!("{}.yaml", crd.metadata.name.as_deref().unwrap_or_default()), serde_saphyr::to_string(crd)?))
+        })
+        .collect()
 }

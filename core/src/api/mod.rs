@@ -7,9 +7,11 @@ mod kinds;
 mod registry;
 mod registry_policy;
 mod replication_grant;
+mod rules;
+mod schema;
 mod shared;
 
-pub use kinds::{Kind, crds};
+pub use kinds::{Kind, crd_files, crds};
 pub use registry::{
     AllowRule, AttachedCount, DocumentRecord, Identity, LedgerEntry, LedgerState, Management, NamespaceSelector,
     PlanStatus, Registry, RegistryPolicySettings, RegistrySpec, RegistryStatus, Scope,

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::kinds::Kind;
+use super::rules;
 use super::shared::{Effect, default_generation};
 
 /// One private registry, and who may attach what to it.
@@ -32,12 +33,15 @@ use super::shared::{Effect, default_generation};
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].message","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::identity_is_of_the_account())]
 pub struct RegistrySpec {
     /// The AWS account: 12 digits. Cannot change. Example: `"123456789012"`.
-    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    #[schemars(length(max = 12), regex(pattern = "^[0-9]{12}$"))]
+    #[x_kube(validation = rules::immutable("accountId cannot change: create another Registry for another account"))]
     pub account_id: String,
     /// The AWS Region. Cannot change. Example: `eu-west-1`.
     #[schemars(length(min = 2, max = 25), regex(pattern = "^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"))]
+    #[x_kube(validation = rules::immutable("region cannot change: create another Registry for another Region"))]
     pub region: String,
     /// The role to work as; absent: the pod's own credentials, which must then be of this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,8 @@ pub struct RegistrySpec {
     pub suspend: Option<bool>,
     /// How often AWS is read again to notice drift; absent: `5m`. At least `10s`, at most `24h`. Example: `10m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = rules::interval_is_sensible())]
     pub interval: Option<Duration>,
     /// Settings of the registry policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,19 +72,20 @@ pub struct RegistrySpec {
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// ARN of the role. At most 2,048 characters. Example: `arn:aws:iam::123456789012:role/ecr-operator/member`.
-    #[schemars(length(min = 20, max = 2048), regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\u0021-\u007E]+$"))]
+    #[schemars(length(min = 20, max = 2048), regex(pattern = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$"))]
     pub role_arn: String,
     /// External id that the role's trust policy asks for. 2–1,224 characters. Example: `team-platform-7f3a`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 1224), regex(pattern = r"^[\w+=,.@:/-]*$"))]
+    #[schemars(length(min = 2, max = 1224), regex(pattern = "^[A-Za-z0-9_+=,.@:/-]*$"))]
     pub external_id: Option<String>,
     /// Session name shown in CloudTrail; absent: `ecr-permissions`. 2–64 characters. Example: `ecr-permissions-prod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 64), regex(pattern = r"^[\w+=,.@-]*$"))]
+    #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=,.@-]*$"))]
     pub session_name: Option<String>,
 }
 
-/// Whether the operator writes.
+/// Whether the operator writes: AWS is made equal to the objects (`Enforce`, also when absent), or is only read, and
+/// what would be done stands in `status.plan` (`Observe`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Management {
     /// AWS is made equal to the objects.
@@ -112,6 +119,7 @@ pub struct RegistryPolicySettings {
 /// Namespaces, by name or by label. Exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::namespaces_by_name_or_label())]
 pub struct NamespaceSelector {
     /// Names, at most 200. Example: `["team-a"]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,7 +128,17 @@ pub struct NamespaceSelector {
     pub names: Option<Vec<String>>,
     /// Labels that a namespace must all carry, 1–20. Example: `{team: a}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "labels")]
     pub selector: Option<BTreeMap<String, String>>,
+}
+
+fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 20,
+        "additionalProperties": {"type": "string", "maxLength": 63},
+    })
 }
 
 /// One rule of consent: these namespaces may attach these kinds, within these bounds.
@@ -137,28 +155,34 @@ pub struct AllowRule {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub kinds: Vec<Kind>,
     /// Repositories they may speak of, 1–100: an exact name, or a prefix and one `*` at its end. Example: `["team-a/*"]`.
-    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 256), regex(pattern = r"^[a-z0-9]*[a-z0-9._/-]*\*?$")))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(
+            length(min = 1, max = 256),
+            regex(pattern = r"^(\*|[a-z0-9](/?[a-z0-9._-])*/?\*|[a-z0-9](/?[a-z0-9._-])*/?[a-z0-9])$")
+        )
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub repositories: Vec<String>,
-    /// Other accounts they may name; `"*"`: any; absent: the registry's own only. At most 500. Example: `["123456789012"]`.
+    /// Accounts they may name, the registry's own included; `"*"`: any; absent: the registry's own only. 1–500. Example: `["123456789012"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500), inner(regex(pattern = r"^([0-9]{12}|\*)$")))]
+    #[schemars(length(min = 1, max = 500), inner(length(max = 12), regex(pattern = r"^([0-9]{12}|\*)$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub account_ids: Vec<String>,
     /// Organizations they may name; `"*"`: any; absent: none. At most 20. Example: `["o-a1b2c3d4e5"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20), inner(regex(pattern = r"^(o-[a-z0-9]{10,32}|\*)$")))]
+    #[schemars(length(min = 1, max = 20), inner(length(max = 34), regex(pattern = r"^(o-[a-z0-9]{10,32}|\*)$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub organization_ids: Vec<String>,
     /// Actions a RegistryPolicy may name; absent: the pull actions (`ecr:BatchGetImage`, `ecr:GetDownloadUrlForLayer`,
     /// `ecr:BatchCheckLayerAvailability`). At most 100. Example: `["ecr:BatchGetImage"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(max = 64), regex(pattern = "^ecr:[A-Za-z]+$")))]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 64), regex(pattern = "^ecr:[A-Za-z]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub actions: Vec<String>,
     /// Effects their statements may have; absent: `Allow` only. Example: `["Allow", "Deny"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2))]
+    #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub effects: Vec<Effect>,
     /// `true`: they may speak of everyone, and of AWS services. Absent: they may not. Example: `true`.
@@ -188,9 +212,11 @@ pub struct RegistryStatus {
     pub installation_id: Option<String>,
     /// How many objects of each kind are attached.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
     pub attached: BTreeMap<String, AttachedCount>,
     /// The documents in AWS as last read or written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
     pub documents: BTreeMap<String, DocumentRecord>,
     /// What every attached object has in AWS. Written by the operator alone; grants are withdrawn by this record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -241,10 +267,12 @@ pub struct DocumentRecord {
     /// The Sids of the operator's own statements in it, as last written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500), inner(length(max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub sids: Vec<String>,
     /// Hashes of the foreign statements in it, in order, as last read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500), inner(length(max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub foreign_hashes: Vec<String>,
 }
 
@@ -283,6 +311,7 @@ pub struct LedgerEntry {
     /// Its own statements in normal form, as they were before they were joined with others'.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(max = 20000)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub statements: Vec<String>,
     /// When a thing without a mark of the operator was claimed, before it was first written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -299,6 +328,7 @@ pub struct PlanStatus {
     pub hash: String,
     /// The first 50 steps: `+` adds, `-` removes, `~` changes.
     #[schemars(length(max = 50), inner(length(max = 1024)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub steps: Vec<String>,
     /// How many steps more there are.
     pub omitted: i64,

@@ -3,6 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::rules;
 use super::shared::{AttachedStatus, ConditionEntry, DeletionPolicy, Effect, Principals, RegistryRef};
 
 /// The statements a team contributes to a registry's policy.
@@ -25,6 +26,7 @@ use super::shared::{AttachedStatus, ConditionEntry, DeletionPolicy, Effect, Prin
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].message","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::registry_ref_is_immutable())]
 pub struct RegistryPolicySpec {
     /// The Registry to attach to; absent: the one named `default`. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +46,7 @@ pub struct RegistryPolicySpec {
 /// One statement: who may (or may not) do what, on which repositories of the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::services_are_confined(), validation = rules::lockout_is_acknowledged())]
 pub struct PolicyStatement {
     /// Name within the object, 1–63 characters. Example: `pull-from-staging`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -55,11 +58,21 @@ pub struct PolicyStatement {
     pub principals: Principals,
     /// Actions, spelled out, 1–50: no wildcard, nothing that acts on the registry itself or writes policies.
     /// Example: `["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]`.
-    #[schemars(length(min = 1, max = 50), inner(length(max = 64), regex(pattern = "^ecr:[A-Za-z]+$")))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(min = 1, max = 50), inner(length(max = 64)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = rules::actions_are_spelled_out(),
+        validation = rules::actions_are_of_repositories()
+    )]
     pub actions: Vec<String>,
     /// Repositories, 1–100: an exact name, or a prefix and one `*` at its end. At most 256 characters each. Example: `["team-a/*"]`.
-    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 256), regex(pattern = r"^[a-z0-9]*[a-z0-9._/-]*\*?$")))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(
+            length(min = 1, max = 256),
+            regex(pattern = r"^(\*|[a-z0-9](/?[a-z0-9._-])*/?\*|[a-z0-9](/?[a-z0-9._-])*/?[a-z0-9])$")
+        )
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub repositories: Vec<String>,
     /// Conditions, all of which must hold; at most 20.
@@ -69,5 +82,6 @@ pub struct PolicyStatement {
     pub conditions: Vec<ConditionEntry>,
     /// Must be `true` for a Deny to everyone: such a statement may lock out its own author. Example: `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::only_true("acknowledgeLockout is true or left out"))]
     pub acknowledge_lockout: Option<bool>,
 }

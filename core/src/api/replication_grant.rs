@@ -3,6 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::rules;
 use super::shared::{AttachedStatus, DeletionPolicy, RegistryRef};
 
 /// Lets other accounts replicate images into this registry.
@@ -25,6 +26,7 @@ use super::shared::{AttachedStatus, DeletionPolicy, RegistryRef};
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].message","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::registry_ref_is_immutable())]
 pub struct ReplicationGrantSpec {
     /// The Registry to attach to, the destination; absent: the one named `default`. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +40,13 @@ pub struct ReplicationGrantSpec {
     /// Who may replicate. One member at least.
     pub sources: Sources,
     /// Repositories they may write, 1–100: an exact name, or a prefix and one `*` at its end. Example: `["mirror/*"]`.
-    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 256), regex(pattern = r"^[a-z0-9]*[a-z0-9._/-]*\*?$")))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(
+            length(min = 1, max = 256),
+            regex(pattern = r"^(\*|[a-z0-9](/?[a-z0-9._-])*/?\*|[a-z0-9](/?[a-z0-9._-])*/?[a-z0-9])$")
+        )
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub repositories: Vec<String>,
     /// `true`: also lets them create the repositories. Any principal of a source account may then call
@@ -50,15 +58,16 @@ pub struct ReplicationGrantSpec {
 /// The source side of a replication.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::sources_are_named())]
 pub struct Sources {
     /// Source accounts: 12 digits each, at most 500. Example: `["123456789012"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500), inner(regex(pattern = "^[0-9]{12}$")))]
+    #[schemars(length(min = 1, max = 500), inner(length(max = 12), regex(pattern = "^[0-9]{12}$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub account_ids: Vec<String>,
     /// Organizations whose accounts may replicate; at most 10. Example: `["o-a1b2c3d4e5"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10), inner(regex(pattern = "^o-[a-z0-9]{10,32}$")))]
+    #[schemars(length(min = 1, max = 10), inner(length(max = 34), regex(pattern = "^o-[a-z0-9]{10,32}$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub organization_ids: Vec<String>,
 }

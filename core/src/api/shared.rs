@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+
 /// The Registry an object is attached to when it names none.
 pub const DEFAULT_REGISTRY: &str = "default";
 
@@ -17,7 +19,8 @@ pub struct RegistryRef {
     pub name: String,
 }
 
-/// What happens in AWS when the object is deleted.
+/// What happens in AWS when the object is deleted: what it added is removed (`Delete`, also when absent), or stays
+/// under a Sid that is no longer the operator's (`Retain`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Exactly what the object added is removed.
@@ -39,45 +42,53 @@ pub enum Effect {
 #[serde(rename_all = "camelCase")]
 pub struct NamedPrincipal {
     /// Account of the role or user: 12 digits. Example: `"123456789012"`.
-    #[schemars(regex(pattern = "^[0-9]{12}$"))]
+    #[schemars(length(max = 12), regex(pattern = "^[0-9]{12}$"))]
     pub account_id: String,
     /// Name, with its IAM path if it has one. 1–576 characters. Example: `ci/puller`.
-    #[schemars(length(min = 1, max = 576), regex(pattern = r"^([\u0021-\u007E]+/)?[\w+=,.@-]{1,64}$"))]
+    #[schemars(length(min = 1, max = 576), regex(pattern = "^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$"))]
     pub name: String,
 }
 
 /// Who a statement speaks of. One member at least; `services`, `organizationIds` and `everyone` each stand alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::somebody_is_named(), validation = rules::the_lone_stand_alone())]
 pub struct Principals {
     /// Accounts: every principal of them that their own administrators authorise. At most 500. Example: `["123456789012"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500), inner(regex(pattern = "^[0-9]{12}$")))]
+    #[schemars(length(min = 1, max = 500), inner(length(max = 12), regex(pattern = "^[0-9]{12}$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub account_ids: Vec<String>,
     /// Organizations: every principal of an account in them (`aws:PrincipalOrgID`). At most 10. Example: `["o-a1b2c3d4e5"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10), inner(regex(pattern = "^o-[a-z0-9]{10,32}$")))]
+    #[schemars(length(min = 1, max = 10), inner(length(max = 34), regex(pattern = "^o-[a-z0-9]{10,32}$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub organization_ids: Vec<String>,
     /// AWS services. At most 10. A literal `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID` condition must
     /// stand beside them. Example: `["codebuild.amazonaws.com"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10), inner(length(max = 128), regex(pattern = r"^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$")))]
+    #[schemars(
+        length(min = 1, max = 10),
+        inner(
+            length(max = 128),
+            regex(pattern = r"^[a-z0-9.-]+\.(amazonaws\.com(\.cn)?|amazonaws\.eu|aws\.internal)$")
+        )
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub services: Vec<String>,
     /// IAM roles. At most 100. Example: `[{accountId: "123456789012", name: ci/puller}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(min = 1, max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["accountId".into(), "name".into()]))]
     pub roles: Vec<NamedPrincipal>,
     /// IAM users. At most 100. Example: `[{accountId: "123456789012", name: jenkins}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(min = 1, max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["accountId".into(), "name".into()]))]
     pub users: Vec<NamedPrincipal>,
     /// Everybody on the internet with an AWS account. Only `true` is accepted. Example: `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::only_true("everyone is true or left out"))]
     pub everyone: Option<bool>,
 }
 

@@ -1,0 +1,146 @@
+//! The CEL rules that the API server runs on every write: fast refusals of what the operator would refuse later. They
+//! look at one object alone and stay cheap: the API server turns down definitions whose rules might cost too much, and
+//! it multiplies a rule's cost by the length of every list round it.
+
+use kube::core::{Message, Rule};
+
+/// Actions that no statement may name: they act on the registry itself, or write policies. In lower case. The table
+/// that decides is the policy language's; this is what the API server knows of it.
+const REGISTRY_LEVEL: [&str; 31] = [
+    "createpullthroughcacherule",
+    "createrepositorycreationtemplate",
+    "deletepullthroughcacherule",
+    "deleteregistrypolicy",
+    "deleterepositorycreationtemplate",
+    "deleterepositorypolicy",
+    "deletesigningconfiguration",
+    "deregisterpulltimeupdateexclusion",
+    "describepullthroughcacherules",
+    "describeregistry",
+    "describereplicationbackfillresults",
+    "describerepositorycreationtemplates",
+    "getaccountsetting",
+    "getauthorizationtoken",
+    "getregistrypolicy",
+    "getregistryscanningconfiguration",
+    "getsigningconfiguration",
+    "listpulltimeupdateexclusions",
+    "listreplicationbackfills",
+    "putaccountsetting",
+    "putregistrypolicy",
+    "putregistryscanningconfiguration",
+    "putreplicationconfiguration",
+    "putsigningconfiguration",
+    "registerpulltimeupdateexclusion",
+    "setrepositorypolicy",
+    "startreplicationbackfill",
+    "stopreplicationbackfill",
+    "updatepullthroughcacherule",
+    "updaterepositorycreationtemplate",
+    "validatepullthroughcacherule",
+];
+
+fn rule(rule: impl Into<String>, message: &str) -> Rule {
+    Rule::new(rule).message(Message::Message(message.to_owned()))
+}
+
+/// For a required field.
+pub(super) fn immutable(message: &str) -> Rule {
+    rule("self == oldSelf", message)
+}
+
+/// On the spec, not on the field: a rule on the field would not see it added or removed.
+pub(super) fn registry_ref_is_immutable() -> Rule {
+    rule(
+        "has(self.registryRef) == has(oldSelf.registryRef) && (!has(self.registryRef) || self.registryRef.name == oldSelf.registryRef.name)",
+        "registryRef cannot change, nor come or go: create another object, then delete this one",
+    )
+    .field_path(".registryRef")
+}
+
+pub(super) fn identity_is_of_the_account() -> Rule {
+    rule(
+        "!has(self.identity) || self.identity.roleArn.contains(':iam::' + self.accountId + ':role/')",
+        "identity.roleArn must be a role of accountId: the operator works in that account only",
+    )
+}
+
+pub(super) fn interval_is_sensible() -> Rule {
+    rule(
+        "duration(self) >= duration('10s') && duration(self) <= duration('24h')",
+        "interval is at least 10s and at most 24h, such as 5m",
+    )
+}
+
+pub(super) fn namespaces_by_name_or_label() -> Rule {
+    rule("has(self.names) != has(self.selector)", "write exactly one of names and selector")
+}
+
+pub(super) fn somebody_is_named() -> Rule {
+    rule(
+        "has(self.accountIds) || has(self.roles) || has(self.users) || has(self.organizationIds) || has(self.services) || has(self.everyone)",
+        "nobody is named: write one at least of accountIds, roles, users, organizationIds, services and everyone",
+    )
+}
+
+pub(super) fn the_lone_stand_alone() -> Rule {
+    rule(
+        "[has(self.accountIds) || has(self.roles) || has(self.users), has(self.organizationIds), has(self.services), has(self.everyone)].filter(present, present).size() <= 1",
+        "services, organizationIds and everyone each stand alone: write a statement for each",
+    )
+}
+
+pub(super) fn only_true(message: &str) -> Rule {
+    rule("self", message)
+}
+
+pub(super) fn sources_are_named() -> Rule {
+    rule(
+        "has(self.accountIds) || has(self.organizationIds)",
+        "nobody is named: write one at least of accountIds and organizationIds",
+    )
+}
+
+pub(super) fn actions_are_spelled_out() -> Rule {
+    rule(
+        "self.all(action, action.matches('^ecr:[A-Za-z]+$'))",
+        "an action is spelled out, such as ecr:BatchGetImage: no wildcard, no other service",
+    )
+}
+
+pub(super) fn actions_are_of_repositories() -> Rule {
+    let forbidden: Vec<String> = REGISTRY_LEVEL.iter().map(|name| format!("'ecr:{name}'")).collect();
+    rule(
+        format!("!self.exists(action, action.lowerAscii() in [{}])", forbidden.join(", ")),
+        "no action may act on the registry itself or write policies: take out such as ecr:GetAuthorizationToken, ecr:PutRegistryPolicy, ecr:SetRepositoryPolicy",
+    )
+}
+
+/// The lint looks closer: at the values, too.
+pub(super) fn services_are_confined() -> Rule {
+    rule(
+        "!has(self.principals.services) || (has(self.conditions) && self.conditions.exists(c, c.operator in ['StringEquals', 'ArnEquals', 'ArnLike'] && c.key.lowerAscii() in ['aws:sourceaccount', 'aws:sourcearn', 'aws:sourceorgid']))",
+        "a service acts for whoever asks it: add a condition, StringEquals aws:SourceAccount or aws:SourceOrgID, or ArnEquals aws:SourceArn",
+    )
+}
+
+pub(super) fn lockout_is_acknowledged() -> Rule {
+    rule(
+        "!(has(self.effect) && self.effect == 'Deny' && (has(self.principals.everyone) || has(self.principals.organizationIds))) || has(self.acknowledgeLockout)",
+        "a Deny to everyone may lock out its own author: name whom to refuse, or set acknowledgeLockout: true",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::REGISTRY_LEVEL;
+    use crate::policy::Action;
+
+    #[test]
+    fn what_the_api_server_forbids_the_lint_forbids_too() {
+        for name in REGISTRY_LEVEL {
+            let known = Action::new(&format!("ecr:{name}")).known();
+            assert!(known.is_some_and(|known| known.registry_level || known.policy_writing), "{name}");
+        }
+    }
+}
