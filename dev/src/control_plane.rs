@@ -62,12 +62,16 @@ impl ControlPlane {
         write_private(&folder.join("tokens.csv"), &format!("{token},admin,admin,system:masters\n"))?;
 
         let mut etcd = Leashed::start(folder, &assets.etcd, etcd_args(folder, ports))?;
-        wait_for_port(&mut etcd, ports.etcd)?;
+        wait_for_port(&mut [&mut etcd], ports.etcd)?;
         let mut api_server = Leashed::start(folder, &assets.kube_apiserver, api_server_args(folder, ports))?;
-        wait_for_port(&mut api_server, ports.api_server)?;
+        wait_for_port(&mut [&mut etcd, &mut api_server], ports.api_server)?;
 
         let url = format!("https://127.0.0.1:{}", ports.api_server);
-        let kubeconfig = kubeconfig::text(&url, &serving_certificate(folder)?, "admin", &token);
+        let certificate = until("the API server's certificate", START, || {
+            check_all(&mut [&mut etcd, &mut api_server])?;
+            Ok(serving_certificate(folder).map_err(|error| error.to_string()))
+        })?;
+        let kubeconfig = kubeconfig::text(&url, &certificate, "admin", &token);
         write_private(&folder.join("kubeconfig"), &kubeconfig)?;
         let plane = Self {
             controller_manager: Mutex::new(None),
@@ -171,7 +175,7 @@ impl ControlPlane {
             if running.is_none() {
                 let args = api_server_args(self.folder(), self.ports);
                 let mut api_server = Leashed::start(self.folder(), &self.assets.kube_apiserver, args)?;
-                wait_for_port(&mut api_server, self.ports.api_server)?;
+                wait_for_port(&mut [&mut api_server], self.ports.api_server)?;
                 *running = Some(api_server);
             }
         }
@@ -264,11 +268,18 @@ fn serving_certificate(folder: &Path) -> Result<Vec<u8>, Error> {
     fs::read(&path).map_err(Error::io(format!("reading {}", path.display())))
 }
 
-fn wait_for_port(server: &mut Leashed, port: u16) -> Result<(), Error> {
+/// A connection proves only that somebody listens: another process may have taken the port. So each wait also looks
+/// whether the servers started before still run.
+fn wait_for_port(servers: &mut [&mut Leashed], port: u16) -> Result<(), Error> {
     until("a connection to the server", START, || {
-        server.check()?;
-        Ok(TcpStream::connect(("127.0.0.1", port)).map(|_| ()).map_err(|_| server.last_lines()))
+        check_all(servers)?;
+        let last_lines = |_| servers.last().map(|server| server.last_lines()).unwrap_or_default();
+        Ok(TcpStream::connect(("127.0.0.1", port)).map(|_| ()).map_err(last_lines))
     })
+}
+
+fn check_all(servers: &mut [&mut Leashed]) -> Result<(), Error> {
+    servers.iter_mut().try_for_each(|server| server.check())
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), Error> {
@@ -279,4 +290,24 @@ fn write_private(path: &Path, text: &str) -> Result<(), Error> {
 /// A poisoned lock still holds a good process: the panic was in a test, not here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The race itself cannot be arranged; its outcome can.
+    #[test]
+    fn a_port_that_another_process_took_is_recognised_whichever_it_is() {
+        let assets = Assets::find().unwrap();
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let free = Ports::free().unwrap();
+        for ports in
+            [Ports { etcd: port, ..free }, Ports { etcd_peer: port, ..free }, Ports { api_server: port, ..free }]
+        {
+            let lost = ControlPlane::start_on(&assets, ports).unwrap_err();
+            assert!(lost.is_lost_port(), "{ports:?}: {lost}");
+        }
+    }
 }
