@@ -189,9 +189,9 @@ impl ControlPlane {
                 api_server.check()?;
             }
             lock(&self.etcd).check()?;
-            let ready = self
-                .kubectl(&["get", "--raw", "/readyz"])
-                .and_then(|_| self.kubectl(&["get", "namespace", "default", "kube-system"]));
+            // Whoever else may sit on the port need not answer at all.
+            let get = |what: &[&str]| self.kubectl(&[&["get", "--request-timeout=3s"], what].concat());
+            let ready = get(&["--raw=/readyz"]).and_then(|_| get(&["namespace", "default", "kube-system"]));
             Ok(ready.map(|_| ()).map_err(|not_yet| not_yet.to_string()))
         })
     }

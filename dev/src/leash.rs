@@ -27,6 +27,7 @@ exec 3<&-
 wait "$child"
 ended=$?
 kill "$reader" 2>/dev/null
+wait "$reader" 2>/dev/null
 exit "$ended"
 "#;
 
@@ -128,6 +129,17 @@ mod tests {
         let ended = until("the end", SOON, || Ok(child.check().err().ok_or_else(String::new))).unwrap().to_string();
         assert!(ended.contains("exit status: 3") && ended.ends_with("the cause"), "{ended}");
         assert!(ended.contains("\n99\n") && !ended.contains("\n50\n"), "{ended}");
+    }
+
+    /// Else the reader would kill, much later, whoever then has the id.
+    #[test]
+    fn when_a_program_ends_by_itself_nobody_waits_to_kill_its_id() {
+        let scratch = Scratch::new().unwrap();
+        let mut child = sh(scratch.path(), "exit 0");
+        until("the end", SOON, || Ok(child.check().err().ok_or_else(String::new))).unwrap();
+        // The shell leads a group of its own, so this asks whether any of it is left.
+        let group = format!("kill -0 -{} 2>/dev/null", child.watch.id());
+        assert!(!Command::new("sh").args(["-c", &group]).status().unwrap().success());
     }
 
     #[test]
