@@ -115,3 +115,72 @@ pub enum Mark {
 pub fn is_intact(sid: &Sid, statement: Option<&Statement>) -> bool {
     statement.is_some_and(|statement| digest(&statement.canonical()) == sid.hash())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::policy::{Action, Effect, Principal};
+
+    fn statement(account: &str) -> Statement {
+        Statement {
+            effect: Effect::Allow,
+            principals: BTreeSet::from([Principal::Account(account.parse().unwrap())]),
+            actions: BTreeSet::from([Action::new("ecr:BatchGetImage")]),
+            resources: BTreeSet::new(),
+            conditions: BTreeMap::new(),
+        }
+    }
+
+    /// aws-facts B.6: `[A-Za-z0-9]` only, at most 64, deterministic.
+    #[test]
+    fn a_sid_is_short_plain_and_follows_from_the_content() {
+        let us = InstallationId::of_cluster("uid");
+        let sid = us.sid(&statement("111111111111"));
+        assert_eq!(sid.as_str().len(), 39);
+        assert!(sid.as_str().bytes().all(|b| b.is_ascii_alphanumeric()));
+        assert_eq!(sid, us.sid(&statement("111111111111")));
+        assert_ne!(sid, us.sid(&statement("222222222222")));
+        assert_eq!(sid.installation(), us);
+        assert_eq!(us.as_str().parse(), Ok(us));
+    }
+
+    /// Behaviour 17: two installations tell their statements apart.
+    #[test]
+    fn a_mark_says_whose_a_statement_is() {
+        let (us, them) = (InstallationId::of_cluster("ours"), InstallationId::of_cluster("theirs"));
+        let sid = us.sid(&statement("111111111111"));
+        assert_eq!(us.read(Some(sid.as_str())), Mark::Ours(sid.clone()));
+        assert_eq!(them.read(Some(sid.as_str())), Mark::OtherInstallation(us.clone(), sid.clone()));
+        assert_ne!(sid, them.sid(&statement("111111111111")));
+        assert_eq!(us.read(None), Mark::Foreign);
+    }
+
+    /// Behaviours 11 and 35: a forged Sid is foreign, or ours with content that is not.
+    #[test]
+    fn forged_marks_are_foreign_or_not_intact() {
+        let us = InstallationId::of_cluster("ours");
+        let sid = us.sid(&statement("111111111111"));
+        let text = sid.as_str();
+        let forged = [
+            String::new(),
+            "Ecp".to_owned(),
+            text.to_ascii_uppercase(),
+            text.to_ascii_lowercase(),
+            format!("{text}a"),
+            text[..38].to_owned(),
+            format!("{}1", &text[..38]),
+            // 128 bits leave two bits of the last character unused: they must be zero.
+            format!("{}b", &text[..38]),
+            format!(" {text}"),
+            format!("{}é", &text[..37]),
+        ];
+        for sid in &forged {
+            assert_eq!(us.read(Some(sid)), Mark::Foreign, "{sid}");
+        }
+        assert!(is_intact(&sid, Some(&statement("111111111111"))));
+        assert!(!is_intact(&sid, Some(&statement("222222222222"))));
+        assert!(!is_intact(&sid, None));
+    }
+}

@@ -161,6 +161,11 @@ impl Document {
         })
     }
 
+    /// Adds a statement under a Sid that is not one of ours: it belongs to nobody's care from then on.
+    pub fn append(&mut self, sid: &str, statement: &Statement) {
+        self.statements.push(Stored { raw: statement.to_value(Some(sid)).to_string(), sid: Some(sid.to_owned()) });
+    }
+
     /// Whether no statement is left: AWS has no empty policy, it is deleted.
     pub fn is_empty(&self) -> bool {
         self.statements.is_empty()
