@@ -14,8 +14,8 @@ use crate::client::*;
 /// One request on a connection of its own: status and body; none if the connection broke.
 async fn send(address: &str, method: &str, path: &str, request: Request<Bytes>) -> Option<(u16, Value)> {
     let (parts, body) = request.into_parts();
-    let headers: String =
-        parts.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
+    let line = |(name, value): (_, &http::HeaderValue)| format!("{name}: {}\r\n", value.to_str().unwrap());
+    let headers = parts.headers.iter().map(line).collect::<Vec<_>>().concat();
     let length = body.len();
     let text = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}"
