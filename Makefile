@@ -49,7 +49,7 @@ fmt: ## format all Rust code
 	$(CARGO) fmt --all
 
 crds: check ## write crds/ anew from core/src/api
-	$(CARGO) run -q $(LOCKED) --bin ecr-permissions -- crds --out crds
+	UPDATE_CRDS=1 $(CARGO) test -q $(LOCKED) -p ecr-permissions-core --test crds
 
 tools: ## build etcd, kube-apiserver, kube-controller-manager and kubectl (6 minutes the first time)
 	@dev/check-machine rust tools

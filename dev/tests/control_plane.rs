@@ -1,5 +1,5 @@
 //! The control plane on this machine: it starts, works, and is gone with its holder, however that one ends.
-//! All but one test share a control plane, because starting one takes seconds.
+//! Most tests share one control plane, because starting one takes seconds.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 

@@ -57,7 +57,7 @@ fn everything_that_is_missing_is_named_at_once_with_the_way_to_get_it() {
         ("C compiler", "apt-get install build-essential"),
         ("make", "xcode-select --install"),
         ("Go ", "https://go.dev/dl"),
-        ("Python 3 with venv", "apt-get install python3-venv"),
+        ("Python 3.10 or newer with venv", "apt-get install python3-venv"),
         ("git", "apt-get install git"),
     ] {
         assert!(said.contains(what) && said.contains(way), "{what}: {said}");
