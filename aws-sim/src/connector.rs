@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::world::{Call, Outcome, Phase, World};
 
-/// Watches calls take effect: called twice for each, before and after its effect, while the World is locked. It must
-/// not call the connector back.
+/// Watches calls take effect: called twice for each, before and after its effect, while the World is locked: it must
+/// neither call the connector back nor drop a call that is waiting.
 pub type Observer = Box<dyn FnMut(&World, &Call, Phase) -> Then + Send>;
 
 /// What the observer wants.

@@ -25,7 +25,8 @@ pub async fn serve(listener: TcpListener, connector: Connector) -> io::Result<In
         tokio::select! {
             accepted = listener.accept() => {
                 let (stream, _) = accepted?;
-                stream.set_nodelay(true)?;
+                // A client that is gone already shows when its connection is served.
+                let _gone = stream.set_nodelay(true);
                 connections.spawn(connection(stream, connector.clone()));
             }
             Some(_) = connections.join_next() => {}
