@@ -1,6 +1,8 @@
 //! The definitions in `crds/` are the ones the types say, structural, bounded and described.
 //! `UPDATE_CRDS=1 cargo test -p ecr-permissions-core --test crds` writes them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
+
 use std::fs;
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use crate::policy::{Action, Effect, Statement, lint};
 use super::Faults;
 
 /// The actions found at `at`, each judged.
-pub(super) fn parse(given: &[String], at: &str, faults: &mut Faults) -> BTreeSet<Action> {
+pub(crate) fn parse(given: &[String], at: &str, faults: &mut Faults) -> BTreeSet<Action> {
     if given.is_empty() {
         faults.add(at, "no action is named", "name one at least, such as ecr:BatchGetImage");
     }

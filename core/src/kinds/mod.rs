@@ -4,7 +4,7 @@
 //!
 //! A new kind is a file here, a file in `api`, and a row in the table below.
 
-mod actions;
+pub(crate) mod actions;
 mod faults;
 mod principals;
 mod registry_policy;

@@ -1,0 +1,231 @@
+//! `ecr-permissions check`: what the API server and the operator would say of objects, before anybody applies them.
+//! Works on text alone: it asks no cluster and no AWS, so what depends on either (a principal that does not exist, a
+//! policy that grows too long) it cannot know.
+
+mod admission;
+mod structure;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::api::{GROUP, Kind, Registry, RegistryPolicy, ReplicationGrant};
+use crate::consent::consent;
+use crate::kinds::{Body, Fault, Faults, actions, review};
+use crate::names::RegistryKey;
+
+pub use admission::Admission;
+
+/// One thing wrong with an object in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub file: String,
+    /// Kind, namespace and name: `RegistryPolicy team-a/pull`.
+    pub object: String,
+    pub fault: Fault,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, object, fault } = self;
+        write!(f, "{file}: {object}: {fault}")
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    /// Files that are no YAML, and why.
+    pub unreadable: Vec<(String, String)>,
+    /// How many objects of ours were looked at.
+    pub checked: usize,
+}
+
+/// Checks all objects of our kinds in files, each a name and its text. Objects of other groups are passed over; of
+/// Namespaces the labels are read, and Registries say what they allow.
+pub fn check(files: &[(String, String)]) -> Report {
+    let mut report = Report::default();
+    let mut objects = Vec::new();
+    for (file, text) in files {
+        match serde_saphyr::from_multiple::<Value>(text) {
+            Ok(documents) => objects.extend(documents.iter().flat_map(|document| unpacked(file, document))),
+            Err(error) => report.unreadable.push((file.clone(), error.to_string())),
+        }
+    }
+    let world = World::of(&objects);
+    let admission = Admission::new();
+    for object in objects.iter().filter(|object| object.group() == GROUP) {
+        report.checked += 1;
+        let faults = faults(object, &admission, &world);
+        let name = object.to_string();
+        report.findings.extend(faults.into_iter().map(|fault| Finding {
+            file: object.file.clone(),
+            object: name.clone(),
+            fault,
+        }));
+    }
+    report
+}
+
+/// An object as the API server stores it: without nulls.
+pub fn as_stored(object: &Value) -> Value {
+    let mut object = object.clone();
+    structure::without_nulls(&mut object);
+    object
+}
+
+/// An object of a file.
+struct Object {
+    file: String,
+    value: Value,
+}
+
+impl Object {
+    fn text(&self, name: &str) -> &str {
+        self.value[name].as_str().unwrap_or_default()
+    }
+
+    fn meta(&self, name: &str) -> &str {
+        self.value["metadata"][name].as_str().unwrap_or_default()
+    }
+
+    fn group(&self) -> &str {
+        self.text("apiVersion").split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// As kubectl would: objects without a namespace go to `default`.
+    fn namespace(&self) -> &str {
+        match self.meta("namespace") {
+            "" => "default",
+            namespace => namespace,
+        }
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(self.value.clone()).ok()
+    }
+
+    fn body(&self) -> Option<Body> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == self.text("kind"))?;
+        match kind {
+            Kind::RegistryPolicy => self.parse::<RegistryPolicy>().map(|object| object.spec.into()),
+            Kind::ReplicationGrant => self.parse::<ReplicationGrant>().map(|object| object.spec.into()),
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.meta("namespace") {
+            "" => write!(f, "{} {}", self.text("kind"), self.meta("name")),
+            namespace => write!(f, "{} {namespace}/{}", self.text("kind"), self.meta("name")),
+        }
+    }
+}
+
+/// The objects of one document: a `List` has many, an empty document none.
+fn unpacked(file: &str, document: &Value) -> Vec<Object> {
+    let values = match as_stored(document) {
+        Value::Null => Vec::new(),
+        mut list if list["kind"] == "List" && list["items"].is_array() => match list["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        },
+        one => vec![one],
+    };
+    values.into_iter().map(|value| Object { file: file.to_owned(), value }).collect()
+}
+
+/// What the files say of each other.
+struct World {
+    registries: BTreeMap<String, Registry>,
+    /// Labels of the namespaces among the files.
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl World {
+    fn of(objects: &[Object]) -> Self {
+        let named = |kind: &'static str, group: &'static str| {
+            objects.iter().filter(move |object| object.text("kind") == kind && object.group() == group)
+        };
+        let labels = |object: &Object| {
+            let labels: BTreeMap<String, String> =
+                serde_json::from_value(object.value["metadata"]["labels"].clone()).unwrap_or_default();
+            labels.into_iter().chain([name_label(object.meta("name"))]).collect()
+        };
+        Self {
+            registries: named("Registry", GROUP)
+                .filter_map(|o| Some((o.meta("name").to_owned(), o.parse()?)))
+                .collect(),
+            namespaces: named("Namespace", "").map(|o| (o.meta("name").to_owned(), labels(o))).collect(),
+        }
+    }
+}
+
+/// The label that Kubernetes gives every namespace.
+fn name_label(namespace: &str) -> (String, String) {
+    ("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())
+}
+
+/// Everything that speaks against an object: what the API server says first, and if it would take the object, what the
+/// operator says then.
+fn faults(object: &Object, admission: &Admission, world: &World) -> Vec<Fault> {
+    let admitted = admission.faults(&object.value, None);
+    let own = match (object.body(), object.parse::<Registry>()) {
+        (Some(body), _) => attached_faults(object, &body, world),
+        (None, Some(registry)) => registry_faults(object.meta("name"), &registry, world),
+        (None, None) => Vec::new(),
+    };
+    // The operator's words are closer to the point than a rule's on the same field.
+    let closer = |fault: &Fault| own.iter().any(|own| own.field.starts_with(&fault.field));
+    let mut all: Vec<Fault> = admitted.into_iter().filter(|fault| !closer(fault)).collect();
+    all.extend(own);
+    all
+}
+
+fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
+    let registry = world.registries.get(body.registry_name());
+    let Some(key) = registry.and_then(key_of).or_else(stand_in) else { return Vec::new() };
+    let statements = match review(body, &key) {
+        Ok(statements) => statements,
+        Err(faults) => return faults,
+    };
+    let (Some(registry), namespace) = (registry, object.namespace()) else { return Vec::new() };
+    let labels = world.namespaces.get(namespace);
+    // Who selects by label and does not know the labels cannot say no.
+    if labels.is_none() && registry.spec.allow.iter().any(|rule| rule.namespaces.selector.is_some()) {
+        return Vec::new();
+    }
+    let labels = labels.cloned().unwrap_or_else(|| BTreeMap::from([name_label(namespace)]));
+    let refused = consent(&registry.spec.allow, &key, body.kind(), namespace, &labels, &statements).err();
+    let fault = |because: crate::reason::Because| {
+        let (problem, cure) = because.message.split_once(". ").map_or((because.message.as_str(), ""), |parts| parts);
+        Fault { field: "spec".to_owned(), problem: problem.to_owned(), cure: cure.trim_end_matches('.').to_owned() }
+    };
+    refused.map(fault).into_iter().collect()
+}
+
+fn registry_faults(name: &str, registry: &Registry, world: &World) -> Vec<Fault> {
+    let mut faults = Faults::default();
+    for (i, rule) in registry.spec.allow.iter().enumerate().filter(|(_, rule)| !rule.actions.is_empty()) {
+        actions::parse(&rule.actions, &format!("spec.allow[{i}].actions"), &mut faults);
+    }
+    let same = |other: &&Registry| key_of(other).is_some() && key_of(other) == key_of(registry);
+    let names: Vec<&str> = world.registries.values().filter(same).filter_map(|r| r.metadata.name.as_deref()).collect();
+    if names.iter().any(|other| *other != name) {
+        let problem = format!("one account and Region has several Registries: {}", names.join(", "));
+        faults.add("spec", problem, "keep one; the later is refused");
+    }
+    faults.into_result().err().unwrap_or_default()
+}
+
+fn key_of(registry: &Registry) -> Option<RegistryKey> {
+    Some(RegistryKey { account: registry.spec.account_id.parse().ok()?, region: registry.spec.region.parse().ok()? })
+}
+
+/// A registry nobody has, where the files do not say which one is meant.
+fn stand_in() -> Option<RegistryKey> {
+    Some(RegistryKey { account: "000000000000".parse().ok()?, region: "us-east-1".parse().ok()? })
+}
