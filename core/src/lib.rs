@@ -3,6 +3,8 @@
 //! (no tokio, hyper or AWS crate is a dependency), clippy.toml the rest.
 
 pub mod api;
+#[cfg(feature = "cel")]
+pub mod check;
 pub mod consent;
 pub mod kinds;
 pub mod names;
