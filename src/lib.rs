@@ -1,1 +1,6 @@
-//! operator
+//! The operator: watches the objects, runs the passes, calls AWS. What decides is in `ecr_permissions_core`.
+
+pub mod aws;
+pub mod kube;
+mod pass;
+pub mod runtime;

@@ -1,0 +1,353 @@
+//! What each object learns, and what the ledger keeps, once AWS was asked and perhaps written. Pure.
+//!
+//! The only place where `Ready=True` is made: it takes a read of AWS that equalled what was composed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::compile::{Contribution, Desired, Stance};
+use super::conditions::{Outcome, Verified, conditions, find};
+use super::index::Gathered;
+use super::ledger::{self, Holding, Holdings};
+use super::objects::{Attached, ObjectId, RegistryObject};
+use super::plan::Orphans;
+use crate::api::{
+    AttachedCount, AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference, RegistryStatus,
+};
+use crate::ownership::InstallationId;
+use crate::policy::Statement;
+use crate::reason::{Because, Reason, Verdict};
+
+/// What the AWS half of a pass came to.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// What each object has, if AWS was read and equals the composition.
+    pub has: Option<BTreeMap<ObjectId, Vec<Statement>>>,
+    /// What keeps single objects from what they want.
+    pub verdicts: BTreeMap<ObjectId, Because>,
+    /// What kept everybody from it: the account was not proven, AWS did not answer …
+    pub failure: Option<Because>,
+    /// What the Registry must say besides.
+    pub findings: Vec<Because>,
+    pub record: Option<DocumentRecord>,
+    pub plan: Option<PlanStatus>,
+    pub orphans: Orphans,
+    /// A write may be under way whose outcome is not known.
+    pub unsettled: bool,
+}
+
+/// A status to write, and what is to happen to the object besides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fate {
+    pub status: AttachedStatus,
+    /// Nothing of it is left in AWS, or it was abandoned: it may go.
+    pub release: bool,
+}
+
+pub struct Judging<'a> {
+    pub gathered: &'a Gathered,
+    pub desired: &'a Desired,
+    pub applied: &'a Applied,
+    pub installation: &'a InstallationId,
+    pub now: Timestamp,
+}
+
+impl Judging<'_> {
+    /// The status of every attached object.
+    pub fn objects(&self) -> Vec<(&Attached, Fate)> {
+        let contributions: BTreeMap<_, _> = self.desired.contributions.iter().map(|c| (&c.id, c)).collect();
+        let judged = self.gathered.attached.iter().filter_map(|object| {
+            let contribution = contributions.get(&object.id)?;
+            Some((object.as_ref(), self.fate(object, contribution)))
+        });
+        let refused = self.gathered.duplicates.iter().flat_map(|(registry, objects)| {
+            objects.iter().map(|object| (object.as_ref(), self.duplicate_fate(object, registry)))
+        });
+        judged.chain(refused).collect()
+    }
+
+    fn fate(&self, object: &Attached, contribution: &Contribution) -> Fate {
+        let released = self.is_released(contribution);
+        let outcome = self.outcome(contribution);
+        let keep = matches!(&outcome, Outcome::Not(because) if self.stays_proven(object, because));
+        let accepted = !matches!(&outcome, Outcome::Not(b) if b.reason.aspect() < crate::reason::Aspect::Synced);
+        let mut status = object.status.clone();
+        if !keep {
+            status.observed_generation = object.meta.generation;
+            status.conditions = conditions(&outcome, object.meta.generation, &object.status.conditions, self.now);
+            if accepted {
+                status.registry = Some(self.reference());
+            }
+        }
+        status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
+        Fate { status, release: object.meta.deleting && object.meta.finalized && released }
+    }
+
+    /// Being unable to reach AWS proves nothing about what was proven before: the Registry says it, for all.
+    fn stays_proven(&self, object: &Attached, because: &Because) -> bool {
+        self.applied.failure.as_ref() == Some(because)
+            && because.reason.verdict() == Verdict::Waiting
+            && !object.meta.deleting
+            && object.status.observed_generation == object.meta.generation
+            && find(&object.status.conditions, "Ready").is_some_and(|(status, _)| status == "True")
+    }
+
+    fn is_released(&self, contribution: &Contribution) -> bool {
+        match &contribution.stance {
+            Stance::Orphaned(_) => true,
+            Stance::Leaves { .. } => self.has_nothing_left(contribution),
+            _ => false,
+        }
+    }
+
+    fn has_nothing_left(&self, contribution: &Contribution) -> bool {
+        let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
+        contribution.has.is_empty() || has.is_some_and(Vec::is_empty)
+    }
+
+    fn outcome(&self, contribution: &Contribution) -> Outcome {
+        if matches!(contribution.stance, Stance::Leaves { .. }) {
+            return Outcome::Not(self.leaving(contribution));
+        }
+        if let Stance::Keeps(_, because) | Stance::Holds(_, because) = &contribution.stance {
+            return self.held(contribution, because);
+        }
+        if let Some(because) = self.applied.verdicts.get(&contribution.id) {
+            return Outcome::Not(because.clone());
+        }
+        if let Some(because) = &self.applied.failure {
+            return Outcome::Not(because.clone());
+        }
+        let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
+        match (has, &contribution.stance) {
+            (Some(has), Stance::Wants(wanted)) if same(has, wanted) => Outcome::Ready(Verified(Self::success(wanted))),
+            _ => Outcome::Not(self.not_yet()),
+        }
+    }
+
+    /// Suspended and equal to AWS all the same: as ready as it was. Everything else says why it is held.
+    fn held(&self, contribution: &Contribution, because: &Because) -> Outcome {
+        let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
+        let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted));
+        if because.reason == Reason::Suspended && equal {
+            return Outcome::ReadyThough(Verified(String::new()), because.clone());
+        }
+        Outcome::Not(because.clone())
+    }
+
+    fn leaving(&self, contribution: &Contribution) -> Because {
+        let why = self.applied.failure.clone().unwrap_or_else(|| self.not_yet());
+        if self.has_nothing_left(contribution) {
+            return Because::new(Reason::Progressing, "Nothing of the object is left in AWS.");
+        }
+        Because::new(
+            Reason::DeletionBlocked,
+            format!(
+                "What the object has in AWS cannot be removed now ({}): {} To let it go and keep its grants as orphans, annotate it with {}=true.",
+                why.reason,
+                why.message,
+                crate::api::ABANDON
+            ),
+        )
+    }
+
+    fn not_yet(&self) -> Because {
+        if let Some(restraint) = &self.desired.restraint {
+            return restraint.clone();
+        }
+        if let Some(finding) = self.applied.findings.iter().find(|f| f.reason.verdict() == Verdict::False) {
+            return Because::new(
+                finding.reason,
+                "The Registry's conditions say what keeps its policy from being written.",
+            );
+        }
+        Because::new(Reason::Progressing, "The policy was written and is not confirmed yet.")
+    }
+
+    fn success(wanted: &[Statement]) -> String {
+        match wanted.len() {
+            1 => "1 statement is in the registry policy.".to_owned(),
+            n => format!("{n} statements are in the registry policy."),
+        }
+    }
+
+    fn reference(&self) -> RegistryReference {
+        RegistryReference {
+            name: self.gathered.registry.name().to_owned(),
+            account_id: self.gathered.key.account.to_string(),
+            region: self.gathered.key.region.to_string(),
+        }
+    }
+
+    fn duplicate_fate(&self, object: &Attached, registry: &RegistryObject) -> Fate {
+        let because = self.is_duplicate(registry);
+        let mut status = object.status.clone();
+        status.observed_generation = object.meta.generation;
+        status.conditions =
+            conditions(&Outcome::Not(because), object.meta.generation, &object.status.conditions, self.now);
+        status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
+        let has_nothing = !ledger::parse(&registry.status.ledger).contains_key(&object.id);
+        Fate { status, release: object.meta.deleting && object.meta.finalized && (has_nothing || object.meta.abandon) }
+    }
+
+    fn is_duplicate(&self, registry: &RegistryObject) -> Because {
+        let message = format!(
+            "Registry {} stands for account {} in {} already; attach to that one and remove {}.",
+            self.gathered.registry.name(),
+            self.gathered.key.account,
+            self.gathered.key.region,
+            registry.name()
+        );
+        Because::new(Reason::DuplicateRegistry, message)
+    }
+
+    /// What every object has in AWS now, as far as it is known.
+    pub fn ledger(&self) -> Holdings {
+        let mut holdings = Holdings::new();
+        for contribution in &self.desired.contributions {
+            if let Some(holding) = self.holding(contribution) {
+                holdings.insert(contribution.id.clone(), holding);
+            }
+        }
+        holdings
+    }
+
+    fn holding(&self, contribution: &Contribution) -> Option<Holding> {
+        let holding = |state, statements| Holding {
+            uid: contribution.uid.clone(),
+            generation: contribution.generation,
+            state,
+            statements,
+        };
+        let Some(has) = &self.applied.has else {
+            // Nothing was confirmed: what may be there stays on record as it was.
+            let state =
+                contribution.state.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
+            return Some(holding(self.orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
+        };
+        let statements = has.get(&contribution.id).cloned().unwrap_or_default();
+        if statements.is_empty() {
+            return None;
+        }
+        let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
+        let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
+        Some(holding(self.orphan_state(contribution).unwrap_or(state), statements))
+    }
+
+    fn orphan_state(&self, contribution: &Contribution) -> Option<LedgerState> {
+        matches!(contribution.stance, Stance::Orphaned(_)).then_some(LedgerState::Orphan)
+    }
+
+    fn reason_of(&self, contribution: &Contribution) -> Option<Reason> {
+        if let Stance::Keeps(_, because) = &contribution.stance {
+            return Some(because.reason);
+        }
+        self.applied.verdicts.get(&contribution.id).map(|because| because.reason)
+    }
+
+    /// The status of the Registry that stands for the key.
+    pub fn registry(&self, holdings: &Holdings) -> RegistryStatus {
+        let registry = &self.gathered.registry;
+        let mut status = registry.status.clone();
+        status.observed_generation = registry.meta.generation;
+        status.installation_id = Some(self.installation.as_str().to_owned());
+        status.ledger = ledger::entries(holdings);
+        if let Some(record) = &self.applied.record {
+            status.documents.insert(super::REGISTRY_POLICY.to_owned(), record.clone());
+        }
+        status.plan.clone_from(&self.applied.plan);
+        status.attached = self.counts();
+        status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
+        status.conditions =
+            conditions(&self.registry_outcome(), registry.meta.generation, &registry.status.conditions, self.now);
+        if let Some(orphans) = self.orphans_condition() {
+            status.conditions.push(orphans);
+        }
+        status
+    }
+
+    fn registry_outcome(&self) -> Outcome {
+        if let Some(because) = &self.applied.failure {
+            return Outcome::Not(because.clone());
+        }
+        if let Some(first) = self.applied.findings.first() {
+            let all: Vec<_> = self.applied.findings.iter().map(|finding| finding.message.as_str()).collect();
+            return Outcome::Not(Because::new(first.reason, all.join(" ")));
+        }
+        match (&self.applied.has, &self.desired.restraint) {
+            (Some(_), Some(because)) if because.reason == Reason::Suspended => {
+                Outcome::ReadyThough(Verified(String::new()), because.clone())
+            }
+            (Some(_), _) => Outcome::Ready(Verified("AWS was read and equals what the objects say.".to_owned())),
+            (None, _) => Outcome::Not(self.not_yet()),
+        }
+    }
+
+    fn orphans_condition(&self) -> Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+        let orphans = &self.applied.orphans;
+        if orphans.is_empty() || orphans.pruned {
+            return None;
+        }
+        let named: Vec<_> = orphans.of.keys().map(ToString::to_string).collect();
+        let nameless = match orphans.unclaimed.len() {
+            0 => String::new(),
+            n => format!(" {n} grants under this operator's Sids belong to no object."),
+        };
+        let message = format!(
+            "Kept in AWS, their objects are gone: {}.{nameless} Remove them with: ecr-permissions prune {} --confirm {}",
+            if named.is_empty() { "(none)".to_owned() } else { named.join(", ") },
+            self.gathered.registry.name(),
+            orphans.token
+        );
+        let generation = self.gathered.registry.meta.generation;
+        Some(super::conditions::orphaned(&message, generation, &self.gathered.registry.status.conditions, self.now))
+    }
+
+    fn counts(&self) -> BTreeMap<String, AttachedCount> {
+        let attached: BTreeSet<_> = self.gathered.attached.iter().map(|object| &object.id).collect();
+        let mut counts = BTreeMap::<String, AttachedCount>::new();
+        for contribution in self.desired.contributions.iter().filter(|c| attached.contains(&c.id)) {
+            let count = counts.entry(contribution.id.kind.as_str().to_owned()).or_default();
+            let refused = matches!(&contribution.stance, Stance::Keeps(_, because) if because.reason.aspect() == crate::reason::Aspect::Accepted);
+            if refused { count.refused += 1 } else { count.accepted += 1 }
+        }
+        counts
+    }
+
+    /// The status of a Registry that came second.
+    pub fn duplicate(&self, registry: &RegistryObject) -> RegistryStatus {
+        let mut status = registry.status.clone();
+        status.observed_generation = registry.meta.generation;
+        let outcome = Outcome::Not(self.is_duplicate(registry));
+        status.conditions = conditions(&outcome, registry.meta.generation, &registry.status.conditions, self.now);
+        status
+    }
+}
+
+fn same(a: &[Statement], b: &[Statement]) -> bool {
+    crate::policy::atoms(a.to_vec()) == crate::policy::atoms(b.to_vec())
+}
+
+/// The status of an object whose Registry does not exist, and whether it may go.
+pub fn unattached(object: &Attached, now: Timestamp) -> Fate {
+    let registry = object.body.registry_name();
+    // It was accepted once, so something of it may be in AWS, and nobody is left to say what.
+    let may_have_grants = object.status.registry.is_some() && !object.meta.abandon;
+    let because = if object.meta.deleting && may_have_grants {
+        let message = format!(
+            "Registry {registry} is gone, and what the object has in AWS cannot be removed without it: create it again, or let the object go with the annotation {}=true.",
+            crate::api::ABANDON
+        );
+        Because::new(Reason::DeletionBlocked, message)
+    } else {
+        let message =
+            format!("Registry {registry} does not exist; create it, or name another one in spec.registryRef.");
+        Because::new(Reason::RegistryNotFound, message)
+    };
+    let mut status = object.status.clone();
+    status.observed_generation = object.meta.generation;
+    status.conditions = conditions(&Outcome::Not(because), object.meta.generation, &object.status.conditions, now);
+    status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
+    Fate { status, release: object.meta.deleting && object.meta.finalized && !may_have_grants }
+}

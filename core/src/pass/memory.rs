@@ -1,0 +1,191 @@
+//! What one registry's passes remember of each other, in memory only: losing it costs a retry, never a grant.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::objects::ObjectId;
+use super::queue::Now;
+use crate::policy::Statement;
+use crate::reason::Reason;
+
+/// How long a principal may be invisible to AWS before its refusal is a refusal (aws-facts D.9, K).
+const PROPAGATION: Duration = Duration::from_mins(5);
+/// How long after a write a read may still show what was before it (aws-facts K.3).
+const LATE_READS: Duration = Duration::from_mins(1);
+const REPAIRS_WINDOW: Duration = Duration::from_mins(10);
+/// This many repairs within the window: somebody else keeps writing.
+const REPAIRS_AT_MOST: usize = 3;
+
+/// Timings that tests shorten.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub propagation: Duration,
+    pub first_retry: Duration,
+    pub longest_retry: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { propagation: PROPAGATION, first_retry: Duration::from_secs(5), longest_retry: Duration::from_mins(5) }
+    }
+}
+
+/// What AWS refused of an object, and when it is tried again.
+#[derive(Clone, Debug)]
+struct Refused {
+    wanted: Vec<Statement>,
+    since: Now,
+    tries: u32,
+    next_try: Now,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    pub patience: Patience,
+    refused: BTreeMap<ObjectId, Refused>,
+    repairs: VecDeque<Now>,
+    /// When our last document write was answered, or should have been.
+    last_write: Option<Now>,
+    /// What AWS showed before that write: for a while, a read that shows it again is late, not a change.
+    before_write: Option<String>,
+    /// A write whose outcome is unknown: reads must settle before another one.
+    unsettled: bool,
+    readback_differs: u32,
+    /// Passes in a row that could not reach AWS.
+    failures: u32,
+    second_look: Option<Now>,
+}
+
+impl Memory {
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
+    /// AWS refused the document because of this object.
+    pub fn refuse(&mut self, id: &ObjectId, wanted: &[Statement], now: Now) {
+        let before = self.refused.remove(id).filter(|refused| refused.wanted == wanted);
+        let (since, tries) = before.map_or((now, 0), |refused| (refused.since, refused.tries));
+        let wait = (self.patience.first_retry * 2_u32.saturating_pow(tries.min(16))).min(self.patience.longest_retry);
+        self.refused
+            .insert(id.clone(), Refused { wanted: wanted.to_vec(), since, tries: tries + 1, next_try: now + wait });
+    }
+
+    /// AWS took what it had refused before, or the object is gone.
+    pub fn forgive(&mut self, id: &ObjectId) {
+        self.refused.remove(id);
+    }
+
+    /// Forgets objects that are no longer attached.
+    pub fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
+        self.refused.retain(|id, _| attached(id));
+    }
+
+    /// Why the object may not be tried now, if AWS refused just this before and its time has not come.
+    pub fn refusal(&self, id: &ObjectId, wanted: &[Statement], now: Now) -> Option<Reason> {
+        let refused = self.refused.get(id).filter(|refused| refused.wanted == wanted && now < refused.next_try)?;
+        Some(self.reason(refused, now))
+    }
+
+    /// The reason to tell of an object AWS has just refused.
+    pub fn refusal_reason(&self, id: &ObjectId, now: Now) -> Reason {
+        self.refused.get(id).map_or(Reason::Rejected, |refused| self.reason(refused, now))
+    }
+
+    fn reason(&self, refused: &Refused, now: Now) -> Reason {
+        if now.saturating_sub(refused.since) < self.patience.propagation {
+            Reason::Propagating
+        } else {
+            Reason::Rejected
+        }
+    }
+
+    /// When the next refused object is due.
+    pub fn next_retry(&self) -> Option<Now> {
+        self.refused.values().map(|refused| refused.next_try).min()
+    }
+
+    /// A document write was sent, on top of what a read had shown.
+    pub fn wrote(&mut self, now: Now, before: String, outcome_known: bool) {
+        self.last_write = Some(now);
+        self.unsettled = !outcome_known;
+        self.before_write = outcome_known.then_some(before);
+    }
+
+    /// Whether a read shows the state before our last write, too soon after it to be believed.
+    pub fn is_late(&self, read: &str, now: Now) -> bool {
+        self.wrote_within(LATE_READS, now) && self.before_write.as_deref() == Some(read)
+    }
+
+    /// A read has shown our last write.
+    pub fn write_was_seen(&mut self) {
+        self.before_write = None;
+        self.unsettled = false;
+    }
+
+    pub fn settled(&mut self) {
+        self.unsettled = false;
+    }
+
+    pub fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    pub fn wrote_within(&self, span: Duration, now: Now) -> bool {
+        self.last_write.is_some_and(|at| now.saturating_sub(at) < span)
+    }
+
+    /// Somebody else changed what was ours, and this pass puts it back.
+    pub fn repaired(&mut self, now: Now) {
+        self.repairs.push_back(now);
+    }
+
+    /// Whether so much was repaired of late that somebody else must be writing too.
+    pub fn is_contended(&mut self, now: Now) -> bool {
+        while self.repairs.front().is_some_and(|at| now.saturating_sub(*at) > REPAIRS_WINDOW) {
+            self.repairs.pop_front();
+        }
+        self.repairs.len() >= REPAIRS_AT_MOST
+    }
+
+    /// When contention may be over.
+    pub fn contended_until(&self) -> Option<Now> {
+        self.repairs.front().map(|at| *at + REPAIRS_WINDOW + Duration::from_secs(1))
+    }
+
+    /// AWS answered something else than was written; `true` once it has done so twice.
+    pub fn readback_differed(&mut self) -> bool {
+        self.readback_differs += 1;
+        self.readback_differs >= 2
+    }
+
+    pub fn readback_equalled(&mut self) {
+        self.readback_differs = 0;
+    }
+
+    pub fn readback_is_hopeless(&self) -> bool {
+        self.readback_differs >= 2
+    }
+
+    /// A pass could not reach AWS: how long to wait before the next (doubling, bounded).
+    pub fn failed(&mut self) -> Duration {
+        let wait = self.patience.first_retry / 2 * 2_u32.saturating_pow(self.failures.min(16));
+        self.failures += 1;
+        wait.min(self.patience.longest_retry)
+    }
+
+    pub fn reached(&mut self) {
+        self.failures = 0;
+    }
+
+    pub fn look_again_at(&mut self, at: Now) {
+        self.second_look = Some(at);
+    }
+
+    /// The second look that is still owed; taken once it is due.
+    pub fn owed_look(&mut self, now: Now) -> Option<Now> {
+        if self.second_look.is_some_and(|at| at <= now) {
+            self.second_look = None;
+        }
+        self.second_look
+    }
+}

@@ -1,0 +1,22 @@
+//! The pure half of a pass: who is attached (`index`), what each may have (`compile`), what AWS has of it (`standing`),
+//! what would be written (`plan`), and what everybody learns (`judge`). It decides everything and does nothing.
+
+pub mod bisect;
+mod collection;
+pub mod compile;
+pub mod conditions;
+pub mod index;
+pub mod judge;
+pub mod ledger;
+pub mod memory;
+pub mod objects;
+pub mod plan;
+pub mod queue;
+pub mod scope;
+pub mod standing;
+pub mod steps;
+
+pub use collection::Change;
+
+/// The name of the registry policy in `Registry.status.documents`.
+pub const REGISTRY_POLICY: &str = "registry-policy";

@@ -1,0 +1,162 @@
+//! The objects as a pass sees them: what the API server sent, without what no decision needs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::{self, AttachedStatus, Kind, Registry, RegistrySpec, RegistryStatus};
+use crate::kinds::Body;
+use crate::names::RegistryKey;
+
+/// Names one attached object for ever: a restored object has another uid and keeps its place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    pub kind: Kind,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// The metadata that decisions rest on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    pub name: String,
+    pub uid: String,
+    pub generation: i64,
+    pub resource_version: String,
+    pub created: Option<Timestamp>,
+    pub deleting: bool,
+    /// Our finalizer is on it.
+    pub finalized: bool,
+    /// The finalizers of others, which stay where they are.
+    pub other_finalizers: Vec<String>,
+    pub abandon: bool,
+    pub prune: Option<String>,
+    pub reconcile_at: Option<String>,
+}
+
+impl Meta {
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+        let (ours, others): (Vec<_>, Vec<_>) =
+            meta.finalizers.iter().flatten().cloned().partition(|finalizer| finalizer == api::FINALIZER);
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            deleting: meta.deletion_timestamp.is_some(),
+            finalized: !ours.is_empty(),
+            other_finalizers: others,
+            abandon: annotation(api::ABANDON).as_deref() == Some("true"),
+            prune: annotation(api::PRUNE),
+            reconcile_at: annotation(api::RECONCILE_NOW),
+        }
+    }
+
+    /// Whether a newer version differs in something a pass must answer: not in what a pass itself writes.
+    fn calls_for_a_pass(&self, newer: &Self) -> bool {
+        let finalizer_lost = self.finalized && !newer.finalized;
+        let Self {
+            name: _,
+            uid,
+            generation,
+            resource_version: _,
+            created: _,
+            deleting,
+            finalized: _,
+            other_finalizers: _,
+            abandon,
+            prune,
+            reconcile_at,
+        } = self;
+        finalizer_lost
+            || *uid != newer.uid
+            || *generation != newer.generation
+            || *deleting != newer.deleting
+            || *abandon != newer.abandon
+            || *prune != newer.prune
+            || *reconcile_at != newer.reconcile_at
+    }
+}
+
+/// An object of an attached kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attached {
+    pub id: ObjectId,
+    pub meta: Meta,
+    pub body: Body,
+    pub status: AttachedStatus,
+}
+
+/// A Registry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegistryObject {
+    pub meta: Meta,
+    pub spec: RegistrySpec,
+    pub status: RegistryStatus,
+}
+
+impl RegistryObject {
+    pub fn of(registry: Registry) -> Self {
+        Self { meta: Meta::of(&registry.metadata), spec: registry.spec, status: registry.status.unwrap_or_default() }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    /// The registry it stands for; `None` only if the schema was bypassed.
+    pub fn key(&self) -> Option<RegistryKey> {
+        Some(RegistryKey { account: self.spec.account_id.parse().ok()?, region: self.spec.region.parse().ok()? })
+    }
+
+    /// Who the Registry is when two stand for the same key: whoever has a ledger, then the older, then the name.
+    pub(crate) fn seniority(&self) -> impl Ord + use<> {
+        (self.status.ledger.is_empty(), self.meta.created, self.meta.name.clone())
+    }
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceView {
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+/// What the watches keep of an object: how to tell that a newer version calls for a pass.
+pub(crate) trait Watched {
+    fn resource_version(&self) -> &str;
+    fn calls_for_a_pass(&self, newer: &Self) -> bool;
+}
+
+impl Watched for Attached {
+    fn resource_version(&self) -> &str {
+        &self.meta.resource_version
+    }
+    fn calls_for_a_pass(&self, newer: &Self) -> bool {
+        self.meta.calls_for_a_pass(&newer.meta)
+    }
+}
+
+impl Watched for RegistryObject {
+    fn resource_version(&self) -> &str {
+        &self.meta.resource_version
+    }
+    fn calls_for_a_pass(&self, newer: &Self) -> bool {
+        self.meta.calls_for_a_pass(&newer.meta)
+    }
+}
+
+impl Watched for NamespaceView {
+    fn resource_version(&self) -> &str {
+        ""
+    }
+    fn calls_for_a_pass(&self, newer: &Self) -> bool {
+        self != newer
+    }
+}

@@ -1,0 +1,377 @@
+//! What would be written: the statements of all contributions, put into what AWS has, as far as they fit and are allowed
+//! to grow. Pure: it never asks AWS, and a document it makes can be written as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compile::{Contribution, Desired, Stance, is_v1, kept, orphan_token};
+use super::memory::Memory;
+use super::objects::ObjectId;
+use super::queue::Now;
+use super::scope::{self, ScopeView};
+use super::standing::{Known, Standing};
+use super::steps;
+use crate::api::{DocumentRecord, LedgerState};
+use crate::names::Partition;
+use crate::ownership::{InstallationId, Sid};
+use crate::policy::{
+    Document, Fitting, Principal, REGISTRY_POLICY_LIMIT, Statement, Stored, TooLarge, compact, fit, merge,
+};
+use crate::reason::{Because, Reason};
+
+/// What was read before planning.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// `None`: there is no policy.
+    pub document: Option<&'a Document>,
+    pub record: Option<&'a DocumentRecord>,
+    /// `None`: nothing rests on it, or it could not be read.
+    pub scope: Option<ScopeView>,
+}
+
+/// An object's grants that are not all in AWS yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Growth {
+    pub id: ObjectId,
+    /// What it has there, and keeps if it may not grow.
+    pub from: Vec<Statement>,
+    pub to: Vec<Statement>,
+    /// It had all this before: somebody else took it away.
+    pub restores: bool,
+}
+
+/// What a write would do.
+#[derive(Clone, Debug)]
+pub struct Composition {
+    pub ours: BTreeMap<Sid, Statement>,
+    pub write: Write,
+}
+
+#[derive(Clone, Debug)]
+pub enum Write {
+    Put(Fitting<Document>),
+    /// No statement is left, and AWS has no empty policy.
+    Delete,
+}
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    document: Option<Document>,
+    known: Known,
+    pub standing: Standing,
+    /// Everything that stays whoever grows.
+    fixed: Vec<Statement>,
+    pub growth: Vec<Growth>,
+    /// Indexes of the growth that fits.
+    pub admitted: Vec<usize>,
+    /// Statements that leave our hands and stay, with their new Sids.
+    retained: Vec<(String, Statement)>,
+    /// What each object will have if nothing grows.
+    pub without_growth: BTreeMap<ObjectId, Vec<Statement>>,
+    /// What each object has in AWS now, if nothing is written at all.
+    pub as_it_is: BTreeMap<ObjectId, Vec<Statement>>,
+    /// What keeps an object from what it wants.
+    pub verdicts: BTreeMap<ObjectId, Because>,
+    /// What the Registry must say.
+    pub findings: Vec<Because>,
+    pub switch_scope: bool,
+    pub orphans: Orphans,
+    /// Our Sids that stood there at our last write and do not stand there as we wrote them.
+    pub drift: BTreeSet<Sid>,
+}
+
+/// What stays in AWS and belongs to nobody who is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orphans {
+    pub of: BTreeMap<ObjectId, Vec<Statement>>,
+    pub unclaimed: BTreeSet<Statement>,
+    /// Names this set for `prune`; empty if there is none.
+    pub token: String,
+    /// Pruned by this pass.
+    pub pruned: bool,
+}
+
+impl Orphans {
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty() && self.unclaimed.is_empty()
+    }
+
+    fn find(contributions: &[Contribution], unclaimed: BTreeSet<Statement>, prune: Option<&str>) -> Self {
+        let of: BTreeMap<_, _> = contributions
+            .iter()
+            .filter_map(|c| match &c.stance {
+                Stance::Orphaned(statements) => Some((c.id.clone(), statements.clone())),
+                _ => None,
+            })
+            .collect();
+        let token = if of.is_empty() && unclaimed.is_empty() { String::new() } else { orphan_token(&of, &unclaimed) };
+        let pruned = !token.is_empty() && prune == Some(token.as_str());
+        Self { of, unclaimed, token, pruned }
+    }
+}
+
+/// Brings what is wanted and what is there together.
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed<'_>,
+    installation: &InstallationId,
+    partition: Partition,
+    memory: &mut Memory,
+    now: Now,
+) -> Plan {
+    let known = Known::new(installation, partition, observed.record, &desired.contributions);
+    let mut standing = Standing::of(observed.document, &known);
+    let drift = drift(observed.record, &standing);
+    let young = memory.wrote_within(memory.patience.propagation, now);
+    let gone = standing.gone.clone();
+    if young {
+        standing.give_principals_time(&known, observed.document);
+    }
+    let scope = scope::decide(desired, observed, partition, &known);
+    let unclaimed = standing.unclaimed(&desired.contributions);
+    let orphans = Orphans::find(&desired.contributions, unclaimed, desired.prune_token.as_deref());
+    let mut plan = Plan {
+        document: observed.document.cloned(),
+        known,
+        standing,
+        fixed: Vec::new(),
+        growth: Vec::new(),
+        admitted: Vec::new(),
+        retained: Vec::new(),
+        without_growth: BTreeMap::new(),
+        as_it_is: BTreeMap::new(),
+        verdicts: BTreeMap::new(),
+        findings: scope.findings.clone(),
+        switch_scope: scope.switch,
+        orphans,
+        drift,
+    };
+    if !plan.orphans.pruned {
+        plan.fixed.extend(plan.orphans.unclaimed.iter().cloned());
+    }
+    let deciding = Deciding { scope: &scope, gone: &gone, young, contended: memory.is_contended(now) };
+    for contribution in &desired.contributions {
+        plan.place(contribution, &deciding);
+    }
+    plan.admit();
+    plan.report_findings(&deciding);
+    plan
+}
+
+/// What of ours stood there at the last write and does not stand there now.
+fn drift(record: Option<&DocumentRecord>, standing: &Standing) -> BTreeSet<Sid> {
+    let written = record.into_iter().flat_map(|record| &record.sids).filter_map(|sid| sid.parse::<Sid>().ok());
+    written.filter(|sid| !standing.intact.contains(sid) || standing.disturbed.contains(sid)).collect()
+}
+
+struct Deciding<'a> {
+    scope: &'a scope::Decision,
+    gone: &'a BTreeSet<Principal>,
+    young: bool,
+    contended: bool,
+}
+
+impl Plan {
+    fn place(&mut self, contribution: &Contribution, deciding: &Deciding<'_>) {
+        let id = &contribution.id;
+        let may_have: Vec<_> = contribution.has.iter().chain(contribution.wanted.iter().flatten()).cloned().collect();
+        self.as_it_is.insert(id.clone(), self.standing.present(&may_have));
+        match &contribution.stance {
+            Stance::Wants(wanted) => self.place_wanted(contribution, wanted, deciding),
+            Stance::Keeps(floor, because) => {
+                self.verdicts.insert(id.clone(), because.clone());
+                // While a write is on record, what it has is what AWS shows of it: its refused part never was there.
+                if contribution.state == Some(LedgerState::Writing) {
+                    self.settle(id, self.standing.present(floor));
+                } else {
+                    self.grow(id, floor, true, deciding);
+                }
+            }
+            Stance::Holds(floor, because) => {
+                self.verdicts.insert(id.clone(), because.clone());
+                self.settle(id, self.standing.present(floor));
+            }
+            Stance::Leaves { retain } => {
+                if *retain {
+                    self.retain(contribution);
+                }
+                self.without_growth.insert(id.clone(), Vec::new());
+            }
+            Stance::Orphaned(_) if self.orphans.pruned => {
+                self.without_growth.insert(id.clone(), Vec::new());
+            }
+            Stance::Orphaned(statements) => self.settle(id, self.standing.present(statements)),
+        }
+    }
+
+    fn place_wanted(&mut self, contribution: &Contribution, wanted: &[Statement], deciding: &Deciding<'_>) {
+        let id = &contribution.id;
+        if let Some(because) = deciding.scope.refusal(wanted) {
+            self.verdicts.insert(id.clone(), because);
+            let enforced: Vec<_> = kept(&contribution.has, wanted).into_iter().filter(is_v1).collect();
+            self.settle(id, self.standing.present(&enforced));
+            return;
+        }
+        let names_gone = |s: &Statement| s.principals.iter().any(|p| deciding.gone.contains(p));
+        if wanted.iter().any(names_gone) && contribution.has.iter().any(names_gone) {
+            let names = names(wanted, deciding.gone);
+            if deciding.young {
+                let message =
+                    format!("AWS shows {names} by a unique id; it may be too young to be visible everywhere.");
+                self.verdicts.insert(id.clone(), Because::new(Reason::Propagating, message));
+                self.settle(id, wanted.to_vec());
+            } else {
+                let message = format!(
+                    "{names} was deleted in AWS. Its grant is dropped and not given to another of that name: remove it, or edit the object once it exists again."
+                );
+                self.verdicts.insert(id.clone(), Because::new(Reason::PrincipalGone, message));
+                self.grow(id, &without(wanted, deciding.gone), false, deciding);
+            }
+            return;
+        }
+        let had = contribution.state.is_some_and(|state| state != LedgerState::Writing);
+        let restores = had
+            && wanted.iter().flat_map(Statement::atoms).all(|atom| contribution.has.iter().any(|h| atom.is_within(h)));
+        self.grow(id, wanted, restores, deciding);
+    }
+
+    /// The object is to have `to`; what AWS does not have of it yet is growth.
+    fn grow(&mut self, id: &ObjectId, to: &[Statement], restores: bool, deciding: &Deciding<'_>) {
+        let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
+        let from = self.standing.present(&to);
+        let (has, wants) = (crate::policy::atoms(from.clone()), crate::policy::atoms(to.clone()));
+        if has == wants || (restores && deciding.contended) {
+            self.settle(id, from);
+            return;
+        }
+        self.without_growth.insert(id.clone(), from.clone());
+        self.growth.push(Growth { id: id.clone(), from, to, restores });
+    }
+
+    fn settle(&mut self, id: &ObjectId, statements: Vec<Statement>) {
+        self.fixed.extend(statements.iter().cloned());
+        self.without_growth.insert(id.clone(), statements);
+    }
+
+    /// The statements stay under a Sid that is not ours; one that stands there already was written by an earlier try.
+    fn retain(&mut self, contribution: &Contribution) {
+        for statement in self.standing.present(&contribution.has) {
+            let sid = retained_sid(&statement);
+            let stands = self.document.iter().flat_map(Document::statements).any(|s| s.sid() == Some(sid.as_str()));
+            if !stands {
+                self.retained.push((sid, statement));
+            }
+        }
+    }
+
+    /// What is written if exactly these grow.
+    pub fn compose(&self, admitted: &[usize]) -> Result<Composition, TooLarge> {
+        let grown = self.growth.iter().enumerate().map(
+            |(i, growth)| {
+                if admitted.contains(&i) { &growth.to } else { &growth.from }
+            },
+        );
+        let statements = grown.flatten().chain(&self.fixed).cloned();
+        let ours: BTreeMap<_, _> =
+            compact(statements).into_iter().map(|s| (self.known.installation.sid(&s), s)).collect();
+        let mut document = merge(self.document.as_ref(), &ours, |stored: &Stored| self.known.is_ours(stored));
+        for (sid, statement) in &self.retained {
+            document.append(sid, statement);
+        }
+        let write = if document.is_empty() { Write::Delete } else { Write::Put(fit(document, REGISTRY_POLICY_LIMIT)?) };
+        Ok(Composition { ours, write })
+    }
+
+    /// Whether AWS already has exactly this.
+    pub fn is_done(&self, composition: &Composition) -> bool {
+        self.retained.is_empty()
+            && self.standing.disturbed.is_empty()
+            && composition.ours.keys().eq(&self.standing.intact)
+            && !(matches!(composition.write, Write::Delete) && self.document.is_some())
+    }
+
+    /// Lets everything grow that fits: all at once if it can be, else one by one, those who only get back what was
+    /// theirs first.
+    fn admit(&mut self) {
+        let mut order: Vec<usize> = (0..self.growth.len()).collect();
+        if self.compose(&order).is_ok() {
+            self.admitted = order;
+            return;
+        }
+        order.sort_by_key(|i| self.growth.get(*i).map(|growth| !growth.restores));
+        for i in order {
+            self.admitted.push(i);
+            if let Err(too_large) = self.compose(&self.admitted) {
+                self.admitted.pop();
+                if let Some(growth) = self.growth.get(i) {
+                    self.verdicts.insert(growth.id.clone(), does_not_fit(&too_large));
+                }
+            }
+        }
+        self.admitted.sort_unstable();
+    }
+
+    /// Narrows what may grow: to objects whose finalizer is confirmed, or to a probe's.
+    pub fn admit_only(&mut self, may: impl Fn(&ObjectId) -> bool) {
+        let growth = &self.growth;
+        self.admitted.retain(|i| growth.get(*i).is_some_and(|growth| may(&growth.id)));
+    }
+
+    fn report_findings(&mut self, deciding: &Deciding<'_>) {
+        if !self.standing.forged.is_empty() {
+            let sids: Vec<_> = self.standing.forged.iter().map(Sid::as_str).collect();
+            let message = format!(
+                "Statements carry a Sid of this operator over content it never wrote; they are left alone: {}. Remove them in AWS.",
+                sids.join(", ")
+            );
+            self.findings.push(Because::new(Reason::SidTampered, message));
+        }
+        if deciding.contended && !self.drift.is_empty() {
+            let sids: Vec<_> = self.drift.iter().map(Sid::as_str).collect();
+            let message = format!(
+                "Somebody else keeps writing this policy: {} were put back three times in ten minutes. Find the other writer (CloudTrail, PutRegistryPolicy); they are put back again later.",
+                sids.join(", ")
+            );
+            self.findings.push(Because::new(Reason::ContendedWriter, message));
+        }
+    }
+
+    /// What a person would read: a line a change.
+    pub fn steps(&self, composition: &Composition) -> Vec<String> {
+        steps::describe(self, composition)
+    }
+
+    pub(super) fn document(&self) -> Option<&Document> {
+        self.document.as_ref()
+    }
+
+    pub(super) fn retained(&self) -> &[(String, Statement)] {
+        &self.retained
+    }
+}
+
+fn does_not_fit(too_large: &TooLarge) -> Because {
+    let message = format!(
+        "The registry policy would have {} characters, and AWS takes {}. What the object had before stays; shorten it, or remove statements of others.",
+        too_large.characters, too_large.limit
+    );
+    Because::new(Reason::PolicyTooLarge, message)
+}
+
+/// The Sid of a statement that was left behind on purpose: deterministic, and not ours to touch.
+fn retained_sid(statement: &Statement) -> String {
+    format!("Retained{}", crate::policy::digest::digest(&statement.canonical()))
+}
+
+fn names(statements: &[Statement], gone: &BTreeSet<Principal>) -> String {
+    let named: BTreeSet<_> =
+        statements.iter().flat_map(|s| s.principals.intersection(gone)).map(Principal::as_str).collect();
+    named.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn without(statements: &[Statement], gone: &BTreeSet<Principal>) -> Vec<Statement> {
+    statements
+        .iter()
+        .map(|s| Statement { principals: s.principals.difference(gone).cloned().collect(), ..s.clone() })
+        .filter(|s| !s.principals.is_empty())
+        .collect()
+}

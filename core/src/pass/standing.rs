@@ -1,0 +1,147 @@
+//! Whose the statements in AWS are: foreign, ours as we wrote them, ours and changed, ours and unclaimed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compile::{Contribution, Stance};
+use crate::api::DocumentRecord;
+use crate::names::Partition;
+use crate::ownership::{InstallationId, Mark, Sid, is_intact};
+use crate::policy::{Document, Principal, Statement, Stored, atoms, compact};
+
+/// What a document in AWS holds, seen from one installation.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Fingerprints of the foreign statements, in order.
+    pub foreign: Vec<String>,
+    /// Our statements as we wrote them.
+    pub intact: BTreeSet<Sid>,
+    /// Sids of ours that stand there more than once, or with other content than they were made of.
+    pub disturbed: BTreeSet<Sid>,
+    /// Statements that carry our mark over content that is not ours, and that we never wrote: left alone.
+    pub forged: BTreeSet<Sid>,
+    /// Everything granted under our Sids now, one principal each.
+    pub granted: BTreeSet<Statement>,
+    /// Principals of ours that AWS shows as deleted.
+    pub gone: BTreeSet<Principal>,
+}
+
+/// Which Sids under our mark are ours to replace or remove, whatever their content has become.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub installation: InstallationId,
+    pub partition: Partition,
+    pub written: BTreeSet<Sid>,
+    /// What each of those Sids was made of.
+    pub made_of: BTreeMap<Sid, Statement>,
+}
+
+impl Known {
+    /// From the record of the last write and from what the contributions have and want.
+    pub fn new(
+        installation: &InstallationId,
+        partition: Partition,
+        record: Option<&DocumentRecord>,
+        contributions: &[Contribution],
+    ) -> Self {
+        let mut written: BTreeSet<Sid> =
+            record.into_iter().flat_map(|record| &record.sids).filter_map(|sid| sid.parse().ok()).collect();
+        let has = contributions.iter().flat_map(|c| c.has.clone());
+        let wants = contributions.iter().flat_map(|c| match &c.stance {
+            Stance::Wants(wanted) => wanted.clone(),
+            _ => Vec::new(),
+        });
+        let mut made_of = BTreeMap::new();
+        for statement in compact(has).into_iter().chain(compact(wants)) {
+            made_of.insert(installation.sid(&statement), statement);
+        }
+        written.extend(made_of.keys().cloned());
+        Self { installation: installation.clone(), partition, written, made_of }
+    }
+
+    /// Whether we may replace or remove this statement.
+    pub fn is_ours(&self, stored: &Stored) -> bool {
+        match self.installation.read(stored.sid()) {
+            Mark::Ours(sid) => self.written.contains(&sid) || is_intact(&sid, stored.normal(self.partition).as_ref()),
+            Mark::Foreign | Mark::OtherInstallation(..) => false,
+        }
+    }
+}
+
+impl Standing {
+    pub fn of(document: Option<&Document>, known: &Known) -> Self {
+        let mut standing = Self::default();
+        for stored in document.map(Document::statements).unwrap_or_default() {
+            let Mark::Ours(sid) = known.installation.read(stored.sid()) else {
+                standing.foreign.push(stored.fingerprint(known.partition));
+                continue;
+            };
+            let content = stored.normal(known.partition);
+            let intact = is_intact(&sid, content.as_ref());
+            if !intact && !known.written.contains(&sid) {
+                standing.forged.insert(sid);
+                standing.foreign.push(stored.fingerprint(known.partition));
+                continue;
+            }
+            if !intact || !standing.intact.insert(sid.clone()) {
+                standing.disturbed.insert(sid.clone());
+            }
+            let Some(content) = content else { continue };
+            if !intact && content.principals.iter().any(Principal::is_unique_id) {
+                standing.gone.extend(deleted_principals(known.made_of.get(&sid), &content));
+            }
+            standing.granted.extend(content.atoms());
+        }
+        standing
+    }
+
+    /// The part of what somebody has that AWS grants now.
+    pub fn present(&self, has: &[Statement]) -> Vec<Statement> {
+        let there = |atom: &Statement| self.granted.contains(atom) || self.granted.iter().any(|g| atom.is_within(g));
+        compact(has.iter().flat_map(Statement::atoms).filter(there)).into_iter().collect()
+    }
+
+    /// What AWS grants under our mark and nobody has, wants or gives up.
+    pub fn unclaimed(&self, contributions: &[Contribution]) -> BTreeSet<Statement> {
+        let has = atoms(contributions.iter().flat_map(|c| c.has.clone()));
+        let wanted = atoms(contributions.iter().flat_map(|c| c.wanted.clone().unwrap_or_default()));
+        let claimed = |atom: &Statement| {
+            has.contains(atom)
+                || wanted.contains(atom)
+                || atom.principals.iter().any(Principal::is_unique_id)
+                || has.iter().chain(&wanted).any(|claim| atom.is_within(claim))
+        };
+        self.granted.iter().filter(|atom| !claimed(atom)).cloned().collect()
+    }
+}
+
+/// AWS replaces a deleted role or user by its unique id: whoever is missing beside such ids is gone.
+fn deleted_principals(made_of: Option<&Statement>, content: &Statement) -> Vec<Principal> {
+    let Some(made_of) = made_of else { return Vec::new() };
+    let named = made_of.principals.iter().filter(|p| matches!(p, Principal::Aws(_)) && !p.is_unique_id());
+    named.filter(|principal| !content.principals.contains(principal)).cloned().collect()
+}
+
+impl Standing {
+    /// Takes principals that read back as deleted for young ones: nothing is concluded from them yet.
+    pub(super) fn give_principals_time(&mut self, known: &Known, document: Option<&Document>) {
+        for stored in document.map(Document::statements).unwrap_or_default() {
+            let Mark::Ours(sid) = known.installation.read(stored.sid()) else { continue };
+            let content = stored.normal(known.partition);
+            if content.is_some_and(|content| content.principals.iter().any(Principal::is_unique_id)) {
+                self.disturbed.remove(&sid);
+                self.intact.insert(sid);
+            }
+        }
+    }
+}
+
+/// Whether a read must be confirmed by another before it is acted on: foreign statements are fewer than last time, or
+/// the policy is gone (aws-facts K.3: reads may be stale, and a Put on a stale read erases what it did not show).
+pub fn needs_confirmation(record: Option<&DocumentRecord>, absent: bool, standing: &Standing) -> bool {
+    let Some(record) = record else { return absent };
+    let fewer = record.foreign_hashes.iter().any(|hash| {
+        let count = |all: &[String]| all.iter().filter(|other| *other == hash).count();
+        count(&standing.foreign) < count(&record.foreign_hashes)
+    });
+    fewer || (absent && !(record.sids.is_empty() && record.foreign_hashes.is_empty()))
+}

@@ -1,0 +1,200 @@
+//! What an AWS call's failure means, decided in one table by code and kind, never by text: texts differ from day to day
+//! and carry request ids, which must not reach a status.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use ecr_permissions_core::reason::Reason;
+
+/// What is to be done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The thing is not there.
+    NotFound,
+    /// Slow down.
+    Throttled,
+    /// The caller may not; a person must act.
+    Denied,
+    /// The role could not be assumed, for whatever reason: AWS does not tell a missing role from an untrusted one.
+    RoleDenied,
+    /// AWS does not take what was sent.
+    Invalid,
+    /// AWS or the way to it failed; it heals by itself.
+    Transient,
+    /// This process may not write any more; nothing was sent.
+    NotLeading,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct Error {
+    pub kind: Kind,
+    pub operation: &'static str,
+    pub code: Option<String>,
+    /// One sentence, the same for the same failure.
+    pub message: String,
+    /// A write may have happened all the same.
+    pub outcome_unknown: bool,
+}
+
+impl Error {
+    pub fn of<E, R>(operation: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        if let Some(role) = role_refusal(error) {
+            return Self { operation, ..role };
+        }
+        match error {
+            SdkError::ServiceError(context) => Self::answered(operation, context.err()),
+            SdkError::TimeoutError(_) => Self::unanswered(operation, "AWS did not answer in time", true),
+            SdkError::DispatchFailure(failure) => {
+                if let Some(refused) = caused_by::<super::session::NotLeading>(error) {
+                    return Self {
+                        kind: Kind::NotLeading,
+                        operation,
+                        code: None,
+                        message: refused.to_string(),
+                        outcome_unknown: false,
+                    };
+                }
+                let connecting = failure.as_connector_error().is_some_and(|e| e.is_user() || e.as_other().is_some());
+                Self::unanswered(operation, "AWS cannot be reached", !connecting)
+            }
+            SdkError::ConstructionFailure(_) => {
+                let kind = if caused_by::<super::session::NotLeading>(error).is_some() {
+                    Kind::NotLeading
+                } else {
+                    Kind::Transient
+                };
+                Self {
+                    kind,
+                    operation,
+                    code: None,
+                    message: "the request could not be made".into(),
+                    outcome_unknown: false,
+                }
+            }
+            _ => Self::unanswered(operation, "AWS answered something that could not be read", true),
+        }
+    }
+
+    fn answered(operation: &'static str, error: &impl ProvideErrorMetadata) -> Self {
+        let code = error.code().unwrap_or("Unknown").to_owned();
+        let kind = classify(&code);
+        let text = error.message().unwrap_or_default();
+        let message = if text.is_empty() { code.clone() } else { format!("{code}: {}", without_request_id(text)) };
+        // A fault of the server may have come after the effect; a refusal never does.
+        Self { kind, operation, outcome_unknown: kind == Kind::Transient, code: Some(code), message }
+    }
+
+    fn unanswered(operation: &'static str, message: &str, outcome_unknown: bool) -> Self {
+        Self { kind: Kind::Transient, operation, code: None, message: message.to_owned(), outcome_unknown }
+    }
+
+    /// The reason an object or a Registry gives.
+    pub fn reason(&self) -> Reason {
+        match self.kind {
+            Kind::Throttled => Reason::Throttled,
+            Kind::Denied | Kind::Invalid | Kind::NotFound => Reason::AccessDenied,
+            Kind::RoleDenied => Reason::AssumeRoleDenied,
+            Kind::Transient | Kind::NotLeading => Reason::Unreachable,
+        }
+    }
+}
+
+/// Codes to kinds (aws-facts A.0, A.1 "Error classes").
+fn classify(code: &str) -> Kind {
+    match code {
+        "RegistryPolicyNotFoundException" => Kind::NotFound,
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "SlowDown" => Kind::Throttled,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "OptInRequired"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "InvalidSignatureException"
+        | "RegionDisabledException" => Kind::Denied,
+        "InvalidParameterException"
+        | "ValidationException"
+        | "ValidationError"
+        | "LimitExceededException"
+        | "UnknownOperationException"
+        | "RequestEntityTooLargeException" => Kind::Invalid,
+        // ExpiredToken heals with the next credentials; faults and the unknown heal or repeat.
+        _ => Kind::Transient,
+    }
+}
+
+/// A request id is new on every retry: with it, a condition would change on every pass.
+fn without_request_id(text: &str) -> &str {
+    let lower = text.to_ascii_lowercase();
+    lower
+        .find("request id")
+        .and_then(|at| text.get(..at))
+        .map_or(text, |cut| cut.trim_end_matches(['(', ' ', ',', ';']))
+}
+
+/// Credentials fail inside the call that needed them: the refusal of AssumeRole lies deep in its causes.
+fn role_refusal(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let refused = caused_by::<AssumeRoleError>(error)?;
+    let kind = match classify(refused.code().unwrap_or_default()) {
+        Kind::Denied | Kind::Invalid => Kind::RoleDenied,
+        other => other,
+    };
+    let code = refused.code().map(str::to_owned);
+    let message = format!("AssumeRole was refused ({})", code.as_deref().unwrap_or("no code"));
+    Some(Error { kind, operation: "AssumeRole", code, message, outcome_unknown: false })
+}
+
+fn caused_by<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
+    while let Some(this) = cause {
+        if let Some(found) = this.downcast_ref::<T>() {
+            return Some(found);
+        }
+        cause = this.source();
+    }
+    None
+}
+
+/// No credentials at all: the pod has no identity, or it cannot be read.
+pub(super) fn no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    caused_by::<CredentialsError>(error).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_table_has_its_class() {
+        for (code, kind) in [
+            ("RegistryPolicyNotFoundException", Kind::NotFound),
+            ("ThrottlingException", Kind::Throttled),
+            ("AccessDeniedException", Kind::Denied),
+            ("InvalidParameterException", Kind::Invalid),
+            ("ServerException", Kind::Transient),
+            ("InternalFailure", Kind::Transient),
+            ("ServiceUnavailable", Kind::Transient),
+            ("ExpiredTokenException", Kind::Transient),
+            ("LimitExceededException", Kind::Invalid),
+        ] {
+            assert_eq!(classify(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_never_reaches_a_status() {
+        assert_eq!(without_request_id("no access (Request ID: 1234)"), "no access");
+        assert_eq!(without_request_id("no access"), "no access");
+    }
+}

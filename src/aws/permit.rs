@@ -1,0 +1,24 @@
+//! The one way out for a write: whoever holds a permit has proven the account, in this pass, is allowed by the Registry's
+//! management, and has waited for its turn. Leadership is checked once more where the request leaves (`guard`).
+
+use ecr_permissions_core::reason::Because;
+
+use super::ecr::AccountProof;
+use super::session::Proven;
+
+/// Leave to write one document of one registry once.
+#[derive(Debug)]
+pub struct Permit {
+    _proof: AccountProof,
+}
+
+impl Permit {
+    /// Waits for the registry's turn. A restraint (Observe, suspended) is a refusal.
+    pub async fn obtain(proven: &Proven, proof: &AccountProof, restraint: Option<&Because>) -> Result<Self, Because> {
+        if let Some(because) = restraint {
+            return Err(because.clone());
+        }
+        proven.session.gate.document().await;
+        Ok(Self { _proof: proof.clone() })
+    }
+}

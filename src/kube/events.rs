@@ -1,0 +1,60 @@
+//! Events on objects whose readiness changed. An event that cannot be written is not worth a retry: the condition says
+//! the same, and a terminating namespace takes none.
+
+use ::kube::Client;
+use ::kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use ecr_permissions_core::api::{AttachedStatus, GROUP, RegistryStatus};
+use ecr_permissions_core::pass::conditions::find;
+use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+}
+
+impl Events {
+    pub fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: "ecr-permissions".to_owned(), instance: None };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    pub async fn object(&self, object: &Attached, status: &AttachedStatus) {
+        let reference =
+            reference(object.id.kind.as_str(), Some(&object.id.namespace), &object.id.name, &object.meta.uid);
+        self.ready(&reference, &status.conditions).await;
+    }
+
+    /// Says so if the Registry's readiness or its reason changed.
+    pub async fn registry(&self, registry: &RegistryObject, status: &RegistryStatus) {
+        if find(&registry.status.conditions, "Ready") != find(&status.conditions, "Ready") {
+            self.ready(&reference("Registry", None, registry.name(), &registry.meta.uid), &status.conditions).await;
+        }
+    }
+
+    async fn ready(&self, about: &ObjectReference, conditions: &[Condition]) {
+        let Some(ready) = conditions.iter().find(|condition| condition.type_ == "Ready") else { return };
+        let event = Event {
+            type_: if ready.status == "False" { EventType::Warning } else { EventType::Normal },
+            reason: ready.reason.clone(),
+            note: Some(ready.message.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, about).await {
+            tracing::debug!(%error, "event not written");
+        }
+    }
+}
+
+fn reference(kind: &str, namespace: Option<&str>, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v1alpha1")),
+        kind: Some(kind.to_owned()),
+        namespace: namespace.map(str::to_owned),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}

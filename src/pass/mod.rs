@@ -1,0 +1,116 @@
+//! One pass over one registry. The story, from who is attached to what everybody learns; each step is a file.
+
+mod apply;
+mod observe;
+mod report;
+
+use std::time::Duration;
+
+use ecr_permissions_core::pass::compile::compile;
+use ecr_permissions_core::pass::index::Gathered;
+use ecr_permissions_core::pass::judge::Judging;
+use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::queue::Key;
+use futures::StreamExt;
+
+use crate::kube::writes::Finalized;
+use crate::runtime::operator::Operator;
+
+/// How many writes to the API server one pass has under way at once.
+const WRITES_AT_ONCE: usize = 32;
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the pass of a key. Answers when the key wants to run again by itself.
+pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
+    match key {
+        Key::Orphans => report::unattached(op).await,
+        Key::Registry(registry) => {
+            let gathered = op.with_index(|index| index.ready().and_then(|snapshot| snapshot.gather(registry)))?;
+            let mut memory = op.take_memory(registry);
+            let again = pass(gathered, &mut memory, op).await;
+            op.keep_memory(registry, memory);
+            Some(again)
+        }
+    }
+}
+
+async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Duration {
+    memory.retain(|id| gathered.attached.iter().any(|object| object.id == *id));
+    let session = op.sessions.of(&gathered.key, &gathered.registry.spec).await;
+    let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, op));
+    let Ok(finalized) = finalized else { return op.clock.now() + op.settings.retry };
+    let (applied, desired) = match proven {
+        Err(because) => apply::nothing(because, compile(&gathered, memory, op.clock.now())),
+        Ok(proven) => match apply::apply(&mut gathered, &finalized, &proven, memory, op).await {
+            Ok(done) => done,
+            Err(Again) => return op.clock.now() + op.settings.retry,
+        },
+    };
+    let judging = Judging {
+        gathered: &gathered,
+        desired: &desired,
+        applied: &applied,
+        installation: &op.installation,
+        now: op.clock.timestamp(),
+    };
+    let reported = report::report(&judging, op).await;
+    next_run(&gathered, &applied, memory, op, reported)
+}
+
+/// The world moved while it was being written: decide again.
+#[derive(Debug)]
+pub(crate) struct Again;
+
+/// The finalizer goes on before anything goes to AWS; the Registry's own first, since it holds the ledger.
+async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<Finalized, Again> {
+    let mut finalized = Finalized::seen(gathered.attached.iter().map(AsRef::as_ref));
+    let registry = &gathered.registry;
+    if !gathered.attached.is_empty() && !registry.meta.finalized && !registry.meta.deleting {
+        let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
+        op.with_index(|index| index.wrote_registry(&registry.meta.resource_version, written.clone()));
+        gathered.registry = written.into();
+    }
+    let objects = std::mem::take(&mut gathered.attached);
+    let added = futures::stream::iter(objects).map(|object| async move {
+        if object.meta.finalized || object.meta.deleting {
+            return (object, None);
+        }
+        match op.writes.finalize(&object).await {
+            Ok((newer, receipt)) => {
+                op.with_index(|index| index.wrote_object(&object.meta.resource_version, newer.clone()));
+                (newer.into(), Some(receipt))
+            }
+            // Without a receipt it gets nothing in this pass; the watch will bring what has changed.
+            Err(error) => {
+                let Again = op.lost_write(&error);
+                (object, None)
+            }
+        }
+    });
+    for (object, receipt) in added.buffered(WRITES_AT_ONCE).collect::<Vec<_>>().await {
+        gathered.attached.push(object);
+        receipt.into_iter().for_each(|receipt| finalized.extend(receipt));
+    }
+    Ok(finalized)
+}
+
+fn next_run(
+    gathered: &Gathered,
+    applied: &ecr_permissions_core::pass::judge::Applied,
+    memory: &mut Memory,
+    op: &Operator,
+    reported: Result<(), Again>,
+) -> Duration {
+    let now = op.clock.now();
+    let interval = gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from);
+    let interval = op.jitter(interval.max(SHORTEST_INTERVAL));
+    let soon = applied.failure.is_some().then(|| now + memory.failed());
+    if applied.failure.is_none() {
+        memory.reached();
+    }
+    let unsettled = (applied.unsettled || reported.is_err()).then_some(now + op.settings.retry);
+    let contended = memory.contended_until().filter(|_| memory.is_contended(now));
+    let due = [Some(now + interval), soon, unsettled, memory.owed_look(now), memory.next_retry(), contended];
+    due.into_iter().flatten().min().unwrap_or(now + interval)
+}

@@ -1,0 +1,107 @@
+//! What AWS has: the registry policy, the account it is of, and its scope where something rests on it. Every document is
+//! read once; a read that shows less than was there before is confirmed by another.
+
+use std::time::Duration;
+
+use ecr_permissions_core::api::DocumentRecord;
+use ecr_permissions_core::pass::compile::Desired;
+use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::scope::ScopeView;
+use ecr_permissions_core::pass::standing::{Known, Standing, needs_confirmation};
+use ecr_permissions_core::policy::{Doc, Document, Stored};
+use ecr_permissions_core::reason::{Because, Reason};
+
+use crate::aws::ecr::AccountProof;
+use crate::aws::session::Proven;
+use crate::runtime::operator::Operator;
+
+/// How far apart two reads are that must agree.
+const BETWEEN_READS: Duration = Duration::from_secs(1);
+const READS_AT_MOST: u32 = 5;
+
+/// What was read of the policy, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub(super) document: Option<Document>,
+    pub(super) read_at: Duration,
+    /// It was written over since.
+    pub(super) is_past: bool,
+}
+
+/// Proof, policy and scope, asked for side by side.
+pub(super) async fn observe(
+    desired: &Desired,
+    record: Option<&DocumentRecord>,
+    known: &Known,
+    proven: &Proven,
+    memory: &mut Memory,
+    op: &Operator,
+) -> Result<(AccountProof, Policy, Option<ScopeView>), Because> {
+    let scope =
+        async { if desired.needs_scope() { proven.registry_policy_scope().await.ok().flatten() } else { None } };
+    let (proof, policy, scope) = futures::join!(proven.prove_registry(), policy(proven, op), scope);
+    let (proof, policy) = (proof?, policy?);
+    let policy = confirm(policy, record, known, proven, memory, op).await?;
+    Ok((proof, policy, scope))
+}
+
+/// One read of the registry policy. What cannot be written back without loss is refused here, once for all.
+pub(super) async fn policy(proven: &Proven, op: &Operator) -> Result<Policy, Because> {
+    let read_at = op.clock.now();
+    let document = match proven.registry_policy().await.map_err(|error| proven.session().because(&error))? {
+        Doc::Absent => None,
+        Doc::Parsed(document) => Some(document),
+        Doc::Unreadable(reason) => {
+            let message = format!(
+                "The registry policy in AWS cannot be merged into ({reason}): nothing is written. Put it right there, or delete it."
+            );
+            return Err(Because::new(Reason::UnreadableDocument, message));
+        }
+    };
+    Ok(Policy { document, read_at, is_past: false })
+}
+
+/// Reads again until two reads agree, if the first shows less than there was, or a write's outcome is unknown.
+pub(super) async fn confirm(
+    first: Policy,
+    record: Option<&DocumentRecord>,
+    known: &Known,
+    proven: &Proven,
+    memory: &mut Memory,
+    op: &Operator,
+) -> Result<Policy, Because> {
+    if memory.is_late(&first.shows(known), op.clock.now()) {
+        return Err(Because::new(Reason::Progressing, "The policy was written, and AWS does not show it yet."));
+    }
+    let doubtful = |policy: &Policy| {
+        let standing = Standing::of(policy.document.as_ref(), known);
+        needs_confirmation(record, policy.document.is_none(), &standing)
+    };
+    if !doubtful(&first) && !memory.is_unsettled() {
+        return Ok(first);
+    }
+    let mut last = first;
+    for _ in 1..READS_AT_MOST {
+        tokio::time::sleep(BETWEEN_READS.min(op.settings.between_reads)).await;
+        let next = policy(proven, op).await?;
+        let agrees = last.shows(known) == next.shows(known);
+        last = next;
+        if agrees {
+            memory.settled();
+            return Ok(last);
+        }
+    }
+    Err(Because::new(
+        Reason::Progressing,
+        "AWS answers another policy from read to read; nothing is written until it settles.",
+    ))
+}
+
+impl Policy {
+    /// What a read shows, so that two reads can be compared: every statement by its Sid and its meaning.
+    pub(super) fn shows(&self, known: &Known) -> String {
+        let Some(document) = &self.document else { return "no policy".to_owned() };
+        let line = |s: &Stored| format!("{} {}", s.sid().unwrap_or_default(), s.fingerprint(known.partition));
+        document.statements().iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}

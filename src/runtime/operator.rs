@@ -1,0 +1,212 @@
+//! The driver: takes in what the watches say, and runs the passes the queue names, all in one task. Dropping it is a
+//! crash; nothing it started outlives it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ::kube::{Api, Client};
+use aws_config::SdkConfig;
+use ecr_permissions_core::api::RegistryStatus;
+use ecr_permissions_core::names::RegistryKey;
+use ecr_permissions_core::ownership::InstallationId;
+use ecr_permissions_core::pass::index::Index;
+use ecr_permissions_core::pass::memory::{Memory, Patience};
+use ecr_permissions_core::pass::objects::RegistryObject;
+use ecr_permissions_core::pass::queue::{Key, Next, Queue};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use k8s_openapi::api::core::v1::Namespace;
+use tokio::sync::watch;
+
+use super::clock::Clock;
+use super::leader::Leadership;
+use super::metrics::Metrics;
+use crate::aws::gate::Rates;
+use crate::aws::session::Sessions;
+use crate::kube::events::Events;
+use crate::kube::watches;
+use crate::kube::writes::{Failure, Writes};
+use crate::pass::{self, Again};
+
+/// Timings; the defaults are for AWS as it is, tests shorten them.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub patience: Patience,
+    pub rates: Rates,
+    /// When a pass runs again that lost a race or waits for AWS to settle.
+    pub retry: Duration,
+    /// At most this far apart are two reads that must agree.
+    pub between_reads: Duration,
+    /// The second look after a write comes this much later, at least and at most.
+    pub second_look: (Duration, Duration),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            patience: Patience::default(),
+            rates: Rates::default(),
+            retry: Duration::from_secs(1),
+            between_reads: Duration::from_secs(1),
+            second_look: (Duration::from_secs(5), Duration::from_secs(15)),
+        }
+    }
+}
+
+/// What is handed to an operator: everything it has of the world.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Clock,
+    pub client: Client,
+    pub aws: SdkConfig,
+    pub seed: u64,
+    pub leadership: Leadership,
+    pub metrics: Metrics,
+    pub settings: Settings,
+}
+
+pub struct Operator {
+    pub(crate) clock: Clock,
+    pub(crate) writes: Writes,
+    pub(crate) events: Events,
+    pub(crate) sessions: Sessions,
+    pub(crate) installation: InstallationId,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: Settings,
+    client: Client,
+    index: Mutex<Index>,
+    memories: Mutex<BTreeMap<RegistryKey, Memory>>,
+    rng: Mutex<fastrand::Rng>,
+    ready: watch::Sender<bool>,
+}
+
+impl Operator {
+    /// Reads which cluster this is (its installation id marks every statement), and is then ready to run.
+    pub async fn new(world: World) -> Result<Self, ::kube::Error> {
+        let World { clock, client, aws, seed, leadership, metrics, settings } = world;
+        let kube_system = Api::<Namespace>::all(client.clone()).get_metadata("kube-system").await?;
+        let uid = kube_system.metadata.uid.unwrap_or_default();
+        let sessions = Sessions::new(aws, clock, settings.rates, leadership, metrics.aws.clone());
+        Ok(Self {
+            clock,
+            writes: Writes::new(client.clone()),
+            events: Events::new(client.clone()),
+            sessions,
+            installation: InstallationId::of_cluster(&uid),
+            metrics,
+            settings,
+            client,
+            index: Mutex::default(),
+            memories: Mutex::default(),
+            rng: Mutex::new(fastrand::Rng::with_seed(seed)),
+            ready: watch::Sender::new(false),
+        })
+    }
+
+    pub fn installation(&self) -> &InstallationId {
+        &self.installation
+    }
+
+    /// Whether every watch has listed.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// Runs until `stop` is done; passes that are under way then end by themselves.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut changes = watches::all(&self.client);
+        let mut queue = Queue::default();
+        let mut running = FuturesUnordered::new();
+        let mut stop = std::pin::pin!(stop);
+        let mut stopping = false;
+        loop {
+            let wake = if stopping { None } else { self.start_due(&mut queue, |key| running.push(self.timed(key))) };
+            self.metrics.waiting(queue.depth().0);
+            if stopping && running.is_empty() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop, if !stopping => stopping = true,
+                Some((key, again)) = running.next() => queue.done(&key, self.clock.now(), again),
+                Some(change) = changes.next() => {
+                    let touched = self.with_index(|index| index.take(change));
+                    let ready = self.with_index(|index| index.ready().is_some());
+                    self.ready.send_if_modified(|was| std::mem::replace(was, ready) != ready);
+                    let now = self.clock.now();
+                    touched.into_iter().for_each(|key| queue.touch(key, now));
+                }
+                () = self.clock.sleep_until(wake.unwrap_or(Duration::MAX / 4)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Starts everything that is due; says when the next is.
+    fn start_due(&self, queue: &mut Queue, mut start: impl FnMut(Key)) -> Option<Duration> {
+        // Nothing runs on half a view: the touches wait.
+        self.with_index(|index| index.ready().map(|_| ()))?;
+        loop {
+            match queue.next(self.clock.now()) {
+                Next::Run(key) => start(key),
+                Next::WaitUntil(moment) => return Some(moment),
+                Next::Idle => return None,
+            }
+        }
+    }
+
+    async fn timed(&self, key: Key) -> (Key, Option<Duration>) {
+        let began = self.clock.now();
+        let again = pass::run(&key, self).await;
+        let took = self.clock.now().saturating_sub(began);
+        self.metrics.passed(took.as_secs_f64());
+        tracing::debug!(%key, ?took, "pass");
+        (key, again)
+    }
+
+    pub(crate) fn with_index<T>(&self, look: impl FnOnce(&mut Index) -> T) -> T {
+        look(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What earlier passes of a registry remembered. A key never runs twice at once, so it is lent, not shared.
+    pub(crate) fn take_memory(&self, key: &RegistryKey) -> Memory {
+        let known = self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        known.unwrap_or_else(|| Memory::new(self.settings.patience))
+    }
+
+    pub(crate) fn keep_memory(&self, key: &RegistryKey, memory: Memory) {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), memory);
+    }
+
+    pub(crate) async fn write_registry_status(
+        &self,
+        registry: &RegistryObject,
+        status: RegistryStatus,
+    ) -> Result<RegistryObject, Again> {
+        let written = self.writes.registry_status(registry, status).await.map_err(|error| self.lost_write(&error))?;
+        self.with_index(|index| index.wrote_registry(&registry.meta.resource_version, written.clone()));
+        Ok(written)
+    }
+
+    /// A lost race is normal; an API server that does not answer is worth a line.
+    #[expect(clippy::unused_self, reason = "reads as the operator's own")]
+    pub(crate) fn lost_write(&self, error: &Failure) -> Again {
+        match error {
+            Failure::Raced => tracing::debug!("an object changed while it was decided on; deciding again"),
+            Failure::Api(error) => tracing::warn!(%error, "writing to the API server failed"),
+        }
+        Again
+    }
+
+    /// Up to a tenth earlier, so that many registries do not ask AWS in step.
+    pub(crate) fn jitter(&self, span: Duration) -> Duration {
+        let part = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
+        span.mul_f64(part.mul_add(-0.1, 1.0))
+    }
+
+    pub(crate) fn second_look(&self) -> Duration {
+        let (least, most) = self.settings.second_look;
+        let part = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
+        least + most.saturating_sub(least).mul_f64(part)
+    }
+}
