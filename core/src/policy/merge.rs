@@ -22,7 +22,8 @@ pub fn merge(
             statements.push(stored);
             continue;
         }
-        let wanted = stored.sid().and_then(|sid| ours.iter().find(|(ours, _)| ours.as_str() == sid));
+        let sid = stored.sid().and_then(|sid| sid.parse::<Sid>().ok());
+        let wanted = sid.and_then(|sid| ours.get_key_value(&sid));
         if let Some((sid, statement)) = wanted
             && placed.insert(sid)
         {

@@ -101,6 +101,17 @@ fn ours_is_written_fresh_and_once() {
     assert!(merge(Some(&document), &BTreeMap::new(), is_ours).is_empty());
 }
 
+/// Behaviour 9: foreign depth costs no stack and no value.
+#[test]
+fn a_foreign_statement_may_be_as_deep_as_it_likes() {
+    let deep = format!("{}1.0{}", r#"{"a":["#.repeat(50_000), "]}".repeat(50_000));
+    let document = Document::parse(&format!(r#"{{"Statement":{deep}}}"#)).unwrap();
+    let merged = merge(Some(&document), &ours(&[pull(&["111111111111"])]), is_ours);
+    assert_eq!(merged.statements()[0].raw(), deep);
+    assert_eq!(merged.statements()[0].normal(aws()), None);
+    assert_ne!(document.statements()[0].fingerprint(aws()), stored(&deep.replace("1.0", "1.00")).fingerprint(aws()));
+}
+
 /// Rule 1 and aws-facts B.7: Version is written for a new document only.
 #[test]
 fn the_version_of_an_existing_document_is_never_changed() {
