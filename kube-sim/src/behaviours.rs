@@ -53,6 +53,7 @@ pub const ALL: &[&[Behaviour]] = &[
         writing::a_spec_change_bumps_the_generation,
         writing::a_metadata_edit_does_not_bump_the_generation,
         writing::a_write_that_changes_nothing_keeps_the_resource_version,
+        writing::the_first_write_stores_the_defaults,
         writing::the_default_status_is_there_on_create,
         writing::a_status_sent_on_create_is_dropped,
         writing::a_missing_member_of_the_status_gets_its_default,
@@ -109,7 +110,7 @@ pub async fn run(client: &Client, ns: &str, controller_manager: bool) -> anyhow:
 }
 
 /// The kind the table is about.
-pub const WIDGET_CRD: &str = r#"
+pub const WIDGET_CRD: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata:
@@ -152,7 +153,7 @@ spec:
                     status: {type: string}
                     reason: {type: string}
                     message: {type: string}
-"#;
+";
 
 pub(crate) fn widgets(client: &Client, ns: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), ns, &widget_type())
@@ -168,6 +169,12 @@ pub(crate) fn widget(name: &str, size: i64) -> DynamicObject {
 
 pub(crate) async fn create(api: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {
     Ok(api.create(&PostParams::default(), &widget(name, 1)).await?)
+}
+
+/// A widget whose defaults are stored.
+pub(crate) async fn settled(api: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {
+    let made = create(api, name).await?;
+    Ok(api.replace(name, &PostParams::default(), &made).await?)
 }
 
 pub(crate) async fn merge(api: &Api<DynamicObject>, name: &str, patch: Value) -> kube::Result<DynamicObject> {
@@ -222,6 +229,7 @@ pub(crate) fn refused<T>(answer: kube::Result<T>, code: u16, reason: &str) -> an
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "its many callers hand over what they just made")]
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> anyhow::Result<()> {
     ensure!(found == expected, "{what}: expected {expected:?}, found {found:?}");
     Ok(())

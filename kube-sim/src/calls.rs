@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::writes::Part;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
     Get,
@@ -142,7 +144,7 @@ pub struct Matching {
     writes_only: bool,
     resource: Option<String>,
     name: Option<String>,
-    subresource: Option<Option<String>>,
+    part: Option<Part>,
     caller: Option<String>,
 }
 
@@ -177,14 +179,14 @@ impl Matching {
     /// Only calls to `…/status`.
     #[must_use]
     pub fn status(mut self) -> Self {
-        self.subresource = Some(Some("status".into()));
+        self.part = Some(Part::Status);
         self
     }
 
     /// Only calls to the object itself.
     #[must_use]
     pub fn main(mut self) -> Self {
-        self.subresource = Some(None);
+        self.part = Some(Part::Main);
         self
     }
 
@@ -199,7 +201,7 @@ impl Matching {
             && (!self.writes_only || call.verb.is_write())
             && self.resource.as_ref().is_none_or(|resource| *resource == call.resource)
             && self.name.as_ref().is_none_or(|name| *name == call.name)
-            && self.subresource.as_ref().is_none_or(|subresource| *subresource == call.subresource)
+            && self.part.is_none_or(|part| (part == Part::Status) == call.subresource.is_some())
             && self.caller.as_ref().is_none_or(|caller| *caller == call.caller)
     }
 }
@@ -218,10 +220,6 @@ pub(crate) struct Planned {
 impl Planned {
     pub(crate) fn new(matching: Matching, nth: u32, times: u32, fault: Fault) -> Self {
         Self { matching, skip: nth.saturating_sub(1), times, fault }
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        self.fault.phase()
     }
 
     /// The fault, if it is for this call; counts the call.

@@ -8,6 +8,7 @@
 
 pub mod behaviours;
 mod calls;
+mod disorder;
 mod effect;
 mod patch;
 mod refusal;
@@ -21,8 +22,9 @@ mod watch;
 mod writes;
 
 pub use calls::{Call, Fault, Matching, Outcome, Phase, Then, Verb, Write};
+pub use disorder::{Kinds, Outage, Restore};
 pub use resource::Resource;
-pub use sim::{Kinds, KubeSim, Outage, Restore};
+pub use sim::KubeSim;
 pub use store::Snapshot;
 
 #[cfg(test)]

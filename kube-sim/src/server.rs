@@ -17,11 +17,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::calls::{Call, Fault, Outcome, Phase, Planned, Then, Verb};
+use crate::disorder::{Kinds, Outage};
 use crate::effect::{Answer, AnswerBody};
 use crate::refusal::Refusal;
 use crate::request::Asked;
 use crate::resource::Resource;
-use crate::sim::{Kinds, Outage};
 use crate::store::Store;
 use crate::watch::Watch;
 
@@ -117,16 +117,16 @@ impl Shared {
             Ok(asked) => asked,
             Err(refusal) => return Ok(refuse(&refusal)),
         };
-        let mut call = self.register(&caller, &asked);
-        if let Some(reply) = self.strike(&call, Phase::Before).await? {
+        let (mut call, fault) = self.register(&caller, &asked);
+        if let Some(reply) = self.strike(&call, Phase::Before, fault).await? {
             return Ok(reply);
         }
         let answer = self.take_effect(&mut call, asked);
-        if let Some(reply) = self.strike(&call, Phase::After).await? {
+        if let Some(reply) = self.strike(&call, Phase::After, fault).await? {
             return Ok(reply);
         }
         self.linger().await;
-        Ok(self.reply(answer))
+        Ok(reply(answer))
     }
 
     /// One way of the latency.
@@ -143,7 +143,8 @@ impl Shared {
         tokio::time::sleep(delay).await;
     }
 
-    fn register(&self, caller: &str, asked: &Asked) -> Call {
+    /// Writes the call down, and picks the planned fault it will meet: each plan counts each call once, whatever becomes of it.
+    fn register(&self, caller: &str, asked: &Asked) -> (Call, Option<Fault>) {
         let mut state = self.lock();
         state.seq += 1;
         let named = asked.body["metadata"]["name"].as_str().unwrap_or_default();
@@ -162,17 +163,14 @@ impl Shared {
             outcome: None,
         };
         state.calls.push(Call { body: Value::Null, ..call.clone() });
-        call
+        let struck: Vec<Fault> = state.faults.iter_mut().filter_map(|plan| plan.strike(&call)).collect();
+        (call, struck.first().copied())
     }
 
-    /// What observer and planned faults make of the call; nothing: it goes on.
-    async fn strike(&self, call: &Call, phase: Phase) -> Result<Option<Reply>, BoxError> {
-        let (observer, planned) = {
-            let mut state = self.lock();
-            let due = state.faults.iter_mut().filter(|fault| fault.phase() == phase);
-            let struck: Vec<Fault> = due.filter_map(|fault| fault.strike(call)).collect();
-            (state.observer.clone(), struck.first().copied())
-        };
+    /// What the observer and the planned fault make of the call; nothing: it goes on.
+    async fn strike(&self, call: &Call, phase: Phase, planned: Option<Fault>) -> Result<Option<Reply>, BoxError> {
+        let observer = self.lock().observer.clone();
+        let planned = planned.filter(|fault| fault.phase() == phase);
         // Called without the lock: an observer may look into the server.
         let fault = match observer.map_or(Then::Go, |observer| observer(call, phase)) {
             Then::Go => planned,
@@ -209,16 +207,16 @@ impl Shared {
         }
         answer
     }
+}
 
-    fn reply(&self, answer: Result<Answer, Refusal>) -> Reply {
-        match answer {
-            Err(refusal) => refuse(&refusal),
-            Ok(Answer { code, body: AnswerBody::Json(value), .. }) => json_reply(code, &value),
-            Ok(Answer { code, body: AnswerBody::Watch(watch), .. }) => {
-                let lines = futures::stream::unfold(*watch, Watch::next);
-                let frames = lines.map(|line| Ok::<_, BoxError>(Frame::data(line)));
-                reply_with(code, StreamBody::new(frames).boxed_unsync())
-            }
+fn reply(answer: Result<Answer, Refusal>) -> Reply {
+    match answer {
+        Err(refusal) => refuse(&refusal),
+        Ok(Answer { code, body: AnswerBody::Json(value), .. }) => json_reply(code, &value),
+        Ok(Answer { code, body: AnswerBody::Watch(watch), .. }) => {
+            let lines = futures::stream::unfold(*watch, Watch::next);
+            let frames = lines.map(|line| Ok::<_, BoxError>(Frame::data(line)));
+            reply_with(code, StreamBody::new(frames).boxed_unsync())
         }
     }
 }

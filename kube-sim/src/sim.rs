@@ -1,8 +1,7 @@
-//! The controls: how a test makes a server, acts as the people and controllers around the operator, and makes things go wrong.
+//! The controls of a well server: how a test makes it, acts as the people around the operator, and sees what happened.
 //!
 //! Every control is synchronous and takes effect at once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,56 +10,16 @@ use http::Request;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use crate::calls::{Call, Fault, Matching, Phase, Planned, Then, Write};
+use crate::calls::{Call, Write};
 use crate::resource::Resource;
 use crate::server::{Shared, State};
-use crate::store::{Key, Snapshot};
+use crate::store::Key;
 use crate::writes::{Part, Preconditions, has_finalizers, intention, is_terminating};
-
-/// Some kinds, by their plural, or all.
-#[derive(Clone, Debug)]
-pub enum Kinds {
-    All,
-    Only(BTreeSet<String>),
-}
-
-impl Kinds {
-    pub fn only(plurals: &[&str]) -> Self {
-        Self::Only(plurals.iter().map(ToString::to_string).collect())
-    }
-
-    pub(crate) fn covers(&self, plural: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(plurals) => plurals.contains(plural),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
-    /// Every request gets 503.
-    Unavailable,
-    /// Every connection is refused.
-    Refused,
-}
-
-/// How an old state comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restore {
-    /// etcd is put back as it was, its revision too; watches, open or resumed, get 410.
-    Etcd,
-    /// The same, but open watches only end, and one resumed from a revision not yet reached sees nothing until it is: what a
-    /// real server does when nobody bumped the revision.
-    EtcdBlind,
-    /// A backup is created anew: new uids, new creation times, new resourceVersions, as backup tools do.
-    Recreated { keep_status: bool },
-}
 
 /// An in-memory Kubernetes API server.
 #[derive(Clone)]
 pub struct KubeSim {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl KubeSim {
@@ -75,7 +34,7 @@ impl KubeSim {
         let sim = Self { shared: Arc::new(Shared::new(seed, epoch)) };
         for name in ["default", "kube-system"] {
             // Cannot be refused: the names are good and free.
-            let _ = sim.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+            let _ = sim.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
         }
         sim
     }
@@ -107,9 +66,9 @@ impl KubeSim {
 
     /// Creates or updates, as `kubectl apply` of a whole object does: `status` and finalizers stay, labels and annotations are merged,
     /// all else is as given. A namespace that does not exist is created first.
-    pub fn apply(&self, object: Value) -> anyhow::Result<Value> {
+    pub fn apply(&self, object: &Value) -> anyhow::Result<Value> {
         self.act(|state, at| {
-            let kind = state.kind_of(&object)?;
+            let kind = state.kind_of(object)?;
             let metadata = &object["metadata"];
             let namespace = if kind.namespaced { metadata["namespace"].as_str().unwrap_or("default") } else { "" };
             let name = metadata["name"].as_str().context("the object has no name")?;
@@ -118,7 +77,7 @@ impl KubeSim {
             if state.store.get(&key).is_none() {
                 return Ok(Value::clone(&state.store.create(&kind, namespace, object.clone(), at)?.object));
             }
-            let written = state.store.update(&kind, &key, Part::Main, at, |old| Ok(applied_over(old, &object)))?;
+            let written = state.store.update(&kind, &key, Part::Main, at, |old| Ok(applied_over(old, object)))?;
             Ok(Value::clone(&written.object))
         })
     }
@@ -126,7 +85,7 @@ impl KubeSim {
     /// `apply` for each document of a YAML text.
     pub fn apply_yaml(&self, yaml: &str) -> anyhow::Result<Vec<Value>> {
         let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).context("not YAML")?;
-        documents.into_iter().filter(|document| !document.is_null()).map(|document| self.apply(document)).collect()
+        documents.into_iter().filter(|document| !document.is_null()).map(|document| self.apply(&document)).collect()
     }
 
     /// Deletes as `kubectl delete` does; finalizers hold the object.
@@ -154,7 +113,8 @@ impl KubeSim {
 
     // ── from outside, past every rule ──
 
-    /// Alters a stored object in any way: status, finalizers, uid. What is terminating and has no finalizer left is gone.
+    /// Alters a stored object in any way: status, finalizers, uid. What is terminating and has no finalizer left is gone. `alter`
+    /// must not use the server.
     pub fn edit(
         &self,
         plural: &str,
@@ -188,119 +148,6 @@ impl KubeSim {
             ensure!(state.store.remove(&key, at).is_some(), "no such object");
             Ok(())
         })
-    }
-
-    /// What etcd holds now.
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.lock().store.snapshot()
-    }
-
-    pub fn restore(&self, snapshot: &Snapshot, how: Restore) {
-        let at = self.shared.elapsed();
-        let mut state = self.shared.lock();
-        match how {
-            Restore::Etcd => {
-                state.store.restore(snapshot);
-                state.restores += 1;
-                state.future_expired = true;
-            }
-            Restore::EtcdBlind => {
-                state.store.restore(snapshot);
-                state.connections += 1;
-                state.future_expired = false;
-            }
-            Restore::Recreated { keep_status } => state.recreate(snapshot, keep_status, at),
-        }
-        drop(state);
-        self.shared.changed.notify_waiters();
-    }
-
-    /// Events of these kinds are held back; requests are answered as ever. Replaces what was frozen before.
-    pub fn freeze_watches(&self, kinds: Kinds) {
-        self.tell(|state| state.frozen = kinds);
-    }
-
-    /// Held-back events are delivered.
-    pub fn thaw_watches(&self) {
-        self.tell(|state| state.frozen = Kinds::only(&[]));
-    }
-
-    /// Every event reaches its watches this much later.
-    pub fn set_watch_delay(&self, delay: Duration) {
-        self.tell(|state| state.watch_delay = delay);
-    }
-
-    /// Watches of these kinds get 410 and must list again.
-    pub fn relist(&self, kinds: &Kinds) {
-        self.tell(|state| {
-            for kind in state.keys_of(kinds) {
-                state.store.forget(&kind);
-            }
-        });
-    }
-
-    /// Every open watch ends without a word; the next requests are served.
-    pub fn drop_connections(&self) {
-        self.tell(|state| state.connections += 1);
-    }
-
-    /// Lists and watches of these kinds show nothing, though the objects are there (and a GET finds them). With `announced`, open
-    /// watches get a DELETED for each.
-    pub fn empty(&self, kinds: &Kinds, announced: bool) {
-        let at = self.shared.elapsed();
-        self.tell(|state| state.keys_of(kinds).iter().for_each(|kind| state.store.empty(kind, announced, at)));
-    }
-
-    /// Ends `empty`; watches get an ADDED for each object.
-    pub fn refill(&self, kinds: &Kinds) {
-        let at = self.shared.elapsed();
-        self.tell(|state| state.keys_of(kinds).iter().for_each(|kind| state.store.refill(kind, at)));
-    }
-
-    /// The server is out of reach, until told otherwise; open watches break.
-    pub fn outage(&self, outage: Option<Outage>) {
-        self.tell(|state| {
-            state.outage = outage;
-            if outage.is_some() {
-                state.connections += 1;
-            }
-        });
-    }
-
-    /// Each answer takes between `least` and `most`, half of it before the effect.
-    pub fn set_latency(&self, least: Duration, most: Duration) {
-        self.tell(|state| state.latency = (least, most.max(least)));
-    }
-
-    /// The `nth` matching call from now (1 is the next), and the `times - 1` after it, meet the fault.
-    pub fn inject(&self, matching: Matching, nth: u32, times: u32, fault: Fault) {
-        self.tell(|state| state.faults.push(Planned::new(matching, nth, times, fault)));
-    }
-
-    pub fn clear_faults(&self) {
-        self.tell(|state| state.faults.clear());
-    }
-
-    /// Sees every call before and after its effect and decides what becomes of it. Called without any lock held; must not block.
-    pub fn on_call(&self, observer: impl Fn(&Call, Phase) -> Then + Send + Sync + 'static) {
-        self.tell(|state| state.observer = Some(Arc::new(observer)));
-    }
-
-    pub fn clear_observer(&self) {
-        self.tell(|state| state.observer = None);
-    }
-
-    /// Namespaces go only by `step_namespaces`, no longer by themselves.
-    pub fn namespaces_by_hand(&self) {
-        self.tell(|state| state.namespaces_by_hand = true);
-    }
-
-    /// One round of the namespace controller; true if it changed anything.
-    pub fn step_namespaces(&self) -> bool {
-        let at = self.shared.elapsed();
-        let mut changed = false;
-        self.tell(|state| changed = state.store.step_namespaces(&state.served, at));
-        changed
     }
 
     // ── what happened ──
@@ -338,7 +185,7 @@ impl KubeSim {
             .unwrap_or(epoch)
     }
 
-    fn tell(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.shared.lock());
         self.shared.changed.notify_waiters();
     }
@@ -381,10 +228,6 @@ impl State {
         Ok((kind, key))
     }
 
-    fn keys_of(&self, kinds: &Kinds) -> Vec<String> {
-        self.served.iter().filter(|kind| kinds.covers(&kind.plural)).map(Resource::key).collect()
-    }
-
     fn ensure_namespace(&mut self, name: &str, at: Duration) -> anyhow::Result<()> {
         if name.is_empty() || self.store.get(&Key::new("namespaces", "", name)).is_some() {
             return Ok(());
@@ -393,32 +236,5 @@ impl State {
         let kind = self.kind_of(&body)?;
         self.store.create(&kind, "", body, at)?;
         Ok(())
-    }
-
-    /// What the backup holds replaces what is there; what it does not hold stays away. Leases and events are not restored.
-    fn recreate(&mut self, snapshot: &Snapshot, keep_status: bool, at: Duration) {
-        for kind in self.served.clone().iter().filter(|kind| kind.is_custom() || kind.is_namespace()) {
-            for key in self.store.keys(&kind.key(), "") {
-                if !kind.is_namespace() || !snapshot.objects.contains_key(&key) {
-                    self.store.remove(&key, at);
-                }
-            }
-            for (key, object) in snapshot.objects.iter().filter(|(key, _)| key.kind == kind.key()) {
-                if kind.is_namespace() && self.store.get(key).is_some() {
-                    continue;
-                }
-                let mut object = Value::clone(object);
-                object["metadata"]["uid"] = self.store.uid().into();
-                object["metadata"]["creationTimestamp"] = self.store.timestamp(at).into();
-                if let (true, Value::Object(members)) = (kind.is_custom(), &mut object) {
-                    members["metadata"]["generation"] = 1.into();
-                    if kind.status_subresource && !keep_status {
-                        members.shift_remove("status");
-                    }
-                }
-                kind.normalise(&mut object);
-                self.store.put(key, object, at);
-            }
-        }
     }
 }

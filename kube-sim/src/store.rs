@@ -48,6 +48,7 @@ pub(crate) struct Entry {
 pub struct Snapshot {
     pub(crate) objects: BTreeMap<Key, Arc<Value>>,
     pub(crate) revision: u64,
+    undefaulted: BTreeSet<Key>,
 }
 
 /// The log is cut beyond this; who is further behind gets 410.
@@ -66,6 +67,8 @@ pub(crate) struct Store {
     forgotten_of: BTreeMap<String, u64>,
     /// Kinds whose lists and watches show nothing, though the objects are there.
     emptied: BTreeSet<String>,
+    /// Objects whose defaults were only ever read, never written: the next write stores them, even if it says nothing new.
+    pub(crate) undefaulted: BTreeSet<Key>,
     /// What server-side apply was last given, by object and field manager.
     pub(crate) applied: BTreeMap<(Key, String), Value>,
     pub(crate) rng: fastrand::Rng,
@@ -81,6 +84,7 @@ impl Store {
             forgotten: FIRST_REVISION,
             forgotten_of: BTreeMap::new(),
             emptied: BTreeSet::new(),
+            undefaulted: BTreeSet::new(),
             applied: BTreeMap::new(),
             rng: fastrand::Rng::with_seed(seed),
             epoch,
@@ -123,6 +127,7 @@ impl Store {
     /// Takes the object away. The last state carries the revision of its going, as in a real DELETED event.
     pub(crate) fn remove(&mut self, key: &Key, at: Duration) -> Option<Arc<Value>> {
         let previous = self.objects.remove(key)?;
+        self.undefaulted.remove(key);
         self.applied.retain(|(applied_to, _), _| applied_to != key);
         self.revision += 1;
         let mut last = Value::clone(&previous);
@@ -182,7 +187,7 @@ impl Store {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot { objects: self.objects.clone(), revision: self.revision }
+        Snapshot { objects: self.objects.clone(), revision: self.revision, undefaulted: self.undefaulted.clone() }
     }
 
     /// Puts an old state back, its revision counter with it. Nothing is logged: watches must be ended by the caller.
@@ -190,6 +195,7 @@ impl Store {
         self.objects = snapshot.objects.clone();
         self.revision = snapshot.revision;
         self.log.clear();
+        self.undefaulted.clone_from(&snapshot.undefaulted);
         self.applied.clear();
         self.forgotten_of.clear();
         self.forgotten = self.revision;
@@ -204,6 +210,7 @@ impl Store {
             forgotten: self.forgotten,
             forgotten_of: BTreeMap::new(),
             emptied: BTreeSet::new(),
+            undefaulted: self.undefaulted.clone(),
             applied: self.applied.clone(),
             rng: self.rng.clone(),
             epoch: self.epoch,

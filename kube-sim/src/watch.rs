@@ -17,7 +17,7 @@ use crate::server::{Shared, State, view};
 use crate::store::{Change, Entry};
 
 /// How often a silent watch says that it lives.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 
 /// One open watch.
 pub(crate) struct Watch {

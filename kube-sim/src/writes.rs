@@ -111,6 +111,9 @@ impl Store {
             complete_namespace(&mut body);
         }
         kind.normalise(&mut body);
+        if kind.status_subresource && kind.is_custom() && !body["status"].is_null() {
+            self.undefaulted.insert(key.clone());
+        }
         let object = self.put(&key, body, at);
         Ok(Written { object, changed: true, created: true, removed: false })
     }
@@ -139,7 +142,7 @@ impl Store {
     ) -> Result<Written, Refusal> {
         let Some(old) = self.get(key) else { return Err(Refusal::not_found(&key.kind, &key.name)) };
         let mut next = prepare(kind, key, part, &old, next(&old)?)?;
-        if next == *old {
+        if !self.undefaulted.remove(key) && next == *old {
             return Ok(Written { object: old, changed: false, created: false, removed: false });
         }
         if is_terminating(&next) && !has_finalizers(&next) && !kind.is_namespace() {

@@ -158,7 +158,7 @@ struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { until: tokio::time::Instant::now() + Duration::from_secs(60) }
+        Self { until: tokio::time::Instant::now() + Duration::from_mins(1) }
     }
 }
 

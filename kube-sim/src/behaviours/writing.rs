@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::{create, generation, merge, refused, same, version, widget, widgets};
+use super::{create, generation, merge, refused, same, settled, version, widget, widgets};
 
 const PUT: PostParams = PostParams { dry_run: false, field_manager: None };
 
@@ -178,7 +178,7 @@ pub(super) async fn a_write_that_changes_nothing_keeps_the_resource_version(
     ns: &str,
 ) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
-    let made = create(&api, "unchanged").await?;
+    let made = settled(&api, "unchanged").await?;
     let before = version(&made)?;
     same("PUT", version(&api.replace("unchanged", &PUT, &made).await?)?, before)?;
     same("status PUT", version(&api.replace_status("unchanged", &PUT, &made).await?)?, before)?;
@@ -188,6 +188,18 @@ pub(super) async fn a_write_that_changes_nothing_keeps_the_resource_version(
         serde_json::from_value(json!([{"op": "replace", "path": "/spec/size", "value": 1}]))?;
     let patched = api.patch("unchanged", &PatchParams::default(), &Patch::Json::<()>(patch)).await?;
     same("JSON patch", version(&patched)?, before)
+}
+
+/// The defaults of a fresh object are filled in by each read; storing them is a change of its own, to a server.
+pub(super) async fn the_first_write_stores_the_defaults(client: Client, ns: &str) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    let made = create(&api, "fresh").await?;
+    let first = api.replace("fresh", &PUT, &made).await?;
+    ensure!(version(&first)? > version(&made)?, "the resourceVersion stayed");
+    same("generation", generation(&first), 1)?;
+    same("data", &first.data, &made.data)?;
+    let second = api.replace("fresh", &PUT, &first).await?;
+    same("resourceVersion of the second write", version(&second)?, version(&first)?)
 }
 
 pub(super) async fn the_default_status_is_there_on_create(client: Client, ns: &str) -> anyhow::Result<()> {
@@ -221,7 +233,8 @@ pub(super) async fn an_unknown_member_is_dropped(client: Client, ns: &str) -> an
     let mut odd = widget("odd", 1);
     odd.data["spec"]["unheardOf"] = 1.into();
     odd.data["aside"] = json!({});
-    let mut made = api.create(&PUT, &odd).await?;
+    let made = api.create(&PUT, &odd).await?;
+    let mut made = api.replace("odd", &PUT, &made).await?;
     same("spec", &made.data["spec"], &json!({"size": 1}))?;
     same("aside", &made.data["aside"], &json!(null))?;
     let before = version(&made)?;
@@ -270,6 +283,7 @@ pub(super) async fn what_the_server_sets_cannot_be_written(client: Client, ns: &
     ensure!(made.uid() != forged.uid(), "the uid was taken over");
     ensure!(made.creation_timestamp() != forged.creation_timestamp(), "the creationTimestamp was taken over");
     same("generation", generation(&made), 1)?;
+    let made = api.replace("forged", &PUT, &made).await?;
     let patch = json!({"metadata": {"creationTimestamp": "2001-01-01T00:00:00Z", "generation": 7}});
     let after = merge(&api, "forged", patch).await?;
     same("resourceVersion", version(&after)?, version(&made)?)
@@ -292,6 +306,7 @@ pub(super) async fn an_apply_drops_what_it_no_longer_names(client: Client, ns: &
     let params = PatchParams::apply("somebody").force();
     let mut wanted = DynamicObject::new("applied", &super::widget_type());
     wanted.data = json!({"spec": {"size": 1, "colour": "red"}});
+    api.patch("applied", &params, &Patch::Apply(&wanted)).await?;
     let made = api.patch("applied", &params, &Patch::Apply(&wanted)).await?;
     let again = api.patch("applied", &params, &Patch::Apply(&wanted)).await?;
     same("resourceVersion, applied twice", version(&again)?, version(&made)?)?;
