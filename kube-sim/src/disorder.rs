@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::calls::{Call, Fault, Matching, Phase, Planned, Then};
-use crate::resource::Resource;
 use crate::server::State;
 use crate::sim::KubeSim;
 use crate::store::Snapshot;
@@ -171,7 +170,7 @@ impl KubeSim {
 
 impl State {
     fn keys_of(&self, kinds: &Kinds) -> Vec<String> {
-        self.served.iter().filter(|kind| kinds.covers(&kind.plural)).map(Resource::key).collect()
+        self.served.iter().filter(|kind| kinds.covers(&kind.plural)).map(|kind| kind.key()).collect()
     }
 
     /// What the backup holds replaces what is there; what it does not hold stays away. Leases and events are not restored.

@@ -1,6 +1,7 @@
 //! From an HTTP request to what it asks for. Parses only: whether it may be, the rules of the store decide.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, request};
@@ -15,7 +16,7 @@ use crate::resource::Resource;
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) verb: Verb,
-    pub(crate) kind: Resource,
+    pub(crate) kind: Arc<Resource>,
     /// Empty: cluster-wide, or every namespace.
     pub(crate) namespace: String,
     /// Empty for collections.
@@ -29,7 +30,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn parse(head: &request::Parts, body: &Bytes, served: &[Resource]) -> Result<Self, Refusal> {
+    pub(crate) fn parse(head: &request::Parts, body: &Bytes, served: &[Arc<Resource>]) -> Result<Self, Refusal> {
         let header = |name| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string();
         let content_type = header(http::header::CONTENT_TYPE);
         let query = parse_query(head.uri.query().unwrap_or_default());
@@ -69,14 +70,14 @@ impl Asked {
 }
 
 struct Place {
-    kind: Resource,
+    kind: Arc<Resource>,
     namespace: String,
     name: String,
     subresource: Option<String>,
 }
 
 impl Place {
-    fn parse(path: &str, served: &[Resource]) -> Option<Self> {
+    fn parse(path: &str, served: &[Arc<Resource>]) -> Option<Self> {
         let parts: Vec<String> = path
             .split('/')
             .filter(|part| !part.is_empty())
@@ -105,7 +106,7 @@ impl Place {
         let placed = if kind.namespaced { in_namespace || name.is_empty() } else { !in_namespace };
         let known = subresource.is_none() || (subresource.as_deref() == Some("status") && kind.status_subresource);
         (placed && known).then(|| Self {
-            kind: kind.clone(),
+            kind: Arc::clone(kind),
             namespace: namespace.into(),
             name: name.into(),
             subresource,

@@ -31,7 +31,7 @@ pub(crate) type Observer = Arc<dyn Fn(&Call, Phase) -> Then + Send + Sync>;
 
 pub(crate) struct State {
     pub(crate) store: Store,
-    pub(crate) served: Vec<Resource>,
+    pub(crate) served: Vec<Arc<Resource>>,
     pub(crate) calls: Vec<Call>,
     pub(crate) seq: u64,
     pub(crate) faults: Vec<Planned>,
@@ -70,7 +70,7 @@ impl Shared {
     pub(crate) fn new(seed: u64, epoch: jiff::Timestamp) -> Self {
         let state = State {
             store: Store::new(seed, epoch),
-            served: Resource::builtins(),
+            served: Resource::builtins().into_iter().map(Arc::new).collect(),
             calls: Vec::new(),
             seq: 0,
             faults: Vec::new(),

@@ -44,7 +44,7 @@ impl KubeSim {
     pub fn serve(self, resource: Resource) -> Self {
         let mut state = self.shared.lock();
         state.served.retain(|served| served.key() != resource.key());
-        state.served.push(resource);
+        state.served.push(Arc::new(resource));
         drop(state);
         self
     }
@@ -215,13 +215,13 @@ fn applied_over(old: &Value, given: &Value) -> Value {
 }
 
 impl State {
-    fn kind_of(&self, object: &Value) -> anyhow::Result<Resource> {
+    fn kind_of(&self, object: &Value) -> anyhow::Result<Arc<Resource>> {
         let found =
             self.served.iter().find(|kind| object["apiVersion"] == kind.api_version() && object["kind"] == kind.kind);
         found.cloned().with_context(|| format!("not served: {} {}", object["apiVersion"], object["kind"]))
     }
 
-    fn locate(&self, plural: &str, namespace: &str, name: &str) -> anyhow::Result<(Resource, Key)> {
+    fn locate(&self, plural: &str, namespace: &str, name: &str) -> anyhow::Result<(Arc<Resource>, Key)> {
         let kind = self.served.iter().find(|kind| kind.plural == plural || kind.key() == plural);
         let kind = kind.cloned().with_context(|| format!("not served: {plural}"))?;
         let key = Key::new(&kind.key(), namespace, name);

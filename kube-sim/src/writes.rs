@@ -188,7 +188,7 @@ impl Store {
 
     /// What the namespace controller does: deletes what is in terminating namespaces, and those that are empty. True if anything
     /// changed.
-    pub(crate) fn step_namespaces(&mut self, served: &[Resource], at: Duration) -> bool {
+    pub(crate) fn step_namespaces(&mut self, served: &[Arc<Resource>], at: Duration) -> bool {
         let before = self.revision;
         for namespace in self.keys("namespaces", "") {
             let Some(object) = self.get(&namespace).filter(|object| is_terminating(object)) else { continue };
