@@ -178,8 +178,9 @@ fn faults(object: &Object, admission: &Admission, world: &World) -> Vec<Fault> {
         (None, Some(registry)) => registry_faults(object.meta("name"), &registry, world),
         (None, None) => Vec::new(),
     };
-    // The operator's words are closer to the point than a rule's on the same field.
-    let closer = |fault: &Fault| own.iter().any(|own| own.field.starts_with(&fault.field));
+    // A rule speaks of a list or a statement; the operator names the entry. One of the two is enough.
+    let told = |rest: &str| rest.is_empty() || rest.starts_with('[') || rest == ".principals" || rest == ".conditions";
+    let closer = |fault: &Fault| own.iter().any(|own| own.field.strip_prefix(&fault.field).is_some_and(told));
     let mut all: Vec<Fault> = admitted.into_iter().filter(|fault| !closer(fault)).collect();
     all.extend(own);
     all
@@ -201,8 +202,9 @@ fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
     let labels = labels.cloned().unwrap_or_else(|| BTreeMap::from([name_label(namespace)]));
     let refused = consent(&registry.spec.allow, &key, body.kind(), namespace, &labels, &statements).err();
     let fault = |because: crate::reason::Because| {
-        let (problem, cure) = because.message.split_once(". ").map_or((because.message.as_str(), ""), |parts| parts);
-        Fault { field: "spec".to_owned(), problem: problem.to_owned(), cure: cure.trim_end_matches('.').to_owned() }
+        let message = because.message.trim_end_matches('.');
+        let (problem, cure) = message.split_once(". ").or_else(|| message.split_once("; ")).unwrap_or((message, ""));
+        Fault { field: "spec".to_owned(), problem: problem.to_owned(), cure: cure.to_owned() }
     };
     refused.map(fault).into_iter().collect()
 }

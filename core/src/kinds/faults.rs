@@ -17,8 +17,9 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.problem)?;
-        if self.cure.is_empty() { Ok(()) } else { write!(f, "; {}.", self.cure) }
+        let Self { field, problem, cure } = self;
+        let cure = if cure.is_empty() { String::new() } else { format!("; {cure}") };
+        write!(f, "{field}: {problem}{cure}.")
     }
 }
 

@@ -100,7 +100,11 @@ impl Body {
 /// The statements an object asks for, or everything that is wrong with it in one message.
 pub fn translate(body: &Body, registry: &RegistryKey) -> Result<Vec<Statement>, Because> {
     review(body, registry).map_err(|faults| {
-        let sentences: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        // A condition's message has an end, and nobody reads on after ten.
+        let mut sentences: Vec<String> = faults.iter().take(10).map(ToString::to_string).collect();
+        if faults.len() > sentences.len() {
+            sentences.push(format!("And {} more.", faults.len() - sentences.len()));
+        }
         Because::new(Reason::InvalidSpec, sentences.join(" "))
     })
 }

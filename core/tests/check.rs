@@ -1,0 +1,162 @@
+//! `check`: what it reads, what it says, and what it leaves alone.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
+
+use ecr_permissions_core::check::{Report, check};
+
+const REGISTRY: &str = r#"
+apiVersion: ecr-permissions.dev/v1alpha1
+kind: Registry
+metadata: {name: default}
+spec:
+  accountId: "111111111111"
+  region: eu-west-1
+  allow:
+  - name: team-a
+    namespaces: {names: [team-a]}
+    kinds: [RegistryPolicy]
+    repositories: ["team-a/*"]
+    accountIds: ["222222222222"]
+"#;
+
+fn policy(namespace: &str, repository: &str) -> String {
+    format!(
+        r#"
+apiVersion: ecr-permissions.dev/v1alpha1
+kind: RegistryPolicy
+metadata: {{name: pull, namespace: {namespace}}}
+spec:
+  statements:
+  - name: pull
+    principals: {{accountIds: ["222222222222"]}}
+    actions: [ecr:BatchGetImage]
+    repositories: ["{repository}"]
+"#
+    )
+}
+
+fn report(texts: &[&str]) -> Report {
+    let files: Vec<_> = texts.iter().enumerate().map(|(i, text)| (format!("{i}.yaml"), (*text).to_owned())).collect();
+    check(&files)
+}
+
+fn lines(texts: &[&str]) -> Vec<String> {
+    report(texts).findings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn good_objects_are_counted_and_nothing_is_said() {
+    let report = report(&[REGISTRY, &policy("team-a", "team-a/app")]);
+    assert_eq!(report, Report { checked: 2, ..Report::default() });
+}
+
+#[test]
+fn a_finding_names_file_object_field_problem_and_cure() {
+    let bad = policy("team-a", "team-a/app").replace("ecr:BatchGetImage", "ecr:Pull");
+    assert_eq!(
+        lines(&[REGISTRY, &bad]),
+        [
+            "1.yaml: RegistryPolicy team-a/pull: spec.statements[0].actions[0]: \"ecr:Pull\" is not an action that AWS documents for ECR; correct its name."
+        ]
+    );
+}
+
+/// The operator names the entry where the API server's rule names the list: one is enough.
+#[test]
+fn one_mistake_is_told_once() {
+    let bad = policy("team-a", "team-a/app").replace("ecr:BatchGetImage", "\"ecr:*\"");
+    assert_eq!(
+        lines(&[&bad]),
+        [
+            "0.yaml: RegistryPolicy team-a/pull: spec.statements[0].actions[0]: \"ecr:*\" is a wildcard; name each action, such as ecr:BatchGetImage."
+        ]
+    );
+}
+
+#[test]
+fn malformed_objects_are_told_with_what_is_expected() {
+    let bad = REGISTRY.replace("\"111111111111\"", "1111");
+    assert_eq!(
+        lines(&[&bad]),
+        [
+            "0.yaml: Registry default: spec.accountId: must be of type string, not integer; expected here: The AWS account: 12 digits. Cannot change. Example: `\"123456789012\"`; write it in quotes."
+        ]
+    );
+}
+
+#[test]
+fn consent_is_asked_of_a_registry_among_the_files() {
+    let outside = lines(&[REGISTRY, &policy("team-a", "team-b/app")]);
+    assert_eq!(
+        outside,
+        [
+            "1.yaml: RegistryPolicy team-a/pull: spec: Not covered by one rule of the Registry's spec.allow: repository team-b/app (spec.statements[].repositories); The closest is \"team-a\"; stay within it, or ask the Registry's owner to widen spec.allow."
+        ]
+    );
+    assert_eq!(
+        lines(&[REGISTRY, &policy("team-b", "team-a/app")]),
+        [
+            "1.yaml: RegistryPolicy team-b/pull: spec: No rule of the Registry's spec.allow covers a RegistryPolicy in namespace team-b; ask the Registry's owner for one."
+        ]
+    );
+    assert_eq!(lines(&[&policy("team-b", "team-a/app")]), [""; 0]);
+}
+
+#[test]
+fn labels_of_namespaces_are_read_and_unknown_ones_are_not_held_against_anybody() {
+    let registry = REGISTRY.replace("names: [team-a]", "selector: {team: a}");
+    let object = policy("team-a", "team-a/app");
+    let namespace =
+        |team: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: team-a, labels: {{team: {team}}}}}\n");
+    assert_eq!(lines(&[&registry, &object]).len(), 0);
+    assert_eq!(lines(&[&registry, &object, &namespace("a")]).len(), 0);
+    assert_eq!(lines(&[&registry, &object, &namespace("b")]).len(), 1);
+}
+
+#[test]
+fn documents_lists_and_strangers_are_read_as_kubectl_would() {
+    let many = format!(
+        "{REGISTRY}---\n{}---\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\n",
+        policy("team-a", "B")
+    );
+    let report = report(&[&many]);
+    assert_eq!((report.checked, report.findings.len()), (2, 1));
+    let item = policy("team-a", "B").trim().replace('\n', "\n  ");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {item}\n");
+    assert_eq!(lines(&[&list]).len(), 1);
+}
+
+#[test]
+fn a_kind_or_version_of_the_group_that_is_not_known_is_told() {
+    let report = lines(&["apiVersion: ecr-permissions.dev/v2\nkind: Registry\nmetadata: {name: x}\n"]);
+    assert!(
+        report[0].contains("kind: Registry of ecr-permissions.dev/v2 is not known; write one of Registry of"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_yaml_is_told_and_the_others_are_read() {
+    let report = report(&["a: [", &policy("team-a", "B"), "a: 1\na: 2\n"]);
+    assert_eq!(report.unreadable.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>(), ["0.yaml", "2.yaml"]);
+    assert_eq!(report.findings.len(), 1);
+}
+
+/// Behaviour 36: two Registries for one account and Region.
+#[test]
+fn two_registries_for_one_account_and_region_are_told() {
+    let second = REGISTRY.replace("{name: default}", "{name: second}");
+    let report = lines(&[REGISTRY, &second]);
+    assert_eq!(report.len(), 2);
+    assert!(report[0].contains("one account and Region has several Registries: default, second"), "{report:?}");
+}
+
+#[test]
+fn a_rule_of_consent_for_an_action_that_nobody_may_name_is_told() {
+    let bad = REGISTRY.replace("    accountIds", "    actions: [ecr:PutRegistryPolicy]\n    accountIds");
+    let report = lines(&[&bad]);
+    assert!(
+        report[0].contains("Registry default: spec.allow[0].actions[0]: \"ecr:PutRegistryPolicy\" lets its holder"),
+        "{report:?}"
+    );
+}
