@@ -69,8 +69,9 @@ impl Watch {
         if since == 0 || initial_events {
             watch.cursor = state.store.revision;
             watch.send_initial(state, initial_events);
-        } else if since < state.store.oldest(&watch.kind) || (since > state.store.revision && state.future_expired) {
-            watch.expire(since, state.store.oldest(&watch.kind));
+        } else if since > state.store.revision && state.future_expired {
+            // Too old a start is found out by the first look, as it is later on.
+            watch.expire(since, state.store.revision);
         }
         Ok(watch)
     }

@@ -27,6 +27,21 @@ async fn a_frozen_watch_tells_everything_in_order_once_thawed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_waiting_watch_hears_of_a_write_at_once() {
+    let sim = sim(1);
+    let api = widgets(&sim);
+    let mut events = watch(&api).await;
+    let start = Instant::now();
+    let write = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        api.create(&PostParams::default(), &crate::behaviours::widget("one", 1)).await.unwrap()
+    };
+    let (event, _) = tokio::join!(events.next(), write);
+    assert_eq!(event.unwrap(), "ADDED one");
+    assert_eq!(start.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn freezing_another_kind_holds_nothing_back() {
     let sim = sim(1);
     let mut events = watch(&widgets(&sim)).await;
@@ -121,6 +136,7 @@ async fn a_watch_from_the_future_is_blind_until_the_revision_catches_up() {
     sim.restore(&snapshot, Restore::EtcdBlind);
     assert_eq!(events.next().await, None, "the watch ends without a word");
     let mut blind = watch_since(&api, &future).await;
+    assert_eq!(soon(&mut blind).await, None);
     sim.apply(&widget("unseen", 1)).unwrap();
     sim.apply(&widget("unseen", 2)).unwrap();
     assert_eq!(soon(&mut blind).await, None);
@@ -213,6 +229,14 @@ async fn a_user_who_applies_again_keeps_status_and_finalizers() {
     let after = api.get("one").await.unwrap();
     assert_eq!((after.finalizers().len(), after.annotations().len(), after.metadata.generation), (1, 1, Some(2)));
     assert_eq!(after.data["status"]["seen"], 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_a_user_deletes_goes_with_what_is_in_it() {
+    let sim = sim(1);
+    sim.apply(&widget("one", 1)).unwrap();
+    sim.delete("namespaces", "", "table").unwrap();
+    assert!(sim.get("namespaces", "", "table").is_none() && sim.list("widgets", "").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
