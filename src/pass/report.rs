@@ -53,11 +53,8 @@ pub(super) async fn unattached(op: &Operator) -> Option<Duration> {
 }
 
 async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again> {
-    let told = futures::stream::iter(fates)
-        .map(|(object, fate)| tell_one(object, fate, op))
-        .buffer_unordered(WRITES_AT_ONCE)
-        .collect::<Vec<_>>()
-        .await;
+    let telling: Vec<_> = fates.into_iter().map(|(object, fate)| tell_one(object, fate, op)).collect();
+    let told = futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE).collect::<Vec<_>>().await;
     told.into_iter().collect()
 }
 

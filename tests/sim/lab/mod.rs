@@ -1,0 +1,325 @@
+//! One run: a cluster, an AWS, an operator that can be crashed and started again, and what must hold all the while.
+
+mod aws_client;
+pub mod objects;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sim::{Connector, Trust, World};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use ecr_permissions::runtime::clock::Clock;
+use ecr_permissions::runtime::leader::Leadership;
+use ecr_permissions::runtime::metrics::Metrics;
+use ecr_permissions::runtime::operator::{Operator, Settings, World as OperatorWorld};
+use ecr_permissions_core::ownership::InstallationId;
+use kube_sim::KubeSim;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+pub use rules::Rules;
+
+pub const HOME: &str = "999900000000";
+pub const A: &str = "111111111111";
+pub const B: &str = "222222222222";
+pub const REGION: &str = "eu-west-1";
+/// 2026-01-01T00:00:00Z, where both simulators begin.
+const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+/// Runs a scenario on a paused clock. The seed decides everything that is left to chance.
+pub fn run<F: AsyncFnOnce(&mut Lab)>(seed: u64, scenario: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    fastrand::seed(seed);
+    runtime.block_on(async {
+        let mut lab = Lab::new(seed);
+        lab.start().await;
+        scenario(&mut lab).await;
+        lab.stop();
+        lab.rules.assert_kept(seed);
+    });
+}
+
+/// Where a crash happens: at the n-th call of the operator that counts, before or after its effect.
+#[derive(Clone, Copy, Debug)]
+pub struct CrashPoint {
+    pub call: usize,
+    pub after: bool,
+}
+
+#[derive(Default)]
+struct Crash {
+    point: Mutex<Option<CrashPoint>>,
+    calls: AtomicUsize,
+    happened: AtomicBool,
+    told: Notify,
+}
+
+impl Crash {
+    /// Whether the call that is about to happen (or just has) is the one to die at.
+    fn is_now(&self, after: bool) -> bool {
+        let call =
+            if after { self.calls.load(Ordering::SeqCst) } else { self.calls.fetch_add(1, Ordering::SeqCst) + 1 };
+        let mut point = self.point.lock().unwrap();
+        let now = point.is_some_and(|p| p.call == call && p.after == after);
+        if now {
+            *point = None;
+            self.happened.store(true, Ordering::SeqCst);
+            self.told.notify_one();
+        }
+        now
+    }
+}
+
+pub struct Lab {
+    pub seed: u64,
+    pub kube: KubeSim,
+    pub aws: Connector,
+    pub clock: Clock,
+    pub rules: Rules,
+    pub settings: Settings,
+    pub metrics: Metrics,
+    home_key: (String, String),
+    crash: Arc<Crash>,
+    running: Option<JoinHandle<()>>,
+    starts: u64,
+}
+
+impl Lab {
+    fn new(seed: u64) -> Self {
+        let kube = crate::lab::objects::serve(KubeSim::new(seed));
+        let mut world = World::new(seed);
+        for account in [HOME, A, B] {
+            world.add_account(account);
+        }
+        let operator = world.add_role(HOME, "controller", Trust::of([HOME]));
+        for account in [A, B] {
+            world.add_role(account, "member", Trust::of([operator.as_str()]).with_external_id("lab"));
+        }
+        let home_key = world.access_key(HOME, "role/controller");
+        let aws = Connector::new(world);
+        let lab = Self {
+            seed,
+            rules: Rules::default(),
+            clock: Clock::starting(SystemTime::UNIX_EPOCH + EPOCH),
+            kube,
+            aws,
+            settings: Settings::default(),
+            metrics: Metrics::default(),
+            home_key,
+            crash: Arc::default(),
+            running: None,
+            starts: 0,
+        };
+        lab.watch();
+        lab
+    }
+
+    /// The rules watch every call; so does the crash point.
+    fn watch(&self) {
+        let (rules, crash, kube) = (self.rules.clone(), Arc::clone(&self.crash), self.kube.clone());
+        self.aws.on_call(move |world, call, phase| {
+            let after = matches!(phase, aws_sim::Phase::After);
+            if after {
+                rules.aws_call(world, call, &kube);
+            }
+            if crash.is_now(after) { aws_sim::Then::Stop } else { aws_sim::Then::GoOn }
+        });
+        let (rules, crash) = (self.rules.clone(), Arc::clone(&self.crash));
+        self.kube.on_call(move |call, phase| {
+            let after = matches!(phase, kube_sim::Phase::After);
+            if !after {
+                rules.kube_call(call);
+            }
+            let counts = call.verb.is_write() && call.resource != "events";
+            if counts && crash.is_now(after) { kube_sim::Then::Hang } else { kube_sim::Then::Go }
+        });
+    }
+
+    fn sdk(&self) -> SdkConfig {
+        let (id, secret) = self.home_key.clone();
+        let credentials = Credentials::new(id, secret, None, None, "lab");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(aws_client::SimHttp(self.aws.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .time_source(self.clock)
+            .sleep_impl(TokioSleep::new())
+            .build()
+    }
+
+    /// Starts an operator, as a fresh process would.
+    #[expect(clippy::disallowed_methods, reason = "the operator is a process of its own here, aborted to crash it")]
+    pub async fn start(&mut self) {
+        assert!(self.running.is_none(), "an operator is running already");
+        self.starts += 1;
+        let world = OperatorWorld {
+            clock: self.clock,
+            client: self.kube.client(),
+            aws: self.sdk(),
+            seed: self.seed.wrapping_mul(31).wrapping_add(self.starts),
+            leadership: Leadership::always(),
+            metrics: self.metrics.clone(),
+            settings: self.settings,
+        };
+        self.running = Some(tokio::spawn(async move {
+            loop {
+                match Operator::new(world.clone()).await {
+                    Ok(operator) => return operator.run(std::future::pending()).await,
+                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                }
+            }
+        }));
+    }
+
+    /// The process dies, wherever it is.
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+        }
+        self.kube.drop_connections();
+    }
+
+    pub async fn restart(&mut self) {
+        self.stop();
+        tokio::task::yield_now().await;
+        self.start().await;
+    }
+
+    pub fn crash_at(&self, point: CrashPoint) {
+        *self.crash.point.lock().unwrap() = Some(point);
+    }
+
+    /// How many calls a crash could have happened at so far.
+    pub fn calls(&self) -> usize {
+        self.crash.calls.load(Ordering::SeqCst)
+    }
+
+    /// Whether the crash point was reached.
+    pub fn crashed(&self) -> bool {
+        self.crash.happened.load(Ordering::SeqCst)
+    }
+
+    /// Lets time pass; a crashed operator is started again, as the kubelet would.
+    pub async fn pass(&mut self, span: Duration) {
+        let crash = Arc::clone(&self.crash);
+        let mut sleep = std::pin::pin!(tokio::time::sleep(span));
+        loop {
+            tokio::select! {
+                () = &mut sleep => return,
+                () = crash.told.notified() => self.restart().await,
+            }
+        }
+    }
+
+    /// Waits for something to hold, at most two minutes.
+    pub async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let limit = self.clock.now() + Duration::from_secs(120);
+        while !holds(self) {
+            assert!(
+                self.clock.now() < limit,
+                "seed {}: {what} did not happen within two minutes\n{}",
+                self.seed,
+                self.describe()
+            );
+            self.pass(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until nothing is written any more, to AWS or to the API server, for longer than any retry takes.
+    pub async fn settle(&mut self) {
+        let limit = self.clock.now() + Duration::from_secs(3600);
+        let mut quiet_since = self.clock.now();
+        let mut seen = self.writes();
+        while self.clock.now().saturating_sub(quiet_since) < Duration::from_secs(25) {
+            assert!(self.clock.now() < limit, "seed {}: never at rest\n{}", self.seed, self.describe());
+            self.pass(Duration::from_millis(500)).await;
+            if seen != self.writes() {
+                seen = self.writes();
+                quiet_since = self.clock.now();
+            }
+        }
+    }
+
+    fn writes(&self) -> (usize, usize) {
+        let aws = self.aws.world(|world| world.calls().iter().filter(|call| call.is_write).count());
+        let kube = self.kube.writes().iter().filter(|write| write.resource != "events").count();
+        (aws, kube)
+    }
+
+    /// Ten intervals in which nothing may be written anywhere (behaviour 7, rule 3).
+    pub async fn assert_at_rest(&mut self) {
+        self.settle().await;
+        let (writes, before) = (self.writes(), self.all_objects());
+        self.pass(Duration::from_secs(10 * 300)).await;
+        assert_eq!(self.writes(), writes, "seed {}: written at rest\n{}", self.seed, self.describe());
+        assert_eq!(self.all_objects(), before, "seed {}: an object changed at rest", self.seed);
+        self.rules.assert_truth(self);
+    }
+
+    pub fn all_objects(&self) -> BTreeMap<String, Vec<Value>> {
+        let plurals = ["registries", "registrypolicies", "replicationgrants"];
+        plurals.into_iter().map(|plural| (plural.to_owned(), self.kube.list(plural, ""))).collect()
+    }
+
+    pub fn installation(&self) -> InstallationId {
+        let kube_system = self.kube.get("namespaces", "", "kube-system").unwrap();
+        InstallationId::of_cluster(kube_system["metadata"]["uid"].as_str().unwrap())
+    }
+
+    pub fn policy(&self, account: &str) -> Option<Value> {
+        let text = self.aws.world(|world| world.policy_text(account, REGION))?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// How often AWS was asked to write, by operation.
+    pub fn aws_writes(&self, operation: &str) -> usize {
+        self.aws.world(|world| world.calls().iter().filter(|call| call.operation == operation).count())
+    }
+
+    /// May any principal of the account do this to the repository of the registry?
+    pub fn may(&self, account: &str, action: &str, repository: &str, registry: &str) -> bool {
+        self.aws
+            .world(|world| world.would(&format!("arn:aws:iam::{account}:root"), action, repository, registry, REGION))
+            .allowed
+    }
+
+    /// Everything a person would want to see of a failed run.
+    pub fn describe(&self) -> String {
+        let mut text = format!("at {:?}\n", self.clock.now());
+        for (plural, objects) in self.all_objects() {
+            for object in objects {
+                text += &format!(
+                    "{plural} {}/{}: {}\n",
+                    object["metadata"]["namespace"],
+                    object["metadata"]["name"],
+                    serde_json::to_string_pretty(&object["status"]).unwrap()
+                );
+            }
+        }
+        for account in [A, B] {
+            text +=
+                &format!("policy of {account}: {}\n", self.policy(account).map(|p| p.to_string()).unwrap_or_default());
+        }
+        let calls = self.aws.world(|world| {
+            world
+                .calls()
+                .iter()
+                .rev()
+                .take(12)
+                .map(|c| format!("{:?} {:?} {} {:?}", c.at, c.account, c.operation, c.outcome))
+                .collect::<Vec<_>>()
+        });
+        text += &format!(
+            "last AWS calls: {calls:#?}\nlast API calls: {:#?}\n",
+            self.kube.trace().iter().rev().take(15).collect::<Vec<_>>()
+        );
+        text + &format!("repeat with: SIM_SEED={} cargo test --test sim <name of the test>\n", self.seed)
+    }
+}

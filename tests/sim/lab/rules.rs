@@ -1,0 +1,173 @@
+//! The rules that never break (design: "What makes it safe"), checked on every call as it takes effect. Written against
+//! the wire, without the operator's own policy code, so that both cannot be wrong alike.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sim::{Call, World};
+use kube_sim::KubeSim;
+use serde_json::Value;
+
+use super::objects::condition;
+use super::{Lab, REGION};
+
+#[derive(Clone, Default)]
+pub struct Rules {
+    broken: Arc<Mutex<Vec<String>>>,
+    lenient_about_foreign: Arc<Mutex<bool>>,
+}
+
+impl Rules {
+    fn breach(&self, text: String) {
+        self.broken.lock().unwrap().push(text);
+    }
+
+    /// For the one race that cannot be seen: a foreign write between our read and our Put.
+    pub fn allow_lost_foreign_writes(&self, allow: bool) {
+        *self.lenient_about_foreign.lock().unwrap() = allow;
+    }
+
+    pub fn assert_kept(&self, seed: u64) {
+        let broken = self.broken.lock().unwrap();
+        assert!(broken.is_empty(), "seed {seed}: {broken:#?}\nrepeat with: SIM_SEED={seed}");
+    }
+
+    pub(super) fn kube_call(&self, call: &kube_sim::Call) {
+        if call.caller != "operator" {
+            return;
+        }
+        if call.resource == "secrets" {
+            self.breach(format!("rule 10: a Secret was asked for: {}", call.line()));
+        }
+        if call.verb.is_write()
+            && call.body.get("spec").is_some_and(|spec| !spec.is_null())
+            && call.group == "ecr-permissions.dev"
+        {
+            self.breach(format!("rule 10: a spec was written: {} {}", call.line(), call.body));
+        }
+    }
+
+    pub(super) fn aws_call(&self, world: &World, call: &Call, kube: &KubeSim) {
+        if !call.is_write || !call.took_effect {
+            return;
+        }
+        let registries = kube.list("registries", "");
+        let of_call: Vec<&Value> = registries
+            .iter()
+            .filter(|r| {
+                r["spec"]["accountId"].as_str() == call.account.as_deref()
+                    && r["spec"]["region"].as_str() == Some(call.region.as_str())
+            })
+            .collect();
+        if of_call.is_empty() {
+            self.breach(format!("rule 5: a write to account {:?} that no Registry stands for", call.account));
+        }
+        let Some(write) = &call.write else { return };
+        if call.operation == "PutAccountSetting" {
+            return;
+        }
+        let statements = |text: &Option<String>| -> Vec<Value> {
+            text.as_deref()
+                .and_then(|text| serde_json::from_str::<Value>(text).ok())
+                .map(|doc| list(&doc["Statement"]))
+                .unwrap_or_default()
+        };
+        let (before, after) = (statements(&write.before), statements(&write.after));
+        let foreign = |all: &[Value]| -> Vec<Value> { all.iter().filter(|s| !is_marked(s)).map(normal).collect() };
+        let lenient = *self.lenient_about_foreign.lock().unwrap();
+        let (was, is) = (foreign(&before), foreign(&after));
+        if !lenient && was != is {
+            self.breach(format!("rule 1: foreign statements changed on a write\nbefore {was:#?}\nafter {is:#?}"));
+        }
+        if let Some(sent) = &write.sent {
+            if sent.chars().count() > 10_240 {
+                self.breach(format!("rule 6: {} characters were sent", sent.chars().count()));
+            }
+            if serde_json::from_str::<Value>(sent).is_err() {
+                self.breach("rule 6: what was sent is not JSON".to_owned());
+            }
+        }
+        for statement in after.iter().filter(|s| is_marked(s)) {
+            let everyone = statement["Principal"] == "*" || statement["Principal"]["AWS"] == "*";
+            if everyone && statement["Effect"] == "Allow" && statement.get("Condition").is_none() {
+                self.breach(format!("rule 9: the registry was opened to everyone: {statement}"));
+            }
+        }
+        let _ = world;
+    }
+
+    /// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation; and whoever is not granted has not.
+    pub(super) fn assert_truth(&self, lab: &Lab) {
+        for object in lab.kube.list("registrypolicies", "") {
+            if condition(&object, "Ready").0 != "True"
+                || object["status"]["observedGeneration"] != object["metadata"]["generation"]
+            {
+                continue;
+            }
+            let registry =
+                lab.kube.get("registries", "", object["spec"]["registryRef"]["name"].as_str().unwrap_or("default"));
+            let account = registry.map(|r| r["spec"]["accountId"].as_str().unwrap().to_owned()).unwrap();
+            for statement in list(&object["spec"]["statements"]) {
+                if statement["effect"] == "Deny" || statement.get("conditions").is_some() {
+                    continue;
+                }
+                for who in list(&statement["principals"]["accountIds"]) {
+                    for action in list(&statement["actions"]) {
+                        for repository in list(&statement["repositories"]) {
+                            let repository = repository.as_str().unwrap().replace('*', "x");
+                            let (who, action) = (who.as_str().unwrap(), action.as_str().unwrap());
+                            let decision = lab.aws.world(|w| {
+                                w.would(&format!("arn:aws:iam::{who}:root"), action, &repository, &account, REGION)
+                            });
+                            assert!(
+                                decision.allowed,
+                                "rule 4, seed {}: {}/{} is Ready, and {who} may not {action} {repository}: {}\n{}",
+                                lab.seed,
+                                object["metadata"]["namespace"],
+                                object["metadata"]["name"],
+                                decision.because,
+                                lab.describe()
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A statement under any installation's mark, or one we left behind on purpose.
+fn is_marked(statement: &Value) -> bool {
+    statement["Sid"]
+        .as_str()
+        .is_some_and(|sid| (sid.starts_with("Ecp") && sid.len() == 39) || sid.starts_with("Retained"))
+}
+
+pub fn list(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(all) => all.clone(),
+        Value::Null => Vec::new(),
+        one => vec![one.clone()],
+    }
+}
+
+/// A value without what AWS changes on a read: list order, one-element lists, ids and root ARNs.
+pub fn normal(value: &Value) -> Value {
+    match value {
+        Value::Array(all) => {
+            let mut all: Vec<Value> = all.iter().map(normal).collect();
+            all.sort_by_key(ToString::to_string);
+            all.dedup();
+            if all.len() == 1 { all.remove(0) } else { Value::Array(all) }
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().map(|(k, v)| (k.clone(), normal(v))).collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(members.into_iter().collect())
+        }
+        Value::String(text) => {
+            let id = text.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_suffix(":root"));
+            Value::String(id.unwrap_or(text).to_owned())
+        }
+        other => other.clone(),
+    }
+}

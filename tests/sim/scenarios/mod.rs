@@ -1,0 +1,3 @@
+//! What happens to the operator, scenario by scenario.
+
+mod owners;
