@@ -9,5 +9,6 @@ pub mod consent;
 pub mod kinds;
 pub mod names;
 pub mod ownership;
+pub mod pass;
 pub mod policy;
 pub mod reason;
