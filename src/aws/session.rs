@@ -41,6 +41,9 @@ impl fmt::Display for NotLeading {
 
 impl std::error::Error for NotLeading {}
 
+/// A registry, and the role it is worked on as.
+type Place = (RegistryKey, Option<Identity>);
+
 /// All sessions, made when first needed and shared by role.
 #[derive(Debug)]
 pub struct Sessions {
@@ -50,7 +53,7 @@ pub struct Sessions {
     leadership: Leadership,
     metrics: AwsMetrics,
     credentials: Mutex<BTreeMap<(Option<Identity>, String), Credentials>>,
-    sessions: Mutex<BTreeMap<(RegistryKey, Option<Identity>), Arc<Session>>>,
+    by_registry: Mutex<BTreeMap<Place, Arc<Session>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,18 +83,18 @@ pub struct Proven {
 
 impl Sessions {
     pub fn new(base: SdkConfig, clock: Clock, rates: Rates, leadership: Leadership, metrics: AwsMetrics) -> Self {
-        Self { base, clock, rates, leadership, metrics, credentials: Mutex::default(), sessions: Mutex::default() }
+        Self { base, clock, rates, leadership, metrics, credentials: Mutex::default(), by_registry: Mutex::default() }
     }
 
     /// The session of a registry under its Registry's identity.
     pub async fn of(&self, key: &RegistryKey, spec: &RegistrySpec) -> Arc<Session> {
         let place = (key.clone(), spec.identity.clone());
-        let known = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
+        let known = self.by_registry.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
         if let Some(session) = known {
             return session;
         }
         let session = Arc::new(self.make(key, spec.identity.as_ref()).await);
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.by_registry.lock().unwrap_or_else(PoisonError::into_inner);
         // A Registry whose identity was changed leaves its old session behind: nothing may go on using it.
         sessions.retain(|(other, identity), _| other != key || *identity == spec.identity);
         Arc::clone(sessions.entry(place).or_insert(session))

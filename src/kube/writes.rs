@@ -2,6 +2,7 @@
 //! resourceVersion it was decided on; a lost race is somebody else's newer word, and the pass decides again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ::kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use ::kube::{Client, ResourceExt};
@@ -9,6 +10,9 @@ use ecr_permissions_core::api::{AttachedStatus, FINALIZER, GROUP, RegistryStatus
 use ecr_permissions_core::pass::objects::{Attached, Meta, ObjectId, RegistryObject};
 use serde::Serialize;
 use serde_json::json;
+
+/// How long a write may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Objects the API server has confirmed to carry our finalizer: only they may get something in AWS.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,8 @@ pub enum Failure {
     Raced,
     #[error("the API server: {0}")]
     Api(Box<kube::Error>),
+    #[error("the API server does not answer")]
+    Unanswered,
 }
 
 impl From<kube::Error> for Failure {
@@ -59,45 +65,37 @@ impl Writes {
         Self { client }
     }
 
-    fn api(&self, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
-        let plural = match kind {
-            "Registry" => "registries".to_owned(),
-            "RegistryPolicy" => "registrypolicies".to_owned(),
-            other => format!("{}s", other.to_lowercase()),
-        };
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind), &plural);
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+    fn registries(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &resource("Registry", "registries"))
+    }
+
+    fn objects(&self, id: &ObjectId) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &id.namespace, &resource(id.kind.as_str(), id.kind.plural()))
     }
 
     /// Puts our finalizer on an object. Returns the object as it is now.
     pub async fn finalize(&self, object: &Attached) -> Result<(Attached, Finalized), Failure> {
-        let api = self.api(object.id.kind.as_str(), Some(&object.id.namespace));
-        let meta = finalizers(&api, &object.meta, true).await?;
+        let meta = finalizers(&self.objects(&object.id), &object.meta, true).await?;
         Ok((Attached { meta, ..object.clone() }, Finalized([object.id.clone()].into())))
     }
 
     /// Takes our finalizer off: nothing of the object is ours to remove any more.
     pub async fn release(&self, object: &Attached) -> Result<(), Failure> {
-        let api = self.api(object.id.kind.as_str(), Some(&object.id.namespace));
-        finalizers(&api, &object.meta, false).await.map(drop)
+        finalizers(&self.objects(&object.id), &object.meta, false).await.map(drop)
     }
 
     pub async fn finalize_registry(&self, registry: &RegistryObject) -> Result<RegistryObject, Failure> {
-        let meta = finalizers(&self.api("Registry", None), &registry.meta, true).await?;
+        let meta = finalizers(&self.registries(), &registry.meta, true).await?;
         Ok(RegistryObject { meta, ..registry.clone() })
     }
 
     pub async fn release_registry(&self, registry: &RegistryObject) -> Result<(), Failure> {
-        finalizers(&self.api("Registry", None), &registry.meta, false).await.map(drop)
+        finalizers(&self.registries(), &registry.meta, false).await.map(drop)
     }
 
     pub async fn object_status(&self, object: &Attached, status: AttachedStatus) -> Result<Attached, Failure> {
-        let (kind, namespace) = (object.id.kind.as_str(), object.id.namespace.as_str());
-        let api = self.api(kind, Some(namespace));
-        let resource_version = status_of(&api, kind, Some(namespace), &object.meta, &status).await?;
+        let (api, namespace) = (self.objects(&object.id), Some(object.id.namespace.as_str()));
+        let resource_version = status_of(&api, object.id.kind.as_str(), namespace, &object.meta, &status).await?;
         Ok(Attached { meta: Meta { resource_version, ..object.meta.clone() }, status, ..object.clone() })
     }
 
@@ -106,10 +104,13 @@ impl Writes {
         registry: &RegistryObject,
         status: RegistryStatus,
     ) -> Result<RegistryObject, Failure> {
-        let api = self.api("Registry", None);
-        let resource_version = status_of(&api, "Registry", None, &registry.meta, &status).await?;
+        let resource_version = status_of(&self.registries(), "Registry", None, &registry.meta, &status).await?;
         Ok(RegistryObject { meta: Meta { resource_version, ..registry.meta.clone() }, status, ..registry.clone() })
     }
+}
+
+fn resource(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind), plural)
 }
 
 async fn finalizers(api: &Api<DynamicObject>, meta: &Meta, ours: bool) -> Result<Meta, Failure> {
@@ -118,8 +119,13 @@ async fn finalizers(api: &Api<DynamicObject>, meta: &Meta, ours: bool) -> Result
         all.push(FINALIZER.to_owned());
     }
     let patch = json!({ "metadata": { "resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": all } });
-    let patched = api.patch(&meta.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    let patched = answered(api.patch(&meta.name, &PatchParams::default(), &Patch::Merge(&patch))).await?;
     Ok(Meta { finalized: ours, resource_version: patched.resource_version().unwrap_or_default(), ..meta.clone() })
+}
+
+/// A write that is not answered is given up: a pass must end, and the next one finds out what came of it.
+async fn answered<T>(write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
+    Ok(tokio::time::timeout(ANSWERED_WITHIN, write).await.map_err(|_| Failure::Unanswered)??)
 }
 
 /// Replaces a status. Only it is sent: the API server takes the rest from what it has.
@@ -137,6 +143,6 @@ async fn status_of(
         "status": status,
     }))
     .map_err(|error| Failure::Api(Box::new(kube::Error::SerdeError(error))))?;
-    let written = api.replace_status(&meta.name, &PostParams::default(), &object).await?;
+    let written = answered(api.replace_status(&meta.name, &PostParams::default(), &object)).await?;
     Ok(written.resource_version().unwrap_or_default())
 }

@@ -83,17 +83,17 @@ struct Unknown(bool);
 impl Writing<'_> {
     async fn run(&mut self, policy: Policy) -> Result<Applied, Again> {
         let plan = self.plan(&policy, None);
-        let Ok(composition) = plan.compose(&plan.admitted) else { return Ok(self.too_large(&plan, &policy)) };
+        let Ok(composition) = plan.compose(&plan.admitted) else { return Ok(Self::too_large(&plan, &policy)) };
         if plan.is_done(&composition) && !plan.switch_scope {
             return Ok(self.confirmed(plan, &policy));
         }
         if self.desired.restraint.is_some() {
-            return Ok(self.restrained(plan, &composition, &policy));
+            return Ok(Self::restrained(plan, &composition, &policy));
         }
         self.note_repair(&plan);
         self.record_intent(&plan).await?;
         if let Some(because) = self.switch_scope(&plan).await {
-            return Ok(self.failed(plan, &policy, because, false));
+            return Ok(Self::failed(plan, &policy, because, false));
         }
         self.write(policy).await
     }
@@ -119,7 +119,7 @@ impl Writing<'_> {
     async fn write(&mut self, mut policy: Policy) -> Result<Applied, Again> {
         if self.memory.readback_is_hopeless() {
             let plan = self.plan(&policy, None);
-            return Ok(self.failed(plan, &policy, readback_differs(), false));
+            return Ok(Self::failed(plan, &policy, readback_differs(), false));
         }
         let sent = self.put(&mut policy, None).await;
         let sent = match sent {
@@ -128,17 +128,17 @@ impl Writing<'_> {
         };
         if let Sent::Failed(because, Unknown(unknown)) = sent {
             let plan = self.plan(&policy, None);
-            return Ok(self.failed(plan, &policy, because, unknown));
+            return Ok(Self::failed(plan, &policy, because, unknown));
         }
         self.memory.look_again_at(self.op.clock.now() + self.op.second_look());
         let after = match observe::policy(self.proven, self.op).await {
             Ok(after) => after,
             Err(because) => {
                 let plan = self.plan(&policy, None);
-                return Ok(self.failed(plan, &policy, because, true));
+                return Ok(Self::failed(plan, &policy, because, true));
             }
         };
-        Ok(self.read_back(policy, after))
+        Ok(self.read_back(&policy, &after))
     }
 
     /// One document write of the admitted growth, or of `only` these objects' growth, on a fresh read.
@@ -207,7 +207,7 @@ impl Writing<'_> {
             .map(|growth| (growth.id.clone(), growth.to.clone()))
             .collect();
         let mut bisect = Bisect::after_refusal(suspects.len());
-        while let Some(probe) = bisect.next() {
+        while let Some(probe) = bisect.next_probe() {
             let ids: Vec<_> = probe.iter().filter_map(|i| suspects.get(*i)).map(|(id, _)| id.clone()).collect();
             match self.put(policy, Some(&ids)).await {
                 Sent::Accepted => bisect.answer(true),
@@ -232,20 +232,20 @@ impl Writing<'_> {
         Ok(Sent::Accepted)
     }
 
-    fn read_back(&mut self, before: Policy, after: Policy) -> Applied {
-        let plan = self.plan(&after, None);
+    fn read_back(&mut self, before: &Policy, after: &Policy) -> Applied {
+        let plan = self.plan(after, None);
         let done = plan.compose(&plan.admitted).is_ok_and(|composition| plan.is_done(&composition));
         if done {
             self.memory.readback_equalled();
             self.memory.write_was_seen();
-            return self.confirmed(plan, &after);
+            return self.confirmed(plan, after);
         }
         let late = before.shows(&self.known) == after.shows(&self.known);
         if !late && !plan.standing.disturbed.is_empty() && self.memory.readback_differed() {
-            return self.failed(plan, &after, readback_differs(), true);
+            return Self::failed(plan, after, readback_differs(), true);
         }
         let because = Because::new(Reason::Progressing, "The policy was written, and AWS does not show it yet.");
-        let mut applied = self.failed(plan, &after, because.clone(), true);
+        let mut applied = Self::failed(plan, after, because.clone(), true);
         applied.failure = None;
         applied.findings.insert(0, because);
         applied
@@ -258,10 +258,10 @@ impl Writing<'_> {
             self.memory.forgive(id);
         }
         let has = plan.without_growth.clone();
-        Applied { has: Some(has), ..self.described(plan, policy) }
+        Applied { has: Some(has), ..Self::described(plan, policy) }
     }
 
-    fn described(&self, plan: Plan, policy: &Policy) -> Applied {
+    fn described(plan: Plan, policy: &Policy) -> Applied {
         Applied {
             record: Some(record(&plan, policy)),
             verdicts: plan.verdicts,
@@ -271,21 +271,21 @@ impl Writing<'_> {
         }
     }
 
-    fn restrained(&self, plan: Plan, composition: &Composition, policy: &Policy) -> Applied {
+    fn restrained(plan: Plan, composition: &Composition, policy: &Policy) -> Applied {
         let steps = steps::status(plan.steps(composition));
         let has = plan.as_it_is.clone();
-        Applied { has: Some(has), plan: steps, ..self.described(plan, policy) }
+        Applied { has: Some(has), plan: steps, ..Self::described(plan, policy) }
     }
 
-    fn too_large(&self, plan: &Plan, policy: &Policy) -> Applied {
+    fn too_large(plan: &Plan, policy: &Policy) -> Applied {
         let message = "The registry policy is longer than AWS takes even without growth: statements of others fill it. Nothing is written.";
         let failure = Some(Because::new(Reason::PolicyTooLarge, message));
-        Applied { failure, ..self.described(plan.clone(), policy) }
+        Applied { failure, ..Self::described(plan.clone(), policy) }
     }
 
-    fn failed(&self, plan: Plan, policy: &Policy, because: Because, unsettled: bool) -> Applied {
+    fn failed(plan: Plan, policy: &Policy, because: Because, unsettled: bool) -> Applied {
         let on_the_registry = matches!(because.reason, Reason::ForeignRefused | Reason::ReadbackDiffers);
-        let mut applied = self.described(plan, policy);
+        let mut applied = Self::described(plan, policy);
         // What was read before the write is not what is known after it.
         applied.record = None;
         applied.unsettled = unsettled;

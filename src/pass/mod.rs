@@ -55,7 +55,7 @@ async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Dur
         now: op.clock.timestamp(),
     };
     let reported = report::report(&judging, op).await;
-    next_run(&gathered, &applied, memory, op, reported)
+    next_run(&gathered, &applied, memory, op, reported.is_ok())
 }
 
 /// The world moved while it was being written: decide again.
@@ -90,7 +90,9 @@ async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<Finalized, A
     });
     for (object, receipt) in added.buffered(WRITES_AT_ONCE).collect::<Vec<_>>().await {
         gathered.attached.push(object);
-        receipt.into_iter().for_each(|receipt| finalized.extend(receipt));
+        if let Some(receipt) = receipt {
+            finalized.extend(receipt);
+        }
     }
     Ok(finalized)
 }
@@ -100,7 +102,7 @@ fn next_run(
     applied: &ecr_permissions_core::pass::judge::Applied,
     memory: &mut Memory,
     op: &Operator,
-    reported: Result<(), Again>,
+    told: bool,
 ) -> Duration {
     let now = op.clock.now();
     let interval = gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from);
@@ -109,7 +111,7 @@ fn next_run(
     if applied.failure.is_none() {
         memory.reached();
     }
-    let unsettled = (applied.unsettled || reported.is_err()).then_some(now + op.settings.retry);
+    let unsettled = (applied.unsettled || !told).then_some(now + op.settings.retry);
     let contended = memory.contended_until().filter(|_| memory.is_contended(now));
     let due = [Some(now + interval), soon, unsettled, memory.owed_look(now), memory.next_retry(), contended];
     due.into_iter().flatten().min().unwrap_or(now + interval)

@@ -66,8 +66,8 @@ async fn tell_one(object: &Attached, fate: Fate, op: &Operator) -> Result<(), Ag
     if fate.status == object.status {
         return Ok(());
     }
-    announce(object, &fate.status, op).await;
     let written = op.writes.object_status(object, fate.status).await.map_err(|error| op.lost_write(&error))?;
+    announce(object, &written.status, op).await;
     op.with_index(|index| index.wrote_object(&object.meta.resource_version, written));
     Ok(())
 }
@@ -78,6 +78,10 @@ async fn announce(object: &Attached, status: &AttachedStatus, op: &Operator) {
     if before != after {
         let (ready, reason) = after.unwrap_or_default();
         tracing::info!(object = %object.id, ready, reason, "status");
-        op.events.object(object, status).await;
+        // That a new object became ready is no event: its status says so, and a thousand would say so at once.
+        let failed = |ready: Option<(&str, &str)>| ready.is_some_and(|(status, _)| status == "False");
+        if failed(before) || failed(after) {
+            op.events.object(object, status).await;
+        }
     }
 }

@@ -135,7 +135,9 @@ impl Operator {
                     let ready = self.with_index(|index| index.ready().is_some());
                     self.ready.send_if_modified(|was| std::mem::replace(was, ready) != ready);
                     let now = self.clock.now();
-                    touched.into_iter().for_each(|key| queue.touch(key, now));
+                    for key in touched {
+                        queue.touch(key, now);
+                    }
                 }
                 () = self.clock.sleep_until(wake.unwrap_or(Duration::MAX / 4)), if wake.is_some() => {}
             }
@@ -193,7 +195,7 @@ impl Operator {
     pub(crate) fn lost_write(&self, error: &Failure) -> Again {
         match error {
             Failure::Raced => tracing::debug!("an object changed while it was decided on; deciding again"),
-            Failure::Api(error) => tracing::warn!(%error, "writing to the API server failed"),
+            Failure::Api(_) | Failure::Unanswered => tracing::warn!(%error, "a write to the API server failed"),
         }
         Again
     }

@@ -24,6 +24,14 @@ impl Kind {
             Self::ReplicationGrant => "ReplicationGrant",
         }
     }
+
+    /// The name in URLs.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::RegistryPolicy => "registrypolicies",
+            Self::ReplicationGrant => "replicationgrants",
+        }
+    }
 }
 
 impl std::fmt::Display for Kind {

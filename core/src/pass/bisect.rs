@@ -40,7 +40,7 @@ impl Bisect {
     }
 
     /// The additions to write next, on top of what stands; `None`: the search is over.
-    pub fn next(&mut self) -> Option<Vec<usize>> {
+    pub fn next_probe(&mut self) -> Option<Vec<usize>> {
         if self.standing_refused {
             return None;
         }
@@ -50,7 +50,7 @@ impl Bisect {
             1 => {
                 if self.anything_accepted {
                     self.convict();
-                    return self.next();
+                    return self.next_probe();
                 }
                 // Nothing was ever accepted: it may be what stands that is refused, not the addition.
                 self.probe = Vec::new();
@@ -97,7 +97,7 @@ mod tests {
         let mut bisect = Bisect::after_refusal(n);
         let mut writes = 1;
         let mut stood: Vec<usize> = Vec::new();
-        while let Some(set) = bisect.next() {
+        while let Some(set) = bisect.next_probe() {
             writes += 1;
             let fine = !set.iter().any(|i| bad.contains(i));
             if fine {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn when_even_what_stands_is_refused_nobody_is_a_culprit() {
         let mut bisect = Bisect::after_refusal(4);
-        while bisect.next().is_some() {
+        while bisect.next_probe().is_some() {
             bisect.answer(false);
         }
         let found = bisect.finish();

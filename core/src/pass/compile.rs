@@ -24,8 +24,8 @@ pub enum Stance {
     Keeps(Vec<Statement>, Because),
     /// Held: whatever of this is in AWS stays as it is there.
     Holds(Vec<Statement>, Because),
-    /// Deleting: what it has goes, or stays under a Sid that is not ours.
-    Leaves { retain: bool },
+    /// Deleting: what it has goes; what is retained stays under a Sid that is not ours.
+    Leaves { retained: Vec<Statement> },
     /// Nobody wants it and nobody was seen to give it up: it stays until pruned.
     Orphaned(Vec<Statement>),
 }
@@ -144,7 +144,7 @@ impl Compiler<'_> {
         }
         let state = holding.map(|holding| holding.state);
         let stance = if object.meta.deleting {
-            Self::leaving(object, &has)
+            self.leaving(object, &has)
         } else {
             let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h| h.generation);
             self.living(object, &has, gone, translated)
@@ -160,11 +160,19 @@ impl Compiler<'_> {
         }
     }
 
-    fn leaving(object: &Attached, has: &[Statement]) -> Stance {
+    fn leaving(&self, object: &Attached, has: &[Statement]) -> Stance {
         if object.meta.abandon {
             return Stance::Orphaned(has.to_vec());
         }
-        Stance::Leaves { retain: object.body.deletion_policy() == Some(DeletionPolicy::Retain) }
+        let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
+        Stance::Leaves { retained: if retains { self.still_allowed(&object.id, has) } else { Vec::new() } }
+    }
+
+    /// What today's `allow` covers of it; all of it as long as the namespace is not there to be judged.
+    fn still_allowed(&self, id: &ObjectId, statements: &[Statement]) -> Vec<Statement> {
+        let Some(view) = self.gathered.namespaces.get(&id.namespace) else { return statements.to_vec() };
+        let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
+        consented(allow, key, id.kind, &id.namespace, &view.labels, statements)
     }
 
     fn living(
@@ -216,16 +224,9 @@ impl Compiler<'_> {
             has: holding.statements.clone(),
             state: Some(holding.state),
             wanted: None,
-            stance: Stance::Orphaned(self.orphaned(id, holding)),
+            stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
         })
         .collect()
-    }
-
-    /// Even an orphan has no more than `allow` covers, as long as its namespace is there to be judged.
-    fn orphaned(&self, id: &ObjectId, holding: &Holding) -> Vec<Statement> {
-        let Some(view) = self.gathered.namespaces.get(&id.namespace) else { return holding.statements.clone() };
-        let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
-        consented(allow, key, id.kind, &id.namespace, &view.labels, &holding.statements)
     }
 }
 

@@ -220,11 +220,12 @@ impl Judging<'_> {
             state,
             statements,
         };
-        let Some(has) = &self.applied.has else {
-            // Nothing was confirmed: what may be there stays on record as it was.
+        let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.has_nothing_left(contribution);
+        let Some(has) = self.applied.has.as_ref().filter(|_| self.desired.restraint.is_none() || gone) else {
+            // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was.
             let state =
                 contribution.state.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
-            return Some(holding(self.orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
+            return Some(holding(Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
         };
         let statements = has.get(&contribution.id).cloned().unwrap_or_default();
         if statements.is_empty() {
@@ -232,10 +233,10 @@ impl Judging<'_> {
         }
         let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
         let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
-        Some(holding(self.orphan_state(contribution).unwrap_or(state), statements))
+        Some(holding(Self::orphan_state(contribution).unwrap_or(state), statements))
     }
 
-    fn orphan_state(&self, contribution: &Contribution) -> Option<LedgerState> {
+    fn orphan_state(contribution: &Contribution) -> Option<LedgerState> {
         matches!(contribution.stance, Stance::Orphaned(_)).then_some(LedgerState::Orphan)
     }
 

@@ -153,7 +153,7 @@ impl Watched for RegistryObject {
 }
 
 impl Watched for NamespaceView {
-    fn resource_version(&self) -> &str {
+    fn resource_version(&self) -> &'static str {
         ""
     }
     fn calls_for_a_pass(&self, newer: &Self) -> bool {

@@ -190,10 +190,8 @@ impl Plan {
                 self.verdicts.insert(id.clone(), because.clone());
                 self.settle(id, self.standing.present(floor));
             }
-            Stance::Leaves { retain } => {
-                if *retain {
-                    self.retain(contribution);
-                }
+            Stance::Leaves { retained } => {
+                self.retain(retained);
                 self.without_growth.insert(id.clone(), Vec::new());
             }
             Stance::Orphaned(_) if self.orphans.pruned => {
@@ -253,8 +251,8 @@ impl Plan {
     }
 
     /// The statements stay under a Sid that is not ours; one that stands there already was written by an earlier try.
-    fn retain(&mut self, contribution: &Contribution) {
-        for statement in self.standing.present(&contribution.has) {
+    fn retain(&mut self, retained: &[Statement]) {
+        for statement in self.standing.present(retained) {
             let sid = retained_sid(&statement);
             let stands = self.document.iter().flat_map(Document::statements).any(|s| s.sid() == Some(sid.as_str()));
             if !stands {

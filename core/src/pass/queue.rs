@@ -105,9 +105,6 @@ impl Queue {
             if let Some(at) = again {
                 entry.scheduled = Some(entry.scheduled.map_or(at, |earlier| earlier.min(at)));
             }
-            if again.is_none() && entry.due().is_none() {
-                self.entries.remove(key);
-            }
         }
     }
 

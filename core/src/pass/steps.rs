@@ -50,7 +50,7 @@ pub fn hash<'a>(lines: impl Iterator<Item = &'a String>) -> String {
 
 fn words(statement: &Statement) -> String {
     let list = |all: Vec<&str>| match all.as_slice() {
-        [few @ ..] if few.len() <= 5 => few.join(", "),
+        few if few.len() <= 5 => few.join(", "),
         [first, .., last] => format!("{first} … {last} ({})", all.len()),
         _ => String::new(),
     };
