@@ -34,6 +34,8 @@ pub struct Stage {
     simulator: Leashed,
     plane: ControlPlane,
     pub aws: Aws,
+    /// Where the operator serves its metrics.
+    admin: String,
     tools: PathBuf,
 }
 
@@ -50,7 +52,7 @@ impl Stage {
         fs::write(&world, world_file().to_string())?;
         let listen = ["--listen", "127.0.0.1:0", "--world"].map(Into::into);
         let mut simulator = Leashed::start(folder, &simulator, listen.into_iter().chain([world.into_os_string()]))?;
-        let url = address(&mut simulator)?;
+        let url = said(&mut simulator, "listening on ")?;
         say.note(&format!("The AWS simulator listens on {url}. Its accounts:"))?;
         say.output(&format!(
             "{HOME}  the operator's own, without a registry\n{PRODUCTION}  production, {REGION}\n{STAGING}  staging, {REGION}"
@@ -59,8 +61,9 @@ impl Stage {
         install_definitions(&operator, &plane, say)?;
         let script = operator_script(&operator, &plane, &url)?;
         say.command("ecr-permissions run --listen 127.0.0.1:0 --log-format text")?;
-        let operator = Leashed::start(folder, &script, [""; 0])?;
-        Ok(Self { operator, simulator, plane, aws: Aws { url }, tools })
+        let mut operator = Leashed::start(folder, &script, [""; 0])?;
+        let admin = said(&mut operator, "address=")?;
+        Ok(Self { operator, simulator, plane, aws: Aws { url }, admin, tools })
     }
 
     /// Runs kubectl, shows the command and what it printed; a failure of it is one of the demo.
@@ -133,7 +136,7 @@ A kubectl that knows this cluster:",
             "curl -s '{url}/_sim/policy?account={PRODUCTION}&region={REGION}'\ncurl -s '{url}/_sim/calls'\ncurl -s '{url}/_sim/would?principal=555566667777&action=ecr:BatchGetImage&repository=web/shop&account={PRODUCTION}&region={REGION}'\ncurl -s '{url}/_sim/delete_policy' -d '{{\"account\": \"{PRODUCTION}\", \"region\": \"{REGION}\"}}'   # what will the operator do?"
         ))?;
         say.note("The operator:")?;
-        say.output(&format!("tail -f {folder}/operator.log"))?;
+        say.output(&format!("tail -f {folder}/operator.log\ncurl -s http://{}/metrics", self.admin))?;
         Ok(())
     }
 }
@@ -179,13 +182,13 @@ fn world_file() -> Value {
     })
 }
 
-/// Where a simulator listens: it says so in its first line.
-fn address(simulator: &mut Leashed) -> Done<String> {
-    Ok(until("the AWS simulator listens", PATIENCE, || {
-        simulator.check()?;
-        let said = simulator.last_lines();
-        let address = said.lines().find_map(|line| line.strip_prefix("listening on ")).map(str::to_owned);
-        Ok(address.ok_or(said))
+/// What a program says in its log right after these words: where it listens.
+fn said(program: &mut Leashed, words: &str) -> Done<String> {
+    Ok(until(&format!("a program says {words:?}"), PATIENCE, || {
+        program.check()?;
+        let log = program.last_lines();
+        let after = log.split_once(words).and_then(|(_, rest)| rest.split_whitespace().next()).map(str::to_owned);
+        Ok(after.ok_or(log))
     })?)
 }
 
