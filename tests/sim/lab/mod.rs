@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-pub use rules::Rules;
+pub use rules::{Rules, list, normal};
 
 pub const HOME: &str = "999900000000";
 pub const A: &str = "111111111111";

@@ -51,7 +51,121 @@ pub fn pull(namespace: &str, name: &str, registry: &str, accounts: &[&str], repo
     })
 }
 
+/// A ReplicationGrant that lets accounts replicate into `repository`.
+pub fn grant(namespace: &str, name: &str, registry: &str, accounts: &[&str], repository: &str) -> Value {
+    json!({
+        "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "ReplicationGrant",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "registryRef": {"name": registry}, "sources": {"accountIds": accounts}, "repositories": [repository],
+        },
+    })
+}
+
+/// The object with one member set; `at` is a JSON pointer whose parents are there. Null takes the member away.
+pub fn with(mut object: Value, at: &str, value: &Value) -> Value {
+    let (parent, member) = at.rsplit_once('/').unwrap();
+    let parent = object.pointer_mut(parent).unwrap();
+    match (parent, member.parse::<usize>()) {
+        (Value::Array(all), Ok(i)) => all[i] = value.clone(),
+        (Value::Object(members), _) if value.is_null() => drop(members.shift_remove(member)),
+        (parent, _) => parent[member] = value.clone(),
+    }
+    object
+}
+
+pub const POLICIES: &str = "registrypolicies";
+pub const GRANTS: &str = "replicationgrants";
+
 impl Lab {
+    /// Changes the stored object as a user would: one member of it set. Null takes the member away.
+    pub fn set(&self, plural: &str, namespace: &str, name: &str, at: &str, value: &Value) {
+        self.kube.edit(plural, namespace, name, |object| *object = with(object.take(), at, value)).unwrap();
+    }
+
+    /// Annotates an object.
+    pub fn annotate(&self, plural: &str, namespace: &str, name: &str, annotation: &str, value: &str) {
+        let change = |object: &mut Value| object["metadata"]["annotations"][annotation] = value.into();
+        self.kube.edit(plural, namespace, name, change).unwrap();
+    }
+
+    pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
+        self.kube.delete(plural, namespace, name).unwrap();
+    }
+
+    pub fn exists(&self, plural: &str, namespace: &str, name: &str) -> bool {
+        self.kube.get(plural, namespace, name).is_some()
+    }
+
+    /// Registry `default` of account A, and two namespaces of tenants.
+    pub fn two_teams(&self) {
+        self.apply(&registry("default", super::A));
+        self.apply(&namespace("team-a"));
+        self.apply(&namespace("team-b"));
+    }
+
+    /// Waits until every one of these RegistryPolicies (`namespace/name`) is Ready.
+    pub async fn until_ready(&mut self, objects: &[&str]) {
+        let what = format!("{} Ready", objects.join(", "));
+        let ready = |lab: &Self, object: &str| {
+            let (namespace, name) = object.split_once('/').unwrap();
+            lab.is_ready(POLICIES, namespace, name)
+        };
+        self.until(&what, |lab| objects.iter().all(|object| ready(lab, object))).await;
+    }
+
+    /// Waits until an object's `Ready` has a reason for the generation it is at.
+    pub async fn until_reason(&mut self, plural: &str, namespace: &str, name: &str, reason: &str) {
+        let what = format!("reason {reason} of {namespace}/{name}");
+        self.until(&what, |lab| lab.has_reason(plural, namespace, name, reason)).await;
+    }
+
+    pub fn has_reason(&self, plural: &str, namespace: &str, name: &str, reason: &str) -> bool {
+        let object = self.kube.get(plural, namespace, name).unwrap_or_default();
+        condition(&object, "Ready").1 == reason
+            && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+    }
+
+    /// The message of an object's condition.
+    pub fn message(&self, plural: &str, namespace: &str, name: &str, kind: &str) -> String {
+        let object = self.kube.get(plural, namespace, name).unwrap_or_default();
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|condition| condition["type"] == kind).cloned().unwrap_or_default();
+        found["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The statements of the registry policy, as they are stored.
+    pub fn statements(&self, account: &str) -> Vec<Value> {
+        self.policy(account).map(|policy| super::list(&policy["Statement"])).unwrap_or_default()
+    }
+
+    /// Every write of a document that took effect in the account: the text before it, and the text after it.
+    pub fn document_writes(&self, account: &str) -> Vec<(Option<String>, Option<String>)> {
+        self.aws.world(|world| {
+            let writes = world.calls().iter().filter(|call| call.account.as_deref() == Some(account));
+            writes
+                .filter(|call| call.operation != "PutAccountSetting" && call.took_effect)
+                .filter_map(|call| call.write.clone())
+                .map(|write| (write.before, write.after))
+                .collect()
+        })
+    }
+
+    /// How many calls AWS has got so far.
+    pub fn aws_calls(&self, account: &str) -> usize {
+        self.aws.world(|world| world.calls().iter().filter(|c| c.account.as_deref() == Some(account)).count())
+    }
+
+    pub fn aws_writes_of(&self, account: &str) -> usize {
+        let is_of = |call: &aws_sim::Call| call.is_write && call.account.as_deref() == Some(account);
+        self.aws.world(|world| world.calls().iter().filter(|call| is_of(call)).count())
+    }
+
+    /// May any principal of the account pull from the repository of registry A?
+    pub fn may_pull(&self, account: &str, repository: &str) -> bool {
+        self.may(account, "ecr:BatchGetImage", repository, super::A)
+    }
+
     pub fn apply(&self, object: &Value) {
         self.kube.apply(object).unwrap();
     }
