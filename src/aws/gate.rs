@@ -40,14 +40,22 @@ impl Bucket {
         Self { rate, share: 1.0, tokens: rate.burst, at: Duration::ZERO }
     }
 
-    /// Takes a token, or says how long until there is one.
-    fn take(&mut self, now: Duration) -> Result<(), Duration> {
+    fn refill(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.at).as_secs_f64();
         self.at = now;
         let refilled = passed.mul_add(self.rate.per_second * self.share, self.tokens);
         self.tokens = refilled.min(self.rate.burst);
         self.share = (passed / 60.0 + self.share).min(1.0);
-        if self.tokens >= 1.0 {
+    }
+
+    fn is_free(&mut self, now: Duration) -> bool {
+        self.refill(now);
+        self.tokens >= 1.0
+    }
+
+    /// Takes a token, or says how long until there is one.
+    fn take(&mut self, now: Duration) -> Result<(), Duration> {
+        if self.is_free(now) {
             self.tokens -= 1.0;
             return Ok(());
         }
@@ -81,6 +89,11 @@ impl Gate {
     /// Waits for a document write's turn.
     pub async fn document(&self) {
         self.wait(&self.documents).await;
+    }
+
+    /// Whether a document write's turn is now.
+    pub fn document_is_free(&self) -> bool {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner).is_free(self.clock.now())
     }
 
     async fn wait(&self, bucket: &Mutex<Bucket>) {

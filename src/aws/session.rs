@@ -208,6 +208,11 @@ impl Session {
         self.because(&failure)
     }
 
+    /// Whether a document write would go out at once.
+    pub fn may_write_now(&self) -> bool {
+        self.gate.document_is_free()
+    }
+
     /// A failed call in the words of a condition.
     pub fn because(&self, error: &Error) -> Because {
         if error.kind == Kind::Throttled {

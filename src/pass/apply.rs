@@ -90,6 +90,10 @@ impl Writing<'_> {
         if self.desired.restraint.is_some() {
             return Ok(Self::restrained(plan, &composition, &policy));
         }
+        if !self.proven.session().may_write_now() {
+            // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
+            return Err(Again);
+        }
         self.note_repair(&plan);
         self.record_intent(&plan).await?;
         if let Some(because) = self.switch_scope(&plan).await {
@@ -208,6 +212,7 @@ impl Writing<'_> {
             .collect();
         let mut bisect = Bisect::after_refusal(suspects.len());
         while let Some(probe) = bisect.next_probe() {
+            self.look_again();
             let ids: Vec<_> = probe.iter().filter_map(|i| suspects.get(*i)).map(|(id, _)| id.clone()).collect();
             match self.put(policy, Some(&ids)).await {
                 Sent::Accepted => bisect.answer(true),
@@ -232,11 +237,20 @@ impl Writing<'_> {
         Ok(Sent::Accepted)
     }
 
+    /// A search takes seconds: what was revoked or edited meanwhile must not be written by it.
+    fn look_again(&mut self) {
+        let key = &self.gathered.key;
+        let newer = self.op.with_index(|index| index.ready().and_then(|snapshot| snapshot.gather(key)));
+        if let Some(newer) = newer {
+            *self.gathered = newer;
+            self.desired = compile(self.gathered, self.memory, self.op.clock.now());
+        }
+    }
+
     fn read_back(&mut self, before: &Policy, after: &Policy) -> Applied {
         let plan = self.plan(after, None);
         let done = plan.compose(&plan.admitted).is_ok_and(|composition| plan.is_done(&composition));
         if done {
-            self.memory.readback_equalled();
             self.memory.write_was_seen();
             return self.confirmed(plan, after);
         }
@@ -257,6 +271,7 @@ impl Writing<'_> {
         for id in accepted.iter().filter(|id| !plan.verdicts.contains_key(*id)) {
             self.memory.forgive(id);
         }
+        self.memory.readback_equalled();
         let has = plan.without_growth.clone();
         Applied { has: Some(has), ..Self::described(plan, policy) }
     }

@@ -12,6 +12,7 @@ use ecr_permissions_core::policy::{Doc, Document, Stored};
 use ecr_permissions_core::reason::{Because, Reason};
 
 use crate::aws::ecr::AccountProof;
+use crate::aws::error::Kind;
 use crate::aws::session::Proven;
 use crate::runtime::operator::Operator;
 
@@ -37,12 +38,19 @@ pub(super) async fn observe(
     memory: &mut Memory,
     op: &Operator,
 ) -> Result<(AccountProof, Policy, Option<ScopeView>), Because> {
-    let scope =
-        async { if desired.needs_scope() { proven.registry_policy_scope().await.ok().flatten() } else { None } };
+    let scope = async { if desired.needs_scope() { scope(proven).await } else { Ok(None) } };
     let (proof, policy, scope) = futures::join!(proven.prove_registry(), policy(proven, op), scope);
-    let (proof, policy) = (proof?, policy?);
+    let (proof, policy, scope) = (proof?, policy?, scope?);
     let policy = confirm(policy, record, known, proven, memory, op).await?;
     Ok((proof, policy, scope))
+}
+
+/// Whoever may not read the setting leaves it to AWS to refuse what the scope does not know.
+async fn scope(proven: &Proven) -> Result<Option<ScopeView>, Because> {
+    match proven.registry_policy_scope().await {
+        Err(error) if !matches!(error.kind, Kind::Denied | Kind::Invalid) => Err(proven.session().because(&error)),
+        read => Ok(read.ok().flatten()),
+    }
 }
 
 /// One read of the registry policy. What cannot be written back without loss is refused here, once for all.
