@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compile::{Contribution, Desired, Stance, is_v1, kept, orphan_token};
+use super::compile::{Contribution, Desired, Stance, is_v1, orphan_token};
 use super::memory::Memory;
 use super::objects::ObjectId;
 use super::queue::Now;
@@ -180,10 +180,11 @@ impl Plan {
             Stance::Keeps(floor, because) => {
                 self.verdicts.insert(id.clone(), because.clone());
                 // While a write is on record, what it has is what AWS shows of it: its refused part never was there.
+                let has = self.standing.kept(&contribution.has, floor);
                 if contribution.state == Some(LedgerState::Writing) {
-                    self.settle(id, self.standing.present(floor));
+                    self.settle(id, has);
                 } else {
-                    self.grow(id, floor, true, deciding);
+                    self.grow(id, has, floor, true, deciding);
                 }
             }
             Stance::Holds(floor, because) => {
@@ -205,8 +206,8 @@ impl Plan {
         let id = &contribution.id;
         if let Some(because) = deciding.scope.refusal(wanted) {
             self.verdicts.insert(id.clone(), because);
-            let enforced: Vec<_> = kept(&contribution.has, wanted).into_iter().filter(is_v1).collect();
-            self.settle(id, self.standing.present(&enforced));
+            let enforced = self.standing.kept(&contribution.has, wanted).into_iter().filter(is_v1).collect();
+            self.settle(id, enforced);
             return;
         }
         let names_gone = |s: &Statement| s.principals.iter().any(|p| deciding.gone.contains(p));
@@ -222,20 +223,22 @@ impl Plan {
                     "{names} was deleted in AWS. Its grant is dropped and not given to another of that name: remove it, or edit the object once it exists again."
                 );
                 self.verdicts.insert(id.clone(), Because::new(Reason::PrincipalGone, message));
-                self.grow(id, &without(wanted, deciding.gone), false, deciding);
+                let wanted = without(wanted, deciding.gone);
+                let has = self.standing.kept(&contribution.has, &wanted);
+                self.grow(id, has, &wanted, false, deciding);
             }
             return;
         }
         let had = contribution.state.is_some_and(|state| state != LedgerState::Writing);
         let restores = had
             && wanted.iter().flat_map(Statement::atoms).all(|atom| contribution.has.iter().any(|h| atom.is_within(h)));
-        self.grow(id, wanted, restores, deciding);
+        let has = self.standing.kept(&contribution.has, wanted);
+        self.grow(id, has, wanted, restores, deciding);
     }
 
-    /// The object is to have `to`; what AWS does not have of it yet is growth.
-    fn grow(&mut self, id: &ObjectId, to: &[Statement], restores: bool, deciding: &Deciding<'_>) {
+    /// The object is to have `to`, of which it has `from`: what AWS does not have of it yet is growth.
+    fn grow(&mut self, id: &ObjectId, from: Vec<Statement>, to: &[Statement], restores: bool, deciding: &Deciding<'_>) {
         let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
-        let from = self.standing.present(&to);
         let (has, wants) = (crate::policy::atoms(from.clone()), crate::policy::atoms(to.clone()));
         if has == wants || (restores && deciding.contended) {
             self.settle(id, from);

@@ -6,7 +6,7 @@ use super::compile::{Contribution, Stance};
 use crate::api::DocumentRecord;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Mark, Sid, is_intact};
-use crate::policy::{Document, Principal, Statement, Stored, atoms, compact};
+use crate::policy::{Document, Effect, Principal, Statement, Stored, atoms, compact, intersect};
 
 /// What a document in AWS holds, seen from one installation.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +98,18 @@ impl Standing {
     pub fn present(&self, has: &[Statement]) -> Vec<Statement> {
         let there = |atom: &Statement| self.granted.contains(atom) || self.granted.iter().any(|g| atom.is_within(g));
         compact(has.iter().flat_map(Statement::atoms).filter(there)).into_iter().collect()
+    }
+
+    /// What somebody who has `has` keeps of `wanted` if nothing may be added: what AWS grants of it whole, and where a
+    /// wanted statement reaches further than what stands there, the part that both have in common.
+    pub fn kept(&self, has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
+        let allowed = |all: &[Statement]| -> Vec<Statement> {
+            all.iter().filter(|statement| statement.effect == Effect::Allow).cloned().collect()
+        };
+        let whole = atoms(self.present(wanted));
+        let common = atoms(intersect(&allowed(&self.present(has)), &allowed(wanted)));
+        let parts: Vec<_> = common.into_iter().filter(|part| !whole.iter().any(|w| part.is_within(w))).collect();
+        compact(whole.into_iter().chain(parts)).into_iter().collect()
     }
 
     /// What AWS grants under our mark and nobody has, wants or gives up.

@@ -161,10 +161,8 @@ fn fifty_owners_at_once_cost_three_puts_at_most() {
                 // As a client would send them: one after the other, some ahead of the rest.
                 lab.pass(Duration::from_millis(3)).await;
             }
-            lab.until("all are Ready", |lab| {
-                (0..50).all(|i| lab.is_ready(POLICIES, "team-a", &format!("pull-{i}")))
-            })
-            .await;
+            lab.until("all are Ready", |lab| (0..50).all(|i| lab.is_ready(POLICIES, "team-a", &format!("pull-{i}"))))
+                .await;
             assert!(lab.aws_writes("PutRegistryPolicy") <= 3, "{} Puts", lab.aws_writes("PutRegistryPolicy"));
             lab.assert_at_rest().await;
         });
