@@ -1,0 +1,53 @@
+//! Short words for the objects of a test.
+
+use ecr_permissions_core::api::Kind;
+use serde_json::{Value, json};
+
+use super::REGION;
+use super::aws::{Account, EXTERNAL_ID};
+
+const API_VERSION: &str = "ecr-permissions.dev/v1alpha1";
+
+/// A Registry of an account that lets every namespace labelled `tenant=yes` attach everything.
+pub fn registry(name: &str, account: &Account) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "Registry", "metadata": {"name": name},
+        "spec": {
+            "accountId": account.id, "region": REGION,
+            "identity": {"roleArn": account.role_arn(), "externalId": EXTERNAL_ID},
+            "allow": [tenants()],
+        },
+    })
+}
+
+/// The rule that lets them.
+pub fn tenants() -> Value {
+    json!({
+        "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}}, "kinds": Kind::ALL.map(Kind::as_str),
+        "repositories": ["*"], "accountIds": ["*"],
+    })
+}
+
+/// A RegistryPolicy that lets one account pull one repository.
+pub fn pull(namespace: &str, name: &str, registry: &str, account: &str, repository: &str) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "RegistryPolicy", "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "registryRef": {"name": registry},
+            "statements": [{
+                "name": "pull", "principals": {"accountIds": [account]}, "actions": ["ecr:BatchGetImage"],
+                "repositories": [repository],
+            }],
+        },
+    })
+}
+
+/// A ReplicationGrant that lets one account replicate into one repository.
+pub fn grant(namespace: &str, name: &str, registry: &str, account: &str, repository: &str) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "ReplicationGrant", "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "registryRef": {"name": registry}, "sources": {"accountIds": [account]}, "repositories": [repository],
+        },
+    })
+}

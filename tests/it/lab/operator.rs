@@ -1,0 +1,105 @@
+//! The operator as a process: started as in a Pod, looked at by its probes and its log, ended kindly or not.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use dev::{Leashed, until};
+use serde_json::Value;
+
+use super::aws::ACCESS_KEY;
+use super::{PATIENCE, REGION, log_folder};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ecr-permissions");
+
+pub struct Operator {
+    leash: Leashed,
+    folder: PathBuf,
+    /// Where the probes are.
+    pub admin: String,
+}
+
+impl Operator {
+    /// Returns when it serves its probes, which says nothing about the API server or AWS.
+    pub fn start(kubeconfig: &Path, aws: &str) -> Self {
+        Self::start_with(kubeconfig, aws, &["--test-timings"])
+    }
+
+    pub fn start_with(kubeconfig: &Path, aws: &str, args: &[&str]) -> Self {
+        let folder = log_folder();
+        let environment = [
+            format!("AWS_ENDPOINT_URL={aws}"),
+            format!("AWS_ACCESS_KEY_ID={ACCESS_KEY}"),
+            "AWS_SECRET_ACCESS_KEY=any".to_owned(),
+            format!("AWS_REGION={REGION}"),
+            PROGRAM.to_owned(),
+        ];
+        let run = ["run", "--listen=127.0.0.1:0", "--log-format=json", "--log-level=debug"].map(str::to_owned);
+        let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+        let args = environment.into_iter().chain(run).chain([kubeconfig]).chain(args.iter().map(|arg| (*arg).to_owned()));
+        // `env` becomes the program: the leash starts with an empty environment.
+        let leash = Leashed::start(&folder, Path::new("env"), args).unwrap();
+        let mut operator = Self { leash, folder, admin: String::new() };
+        operator.admin = operator.said("address");
+        operator
+    }
+
+    /// The first value of a field in the log.
+    fn said(&mut self, field: &str) -> String {
+        until(&format!("{field} in the log"), PATIENCE, || {
+            self.leash.check()?;
+            let value = self.log().iter().find_map(|line| line[field].as_str().map(str::to_owned));
+            Ok(value.ok_or_else(|| self.leash.last_lines()))
+        })
+        .unwrap()
+    }
+
+    /// The lines of the log.
+    pub fn log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.join("env.log")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// A GET on the admin server: status code and body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.admin).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// The sum of a metric's values over the series whose labels hold `label`.
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let lines = text.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub fn wait_probe(&self, path: &str, code: u16) {
+        until(&format!("{path} answers {code}"), PATIENCE, || {
+            let (found, body) = self.get(path);
+            Ok(if found == code { Ok(()) } else { Err(format!("{found} {body}")) })
+        })
+        .unwrap();
+    }
+
+    /// SIGTERM; answers how it ended.
+    pub fn terminate(mut self) -> String {
+        let pids = fs::read_to_string(self.folder.join("env.pids")).unwrap();
+        let pid = pids.split_whitespace().nth(1).unwrap();
+        assert!(Command::new("kill").args(["-TERM", pid]).status().unwrap().success());
+        until("the end", PATIENCE, || Ok(self.leash.check().err().map(|end| end.to_string()).ok_or_else(String::new)))
+            .unwrap()
+    }
+
+    /// SIGKILL: it has no last word. Gone when this returns.
+    pub fn kill(self) {
+        drop(self.leash);
+    }
+}

@@ -1,0 +1,193 @@
+//! Starting, ending, and being ended, with the rest of the world there or not. Each of these has the cluster to itself.
+
+use aws_sim::{Fault, Phase, Then};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::lab::Lab;
+use crate::lab::aws::{Account, Aws};
+use crate::lab::objects::{grant, pull, registry};
+use crate::lab::operator::Operator;
+
+/// AWS out of reach at start: the probes do not mind, the objects say so, and it heals by itself.
+#[tokio::test]
+async fn an_aws_that_is_out_of_reach_at_the_start_is_waited_for() {
+    let mut lab = Lab::alone().await;
+    let silent = Aws::silent();
+    lab.aws = silent.clone();
+    let account = lab.account("100000000001");
+    lab.own_namespace("starts").await;
+    let (registry, policy) =
+        (registry("no-aws", &account), pull("starts", "no-aws", "no-aws", "200000000001", "team"));
+    lab.create_all([&registry, &policy]).await;
+    let operator = lab.operator();
+    operator.wait_probe("/readyz", 200);
+    for told in [&registry, &policy] {
+        lab.says(told, "Unknown", "Unreachable").await;
+    }
+    assert_eq!((operator.get("/livez").0, operator.get("/readyz").0), (200, 200));
+    let _serving = silent.serving();
+    lab.ready(&policy).await;
+    assert!(account.pulls("200000000001", "team"));
+}
+
+/// An API server that is not there at the start, and one that goes away and comes back.
+#[tokio::test]
+async fn an_api_server_that_is_away_is_waited_for_at_the_start_and_later() {
+    let lab = Lab::alone().await;
+    let account = lab.account("100000000002");
+    lab.own_namespace("starts").await;
+    let objects = [
+        registry("away", &account),
+        pull("starts", "away-before", "away", "200000000001", "team"),
+        pull("starts", "away-after", "away", "200000000002", "other"),
+    ];
+    lab.create_all(&objects[..2]).await;
+    lab.plane.stop_api_server();
+    let operator = lab.operator();
+    assert_eq!((operator.get("/livez").0, operator.get("/readyz").0), (200, 503));
+    lab.plane.start_api_server().unwrap();
+    operator.wait_probe("/readyz", 200);
+    lab.ready(&objects[1]).await;
+
+    lab.plane.stop_api_server();
+    assert_eq!(operator.get("/livez").0, 200);
+    lab.plane.start_api_server().unwrap();
+    lab.create(&objects[2]).await;
+    lab.ready(&objects[2]).await;
+    assert!(account.pulls("200000000001", "team") && account.pulls("200000000002", "other"));
+    assert_eq!(operator.get("/livez").0, 200);
+}
+
+/// SIGTERM in the middle of a pass that cannot end: gone within its bound, and with success.
+#[tokio::test]
+async fn a_signal_ends_the_process_in_time_even_while_aws_hangs() {
+    let lab = Lab::alone().await;
+    let account = lab.account("100000000003");
+    lab.own_namespace("starts").await;
+    let (registry, policy) = (registry("term", &account), pull("starts", "term", "term", "200000000001", "team"));
+    lab.create_all([&registry, &policy]).await;
+    let idle = lab.operator();
+    lab.ready(&policy).await;
+    let ended = idle.terminate();
+    assert!(ended.contains("exit status: 0") && ended.contains("stopped"), "{ended}");
+
+    let looks = account.count("GetRegistryPolicy");
+    lab.aws.world(|world| world.inject(Fault::hang().on("GetRegistryPolicy")));
+    let busy = lab.operator();
+    account.until("a call that hangs", |account| account.count("GetRegistryPolicy") > looks).await;
+    let ended = busy.terminate();
+    assert!(ended.contains("exit status: 0"), "{ended}");
+}
+
+/// Where a process is killed: as a call arrives, or when it took effect and the answer is on its way.
+const POINTS: [(&str, Phase); 6] = [
+    ("AssumeRole", Phase::After),
+    ("GetRegistryPolicy", Phase::Before),
+    ("PutRegistryPolicy", Phase::Before),
+    ("PutRegistryPolicy", Phase::After),
+    ("DeleteRegistryPolicy", Phase::Before),
+    ("DeleteRegistryPolicy", Phase::After),
+];
+
+/// Behaviour 42.
+#[tokio::test]
+async fn a_process_that_is_killed_between_calls_leaves_nothing_that_the_next_one_does_not_finish() {
+    let lab = Lab::alone().await;
+    lab.own_namespace("starts").await;
+    for (i, (operation, phase)) in POINTS.into_iter().enumerate() {
+        let account = lab.account(&format!("10000000420{i}"));
+        let name = format!("killed-{i}");
+        let registry = registry(&name, &account);
+        let objects = [
+            pull("starts", &name, &name, "200000000001", "team"),
+            grant("starts", &name, &name, "200000000002", "other"),
+        ];
+        let kill = KillAt::new(&lab.aws, operation, phase);
+        let first = lab.operator();
+        lab.create(&registry).await;
+        lab.create_all(&objects).await;
+        let operator = kill.or_when(&lab, first, lab.all_ready(&objects)).await;
+        lab.all_ready(&objects).await;
+        assert_eq!(account.statements().len(), 2, "{operation} {phase:?}");
+
+        for object in &objects {
+            lab.delete(object).await;
+        }
+        let operator = kill.or_when(&lab, operator, all_gone(&lab, &objects)).await;
+        all_gone(&lab, &objects).await;
+        assert_eq!(account.text(), None, "{operation} {phase:?}: something is left");
+        assert!(kill.happened(), "{operation} {phase:?} was never reached");
+        lab.delete(&registry).await;
+        lab.gone(&registry).await;
+        operator.kill();
+    }
+}
+
+async fn all_gone(lab: &Lab, objects: &[Value]) {
+    for object in objects {
+        lab.gone(object).await;
+    }
+}
+
+/// Stops the first call of an operation, and has the process killed that made it.
+struct KillAt {
+    reached: tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>,
+    happened: std::sync::atomic::AtomicBool,
+}
+
+impl KillAt {
+    fn new(aws: &Aws, operation: &'static str, phase: Phase) -> Self {
+        let (tell, reached) = mpsc::unbounded_channel();
+        let mut struck = false;
+        aws.connector.on_call(move |_, call, at| {
+            if struck || call.operation != operation || at != phase {
+                return Then::GoOn;
+            }
+            struck = true;
+            _ = tell.send(());
+            Then::Stop
+        });
+        Self { reached: reached.into(), happened: false.into() }
+    }
+
+    /// Waits for the moment, kills, and starts another; or does nothing if `done` comes first.
+    async fn or_when(&self, lab: &Lab, operator: Operator, done: impl Future<Output = ()>) -> Operator {
+        let mut reached = self.reached.lock().await;
+        tokio::select! {
+            Some(()) = reached.recv() => {
+                self.happened.store(true, std::sync::atomic::Ordering::Relaxed);
+                operator.kill();
+                lab.operator()
+            }
+            () = done => operator,
+        }
+    }
+
+    fn happened(&self) -> bool {
+        self.happened.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// Behaviour 42, between two calls to the API server: after the intent is on record, before AWS has heard of it.
+#[tokio::test]
+async fn a_process_that_is_killed_with_its_intent_on_record_finishes_it_after_the_restart() {
+    let lab = Lab::alone().await;
+    let account: Account = lab.account("100000004210");
+    lab.own_namespace("starts").await;
+    let registry = registry("intent", &account);
+    let policy = pull("starts", "intent", "intent", "200000000001", "team");
+    lab.aws.world(|world| world.inject(Fault::hang().on("PutRegistryPolicy")));
+    let operator = lab.operator();
+    lab.create_all([&registry, &policy]).await;
+    let recorded = lab.until(&registry, "with an intent", |found| found["status"]["ledger"][0]["state"] == "Writing").await;
+    assert_eq!(recorded["status"]["ledger"][0]["name"], "intent");
+    operator.kill();
+    assert_eq!(account.text(), None);
+    lab.aws.world(aws_sim::World::clear_faults);
+    let _operator = lab.operator();
+    lab.ready(&policy).await;
+    assert!(account.pulls("200000000001", "team"));
+    let settled = lab.until(&registry, "settled", |found| found["status"]["ledger"][0]["state"] == "Applied").await;
+    assert_eq!(settled["status"]["ledger"].as_array().unwrap().len(), 1);
+}
