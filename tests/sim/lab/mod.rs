@@ -53,19 +53,30 @@ pub struct CrashPoint {
     pub after: bool,
 }
 
+/// To whom a call goes, and which of its calls it is.
+type CallId = (&'static str, u64);
+
 #[derive(Default)]
 struct Crash {
     point: Mutex<Option<CrashPoint>>,
     calls: AtomicUsize,
+    /// Calls that began and did not end yet, by their number: several are under way at once.
+    under_way: Mutex<BTreeMap<CallId, usize>>,
     happened: AtomicBool,
     told: Notify,
 }
 
 impl Crash {
     /// Whether the call that is about to happen (or just has) is the one to die at.
-    fn is_now(&self, after: bool) -> bool {
-        let call =
-            if after { self.calls.load(Ordering::SeqCst) } else { self.calls.fetch_add(1, Ordering::SeqCst) + 1 };
+    fn is_now(&self, id: CallId, after: bool) -> bool {
+        let call = if after {
+            let Some(call) = self.under_way.lock().unwrap().remove(&id) else { return false };
+            call
+        } else {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+            self.under_way.lock().unwrap().insert(id, call);
+            call
+        };
         let mut point = self.point.lock().unwrap();
         let now = point.is_some_and(|p| p.call == call && p.after == after);
         if now {
@@ -129,7 +140,7 @@ impl Lab {
             if after {
                 rules.aws_call(world, call, &kube);
             }
-            if crash.is_now(after) { aws_sim::Then::Stop } else { aws_sim::Then::GoOn }
+            if crash.is_now(("aws", call.seq), after) { aws_sim::Then::Stop } else { aws_sim::Then::GoOn }
         });
         let (rules, crash) = (self.rules.clone(), Arc::clone(&self.crash));
         self.kube.on_call(move |call, phase| {
@@ -138,7 +149,7 @@ impl Lab {
                 rules.kube_call(call);
             }
             let counts = call.verb.is_write() && call.resource != "events";
-            if counts && crash.is_now(after) { kube_sim::Then::Hang } else { kube_sim::Then::Go }
+            if counts && crash.is_now(("kube", call.seq), after) { kube_sim::Then::Hang } else { kube_sim::Then::Go }
         });
     }
 

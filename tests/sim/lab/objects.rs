@@ -1,14 +1,19 @@
 //! Short words for the objects of a scenario.
 
+use std::sync::LazyLock;
+
 use ecr_permissions_core::api::{Kind, crds};
 use kube_sim::{KubeSim, Resource};
 use serde_json::{Value, json};
 
 use super::{Lab, REGION};
 
-/// A server of our kinds.
+/// A server of our kinds. Their schemas are made once: a run takes less time than they do.
 pub fn serve(sim: KubeSim) -> KubeSim {
-    crds().iter().fold(sim, |sim, crd| sim.serve(Resource::from_crd(&serde_json::to_value(crd).unwrap()).unwrap()))
+    static KINDS: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+        crds().iter().map(|crd| Resource::from_crd(&serde_json::to_value(crd).unwrap()).unwrap()).collect()
+    });
+    KINDS.iter().cloned().fold(sim, KubeSim::serve)
 }
 
 /// A Registry of an account that lets every namespace labelled `tenant=yes` attach everything to `team-*`.
@@ -87,6 +92,12 @@ impl Lab {
     pub fn annotate(&self, plural: &str, namespace: &str, name: &str, annotation: &str, value: &str) {
         let change = |object: &mut Value| object["metadata"]["annotations"][annotation] = value.into();
         self.kube.edit(plural, namespace, name, change).unwrap();
+    }
+
+    /// A person asks for a pass at once; every time is another word.
+    pub fn reconcile_now(&self, registry: &str) {
+        let asked = format!("{:?}", self.clock.now());
+        self.annotate("registries", "", registry, "reconcile.ecr-permissions.dev/requestedAt", &asked);
     }
 
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) {

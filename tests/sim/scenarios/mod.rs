@@ -1,5 +1,7 @@
 //! What happens to the operator, scenario by scenario.
 
+mod crash;
+
 mod consent;
 mod limits;
 mod owners;

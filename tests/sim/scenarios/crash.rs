@@ -1,0 +1,246 @@
+//! Killed between any two calls and started again: the same end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use aws_sim::Scope;
+use serde_json::{Value, json};
+
+use crate::lab::objects::{condition, grant, namespace, pull, registry};
+use crate::lab::{A, B, CrashPoint, Lab, REGION, list, normal, run};
+
+const THEIRS: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::333333333333:root"},"Action":"ecr:ReplicateImage","Resource":"*"}]}"#;
+const SEED: u64 = 42;
+
+/// What must not depend on where the operator died.
+#[derive(Clone, Debug, PartialEq)]
+struct End {
+    /// The statements of each registry, in no order.
+    policies: BTreeMap<&'static str, Vec<String>>,
+    scopes: Vec<Scope>,
+    /// Reason of `Ready`, whether it is of this generation, and the finalizers.
+    objects: BTreeMap<String, (String, String, bool, Value)>,
+    /// The ledger without uids.
+    ledger: Vec<String>,
+    orphaned: Vec<String>,
+}
+
+impl End {
+    fn of(lab: &Lab) -> Self {
+        let policy = |account| {
+            let document = lab.policy(account).unwrap_or_default();
+            let mut all: Vec<_> = list(&document["Statement"]).iter().map(|s| normal(s).to_string()).collect();
+            all.sort();
+            (account, all)
+        };
+        let mut end = Self {
+            policies: [A, B].into_iter().map(policy).collect(),
+            scopes: [A, B].iter().map(|account| lab.aws.world(|w| w.scope(account, REGION))).collect(),
+            objects: BTreeMap::new(),
+            ledger: Vec::new(),
+            orphaned: Vec::new(),
+        };
+        for object in lab.all_objects().values().flatten() {
+            let meta = &object["metadata"];
+            let name = format!("{} {} {}", object["kind"], meta["namespace"], meta["name"]);
+            let (ready, reason) = condition(object, "Ready");
+            let is_current = object["status"]["observedGeneration"] == meta["generation"];
+            end.objects.insert(name, (ready, reason, is_current, meta["finalizers"].clone()));
+            for entry in list(&object["status"]["ledger"]) {
+                assert_eq!(entry["state"], "Applied", "seed {}: left in the ledger\n{}", lab.seed, lab.describe());
+                end.ledger.push(format!(
+                    "{} {} {} {}",
+                    entry["kind"], entry["namespace"], entry["name"], entry["statements"]
+                ));
+            }
+            end.orphaned.push(condition(object, "Orphaned").0);
+        }
+        end
+    }
+}
+
+/// Runs `act` once as it is, and then with a crash before and after each call it made; the end must be the same.
+fn ends_alike(prepare: impl AsyncFn(&mut Lab), act: impl AsyncFn(&mut Lab)) {
+    let attempt = |crash: Option<CrashPoint>| {
+        let seen = RefCell::new(None);
+        run(SEED, async |lab| {
+            prepare(lab).await;
+            lab.settle().await;
+            let before = lab.calls();
+            if let Some(CrashPoint { call, after }) = crash {
+                lab.crash_at(CrashPoint { call: before + call, after });
+            }
+            act(lab).await;
+            lab.settle().await;
+            assert_eq!(lab.crashed(), crash.is_some(), "{crash:?}\n{}", lab.describe());
+            *seen.borrow_mut() = Some((End::of(lab), lab.calls() - before));
+            lab.assert_at_rest().await;
+        });
+        seen.into_inner().unwrap()
+    };
+    let (expected, calls) = attempt(None);
+    assert!(calls > 3, "nothing happened that could be interrupted");
+    for call in 1..=calls {
+        for after in [false, true] {
+            let (end, _) = attempt(Some(CrashPoint { call, after }));
+            assert_eq!(end, expected, "a crash {} call {call} of {calls}", if after { "after" } else { "before" });
+        }
+    }
+}
+
+fn tenants(lab: &Lab) {
+    lab.apply(&registry("default", A));
+    lab.apply(&namespace("team-a"));
+    lab.apply(&namespace("team-b"));
+}
+
+/// Two owners, one account in common, beside somebody else's statement.
+async fn two_owners(lab: &mut Lab) {
+    lab.aws.world(|world| world.put_policy(A, REGION, THEIRS));
+    tenants(lab);
+    lab.apply(&pull("team-a", "pull", "default", &[B, "444444444444"], "team-a/*"));
+    lab.apply(&pull("team-b", "pull", "default", &[B], "team-a/*"));
+    lab.apply(&grant("team-b", "mirror", "default", &["555555555555"], "mirror/*"));
+    lab.until("all are Ready", |lab| {
+        lab.is_ready("registrypolicies", "team-a", "pull")
+            && lab.is_ready("registrypolicies", "team-b", "pull")
+            && lab.is_ready("replicationgrants", "team-b", "mirror")
+    })
+    .await;
+}
+
+/// Behaviour 42.
+#[test]
+fn a_crash_while_objects_are_created_changes_nothing_in_the_end() {
+    ends_alike(async |_| {}, two_owners);
+}
+
+/// Behaviour 42, with an edit that both gives and takes.
+#[test]
+fn a_crash_during_an_edit_that_widens_and_narrows_changes_nothing_in_the_end() {
+    ends_alike(two_owners, async |lab| {
+        lab.apply(&pull("team-a", "pull", "default", &["444444444444", "666666666666"], "team-a/*"));
+        lab.until("Ready again", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
+        assert!(lab.may("666666666666", "ecr:BatchGetImage", "team-a/app", A));
+        assert!(lab.may(B, "ecr:BatchGetImage", "team-a/app", A), "team-b still grants it");
+    });
+}
+
+/// Behaviours 10 and 42: what it shared with another stays.
+#[test]
+fn a_crash_while_one_object_is_deleted_changes_nothing_in_the_end() {
+    ends_alike(two_owners, async |lab| {
+        lab.kube.delete("registrypolicies", "team-a", "pull").unwrap();
+        lab.until("it is gone", |lab| lab.kube.get("registrypolicies", "team-a", "pull").is_none()).await;
+        assert!(!lab.may("444444444444", "ecr:BatchGetImage", "team-a/app", A));
+        assert!(lab.may(B, "ecr:BatchGetImage", "team-a/app", A));
+    });
+}
+
+/// Behaviours 10 and 42: AWS has no policy without statements.
+#[test]
+fn a_crash_while_the_last_object_is_deleted_changes_nothing_in_the_end() {
+    ends_alike(
+        async |lab| {
+            tenants(lab);
+            lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
+            lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
+        },
+        async |lab| {
+            lab.kube.delete("registrypolicies", "team-a", "pull").unwrap();
+            lab.until("it is gone", |lab| lab.kube.get("registrypolicies", "team-a", "pull").is_none()).await;
+            assert_eq!(lab.policy(A), None);
+        },
+    );
+}
+
+/// Behaviours 34 and 42.
+#[test]
+fn a_crash_while_consent_is_revoked_changes_nothing_in_the_end() {
+    ends_alike(two_owners, async |lab| {
+        let labels = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a", "labels": {"tenant": "no"}}});
+        lab.apply(&labels);
+        lab.until("it is refused", |lab| lab.ready("registrypolicies", "team-a", "pull").1 == "NotAllowed").await;
+        lab.until("its access is gone", |lab| !lab.may("444444444444", "ecr:BatchGetImage", "team-a/app", A)).await;
+    });
+}
+
+/// Behaviours 11 and 42.
+#[test]
+fn a_crash_while_drift_is_repaired_changes_nothing_in_the_end() {
+    ends_alike(two_owners, async |lab| {
+        lab.aws.world(|world| world.put_policy(A, REGION, THEIRS));
+        lab.reconcile_now("default");
+        lab.until("it is restored", |lab| lab.may(B, "ecr:BatchGetImage", "team-a/app", A)).await;
+    });
+}
+
+/// Behaviours 16 and 42.
+#[test]
+fn a_crash_during_the_switch_of_the_scope_changes_nothing_in_the_end() {
+    ends_alike(
+        async |lab| lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V1))),
+        async |lab| {
+            let mut registry = registry("default", A);
+            registry["spec"]["registryPolicy"] = json!({"scope": "V2"});
+            lab.apply(&registry);
+            lab.apply(&namespace("team-a"));
+            lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
+            lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
+        },
+    );
+}
+
+/// Behaviour 42: what is left behind is left behind once.
+#[test]
+fn a_crash_while_an_object_is_retained_changes_nothing_in_the_end() {
+    ends_alike(
+        async |lab| {
+            two_owners(lab).await;
+            let mut object = pull("team-a", "kept", "default", &["777777777777"], "kept/*");
+            object["spec"]["deletionPolicy"] = json!("Retain");
+            lab.apply(&object);
+            lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "kept")).await;
+        },
+        async |lab| {
+            lab.kube.delete("registrypolicies", "team-a", "kept").unwrap();
+            lab.until("it is gone", |lab| lab.kube.get("registrypolicies", "team-a", "kept").is_none()).await;
+            assert!(lab.may("777777777777", "ecr:BatchGetImage", "kept/app", A));
+        },
+    );
+}
+
+/// Behaviours 18 and 42.
+#[test]
+fn a_crash_while_a_culprit_is_sought_changes_nothing_in_the_end() {
+    ends_alike(two_owners, async |lab| {
+        let mut culprit = pull("team-a", "culprit", "default", &[B], "late/*");
+        culprit["spec"]["statements"][0]["principals"] = json!({"roles": [{"accountId": B, "name": "late"}]});
+        lab.apply(&culprit);
+        lab.apply(&pull("team-b", "good", "default", &["777777777777"], "good/*"));
+        lab.apply(&grant("team-a", "mirror", "default", &["888888888888"], "mirror-a/*"));
+        lab.until("the others are Ready", |lab| {
+            lab.is_ready("registrypolicies", "team-b", "good") && lab.is_ready("replicationgrants", "team-a", "mirror")
+        })
+        .await;
+        lab.aws.world(|world| world.add_role(B, "late", aws_sim::Trust::of([B])));
+        lab.until("the culprit is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "culprit")).await;
+    });
+}
+
+/// Behaviours 42 and 44: everything goes, the Registry with it.
+#[test]
+fn a_crash_while_a_registry_and_its_objects_are_deleted_changes_nothing_in_the_end() {
+    ends_alike(two_owners, async |lab| {
+        lab.kube.delete("registries", "", "default").unwrap();
+        lab.pass(std::time::Duration::from_secs(2)).await;
+        for (plural, namespace, name) in [
+            ("registrypolicies", "team-a", "pull"),
+            ("registrypolicies", "team-b", "pull"),
+            ("replicationgrants", "team-b", "mirror"),
+        ] {
+            lab.kube.delete(plural, namespace, name).unwrap();
+        }
+        lab.until("all are gone", |lab| lab.all_objects().values().all(Vec::is_empty)).await;
+    });
+}
