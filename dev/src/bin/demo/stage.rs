@@ -57,7 +57,7 @@ impl Stage {
         say.output(&format!(
             "{HOME}  the operator's own, without a registry\n{PRODUCTION}  production, {REGION}\n{STAGING}  staging, {REGION}"
         ))?;
-        let tools = assets.kubectl.parent().map(Path::to_owned).unwrap_or_default();
+        let tools = fs::canonicalize(&assets.kubectl)?.parent().map(Path::to_owned).unwrap_or_default();
         install_definitions(&operator, &plane, say)?;
         let script = operator_script(&operator, &plane, &url)?;
         say.command("ecr-permissions run --listen 127.0.0.1:0 --log-format text")?;
@@ -122,10 +122,7 @@ impl Stage {
     pub fn how_to_look_round(&self, say: &mut Say) -> Done {
         let (folder, url) = (self.plane.folder().display(), &self.aws.url);
         say.step("Look round, in another terminal; Ctrl-C here ends everything")?;
-        say.note(
-            "\
-A kubectl that knows this cluster:",
-        )?;
+        say.note("A kubectl that knows this cluster:")?;
         say.output(&format!(
             "export KUBECONFIG={} PATH={}:$PATH\nkubectl get registries,registrypolicies,replicationgrants -A\nkubectl get registry production -o yaml\nkubectl get events -n team-data",
             self.plane.kubeconfig().display(),
