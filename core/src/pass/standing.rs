@@ -94,22 +94,36 @@ impl Standing {
         standing
     }
 
-    /// The part of what somebody has that AWS grants now.
+    /// The part of what somebody has that AWS grants now: what stands there whole, and of what does not, the part that
+    /// an earlier narrowing left of it.
     pub fn present(&self, has: &[Statement]) -> Vec<Statement> {
-        let there = |atom: &Statement| self.granted.contains(atom) || self.granted.iter().any(|g| atom.is_within(g));
-        compact(has.iter().flat_map(Statement::atoms).filter(there)).into_iter().collect()
+        let whole = self.whole(has);
+        let missing: Vec<_> = allowed(has).flat_map(Statement::atoms).filter(|atom| !whole.contains(atom)).collect();
+        let left = missing.iter().flat_map(|atom| {
+            let near: Vec<_> = allowed(&self.granted).filter(|g| may_overlap(g, atom)).cloned().collect();
+            intersect(&near, std::slice::from_ref(atom))
+        });
+        let left: Vec<_> = left.filter(|part| !whole.iter().any(|w| part.is_within(w))).collect();
+        compact(whole.into_iter().chain(left)).into_iter().collect()
     }
 
     /// What somebody who has `has` keeps of `wanted` if nothing may be added: what AWS grants of it whole, and where a
     /// wanted statement reaches further than what stands there, the part that both have in common.
     pub fn kept(&self, has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
-        let allowed = |all: &[Statement]| -> Vec<Statement> {
-            all.iter().filter(|statement| statement.effect == Effect::Allow).cloned().collect()
-        };
-        let whole = atoms(self.present(wanted));
-        let common = atoms(intersect(&allowed(&self.present(has)), &allowed(wanted)));
+        let whole = self.whole(wanted);
+        if whole == atoms(wanted.iter().cloned()) {
+            return compact(whole).into_iter().collect();
+        }
+        let has: Vec<_> = allowed(&self.present(has)).cloned().collect();
+        let common = atoms(intersect(&has, &allowed(wanted).cloned().collect::<Vec<_>>()));
         let parts: Vec<_> = common.into_iter().filter(|part| !whole.iter().any(|w| part.is_within(w))).collect();
         compact(whole.into_iter().chain(parts)).into_iter().collect()
+    }
+
+    /// Those of the grants, one principal each, that AWS grants in full.
+    fn whole(&self, statements: &[Statement]) -> BTreeSet<Statement> {
+        let there = |atom: &Statement| self.granted.contains(atom) || self.granted.iter().any(|g| atom.is_within(g));
+        statements.iter().flat_map(Statement::atoms).filter(there).collect()
     }
 
     /// What AWS grants under our mark and nobody has, wants or gives up.
@@ -124,6 +138,16 @@ impl Standing {
         };
         self.granted.iter().filter(|atom| !claimed(atom)).cloned().collect()
     }
+}
+
+fn allowed<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> impl Iterator<Item = &'a Statement> {
+    statements.into_iter().filter(|statement| statement.effect == Effect::Allow)
+}
+
+/// Whether two grants can have anything in common, told by who they are for.
+fn may_overlap(a: &Statement, b: &Statement) -> bool {
+    let everyone = |statement: &Statement| statement.principals.contains(&Principal::Everyone);
+    !a.principals.is_disjoint(&b.principals) || everyone(a) || everyone(b)
 }
 
 /// AWS replaces a deleted role or user by its unique id: whoever is missing beside such ids is gone.
