@@ -49,7 +49,7 @@ fn demo(once: bool) -> Done {
     let mut say = Say::new();
     let mut stage = Stage::set(&mut say)?;
     if let Err(failed) = tour::tour(&mut stage, &mut say) {
-        return Err(format!("{}{failed}\n\nThe end of the operator's log:\n{}", say.whereabouts(), stage.log()).into());
+        return Err(format!("{}{failed}\n{}", say.whereabouts(), stage.evidence()).into());
     }
     if once {
         return Ok(());

@@ -113,9 +113,12 @@ impl Stage {
         Ok(())
     }
 
-    /// The end of the operator's log.
-    pub fn log(&self) -> String {
-        self.operator.last_lines()
+    /// What there is to know when a step went wrong: what the objects say, and the end of the operator's log.
+    pub fn evidence(&self) -> String {
+        let kinds = "registries,registrypolicies,replicationgrants";
+        let objects = self.quietly(&["get", kinds, "--all-namespaces", "-o", "wide"], "");
+        let objects = objects.unwrap_or_else(|error| error.to_string());
+        format!("What the objects say:\n{objects}\nThe end of the operator's log:\n{}", self.operator.last_lines())
     }
 
     /// What a person may do next, in another terminal.
