@@ -15,7 +15,7 @@ use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan}
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
 use ecr_permissions_core::pass::{REGISTRY_POLICY, steps};
-use ecr_permissions_core::policy::{Document, REGISTRY_POLICY_LIMIT, atoms};
+use ecr_permissions_core::policy::{Document, REGISTRY_POLICY_LIMIT, Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::Again;
@@ -171,17 +171,32 @@ impl Writing<'_> {
                 Unknown(false),
             );
         };
+        let shown = policy.shows(&self.known);
         if plan.is_done(&composition) {
-            return Sent::Accepted;
+            // A search for culprits that adds nobody asks whether AWS takes what stands there; only a write can tell.
+            let asks = only.is_some_and(<[_]>::is_empty) && !self.memory.stands(&shown);
+            return if asks { self.put_as_it_stands(&permit, &composition, shown).await } else { Sent::Accepted };
         }
         let result = match &composition.write {
             Write::Put(document) => self.proven.put_registry_policy(&permit, document).await,
             Write::Delete => self.proven.delete_registry_policy(&permit).await,
         };
-        let shown = policy.shows(&self.known);
         // Whatever came of it, what was read before is not what stands there now.
         policy.is_past = true;
         self.sent(result, shown)
+    }
+
+    /// Writes what was read, unchanged. Nothing is late or lost by it, so it leaves no trace but what AWS said.
+    async fn put_as_it_stands(&mut self, permit: &Permit, composition: &Composition, shown: String) -> Sent {
+        let Write::Put(document) = &composition.write else { return Sent::Accepted };
+        match self.proven.put_registry_policy(permit, document).await {
+            Ok(()) => {
+                self.memory.stood(shown);
+                Sent::Accepted
+            }
+            Err(error) if error.kind == Kind::Invalid => Sent::Refused,
+            Err(error) => Sent::Failed(self.proven.session().because(&error), Unknown(error.outcome_unknown)),
+        }
     }
 
     fn sent(&mut self, result: Result<(), Error>, shown: String) -> Sent {
@@ -208,7 +223,7 @@ impl Writing<'_> {
             .admitted
             .iter()
             .filter_map(|i| plan.growth.get(*i))
-            .map(|growth| (growth.id.clone(), growth.to.clone()))
+            .map(|growth| (growth.id.clone(), self.wanted(&growth.id)))
             .collect();
         let mut bisect = Bisect::after_refusal(suspects.len());
         while let Some(probe) = bisect.next_probe() {
@@ -226,15 +241,20 @@ impl Writing<'_> {
             return Ok(Sent::Failed(Because::new(Reason::ForeignRefused, message), Unknown(false)));
         }
         let now = self.op.clock.now();
-        for (id, _) in found.culprits.iter().filter_map(|i| suspects.get(*i)) {
-            let wanted = self.desired.contributions.iter().find(|c| c.id == *id).and_then(|c| c.wanted.clone());
-            self.memory.refuse(id, &wanted.unwrap_or_default(), now);
+        for (id, wanted) in found.culprits.iter().filter_map(|i| suspects.get(*i)) {
+            // What was asked for when the search began: an edit since then has not been refused.
+            self.memory.refuse(id, wanted, now);
         }
         for (id, _) in found.accepted.iter().filter_map(|i| suspects.get(*i)) {
             self.memory.forgive(id);
         }
         self.desired = compile(self.gathered, self.memory, now);
         Ok(Sent::Accepted)
+    }
+
+    fn wanted(&self, id: &ObjectId) -> Vec<Statement> {
+        let contribution = self.desired.contributions.iter().find(|c| c.id == *id);
+        contribution.and_then(|c| c.wanted.clone()).unwrap_or_default()
     }
 
     /// A search takes seconds: what was revoked or edited meanwhile must not be written by it.

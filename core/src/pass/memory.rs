@@ -51,6 +51,8 @@ pub struct Memory {
     /// A write whose outcome is unknown: reads must settle before another one.
     unsettled: bool,
     readback_differs: u32,
+    /// A document that AWS took when it was written back unchanged.
+    stood: Option<String>,
     /// Passes in a row that could not reach AWS.
     failures: u32,
     second_look: Option<Now>,
@@ -150,6 +152,16 @@ impl Memory {
     /// When contention may be over.
     pub fn contended_until(&self) -> Option<Now> {
         self.repairs.front().map(|at| *at + REPAIRS_WINDOW + Duration::from_secs(1))
+    }
+
+    /// AWS took this document when it was written back unchanged.
+    pub fn stood(&mut self, shown: String) {
+        self.stood = Some(shown);
+    }
+
+    /// Whether AWS is known to take this document as it stands.
+    pub fn stands(&self, shown: &str) -> bool {
+        self.stood.as_deref() == Some(shown)
     }
 
     /// AWS answered something else than was written; `true` once it has done so twice.

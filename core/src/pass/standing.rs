@@ -89,7 +89,10 @@ impl Standing {
             if !intact && content.principals.iter().any(Principal::is_unique_id) {
                 standing.gone.extend(deleted_principals(known.made_of.get(&sid), &content));
             }
-            standing.granted.extend(content.atoms());
+            // Of what somebody changed, only what we had put there is ours; the rest goes when it is put right.
+            let made_of = known.made_of.get(&sid);
+            let ours = |atom: &Statement| intact || made_of.is_some_and(|made_of| atom.is_within(made_of));
+            standing.granted.extend(content.atoms().filter(ours));
         }
         standing
     }
