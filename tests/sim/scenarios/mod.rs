@@ -4,4 +4,7 @@ mod crash;
 
 mod consent;
 mod limits;
+mod observe;
 mod owners;
+mod rejected;
+mod scope;
