@@ -75,7 +75,9 @@ fn shown_by() -> BTreeMap<u32, Vec<String>> {
     for (folder, place) in PLACES {
         for file in files(&root().join(folder), "rs") {
             for (name, behaviours) in tests_of(&fs::read_to_string(file).unwrap()) {
-                behaviours.iter().for_each(|n| all.entry(*n).or_default().push(format!("{place} `{name}`")));
+                for n in behaviours {
+                    all.entry(n).or_default().push(format!("{place} `{name}`"));
+                }
             }
         }
     }

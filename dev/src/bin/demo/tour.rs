@@ -205,7 +205,7 @@ impl Tour<'_> {
         if now == self.foreign {
             return Ok(());
         }
-        Err(format!("the foreign statements should be {:?}, and are {now:?}", self.foreign).into())
+        Err(format!("the foreign statements should be {}, and are {}", json!(self.foreign), json!(now)).into())
     }
 }
 
