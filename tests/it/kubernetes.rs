@@ -1,7 +1,6 @@
 //! What people and tools see through the API server.
 
 use futures::StreamExt;
-use kube::ResourceExt;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::lab::kstatus::{Status, kstatus};
 use crate::lab::objects::{pull, registry};
-use crate::lab::{Lab, PATIENCE, is_finalized, name};
+use crate::lab::{Lab, PATIENCE, is_finalized, log_folder, name};
 
 /// Behaviour 38: what kstatus calls ready is ready, from the first moment on.
 #[tokio::test]
@@ -129,12 +128,13 @@ async fn kubectl_get_shows_what_matters() {
     let objects = [registry("columns", &account), pull("columns", "pull", "columns", "200000000001", "team")];
     lab.create_all(&objects).await;
     lab.ready(&objects[1]).await;
-    let table = lab.plane.kubectl(&["get", "ecr-permissions", "-n", "columns"]).unwrap();
+    // kubectl does not ask again which categories there are; its cache is older than the definitions.
+    let cache = format!("--cache-dir={}", log_folder().display());
+    let table = lab.plane.kubectl(&["get", "ecr-permissions", "-n", "columns", &cache]).unwrap();
     let row = table.lines().find(|line| line.contains("/pull")).unwrap();
     for word in ["True", "Succeeded", "100000003802", "eu-west-1"] {
         assert!(row.contains(word), "{table}");
     }
     let registries = lab.plane.kubectl(&["get", "ecrreg", "columns"]).unwrap();
     assert!(registries.contains("100000003802"), "{registries}");
-    assert!(ResourceExt::labels(&lab.create(&pull("columns", "x", "columns", "200000000001", "x")).await).is_empty());
 }

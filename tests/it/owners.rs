@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::lab::objects::{grant, pull, registry};
-use crate::lab::{Lab, PATIENCE};
+use crate::lab::Lab;
 
 /// Behaviours 8 and 9, the main job: two teams, two accounts, and a foreign statement in each.
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_policy_that_is_no_json_is_left_alone_and_heals_by_itself_once_it_is()
     let policy = pull("unreadable", "pull", "unreadable", "200000000001", "team");
     lab.create_all([&registry, &policy]).await;
     let message = lab.says(&registry, "False", "UnreadableDocument").await;
-    assert!(message.to_lowercase().contains("json"), "{message}");
+    assert!(message.contains("ends too early") && message.contains("nothing is written"), "{message}");
     lab.says(&policy, "False", "UnreadableDocument").await;
     assert_eq!((account.text(), account.writes()), (before, 0));
     let theirs = account.put_foreign();
@@ -168,7 +168,6 @@ async fn at_rest_no_pass_writes_to_aws_or_to_an_object() {
         assert_eq!(lab.get(object).await, before);
     }
     assert_eq!(account.writes(), writes);
-    assert!(PATIENCE.as_secs() > 0);
 }
 
 /// A Registry's status but for the echo of the question.

@@ -195,7 +195,13 @@ impl Compiler<'_> {
         }
         if object.body.suspend() {
             let message = "Suspended: the object keeps what it has in AWS and changes nothing.";
-            return Stance::Holds(still_allowed(has), Because::new(Reason::Suspended, message));
+            // A withdrawn consent is carried out all the same, and says so.
+            let consented = |wanted: Vec<_>| consent(allow, key, object.id.kind, &object.id.namespace, labels, &wanted);
+            let refused = translated.ok().and_then(|wanted| consented(wanted).err());
+            return Stance::Holds(
+                still_allowed(has),
+                refused.unwrap_or_else(|| Because::new(Reason::Suspended, message)),
+            );
         }
         let wanted = match translated {
             Ok(wanted) => wanted,

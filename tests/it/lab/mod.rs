@@ -248,8 +248,8 @@ async fn client(plane: &ControlPlane) -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// A folder for logs that outlives the test, so that a failure can be looked at.
-fn log_folder() -> PathBuf {
+/// An empty folder that outlives the test, so that a failure can be looked at.
+pub fn log_folder() -> PathBuf {
     static FOLDERS: AtomicUsize = AtomicUsize::new(0);
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("it-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed)));
