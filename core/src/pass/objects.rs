@@ -116,9 +116,10 @@ impl RegistryObject {
         Some(RegistryKey { account: self.spec.account_id.parse().ok()?, region: self.spec.region.parse().ok()? })
     }
 
-    /// Who the Registry is when two stand for the same key: whoever has a ledger, then the older, then the name.
+    /// Who the Registry is when two stand for the same key: whoever has a ledger, then whoever carries our finalizer,
+    /// since it had one (a backup may come back without statuses), then the older, then the name.
     pub(crate) fn seniority(&self) -> impl Ord + use<> {
-        (self.status.ledger.is_empty(), self.meta.created, self.meta.name.clone())
+        (self.status.ledger.is_empty(), !self.meta.finalized, self.meta.created, self.meta.name.clone())
     }
 }
 
