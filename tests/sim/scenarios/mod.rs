@@ -1,6 +1,7 @@
 //! What happens to the operator, scenario by scenario.
 
 mod crash;
+mod world;
 
 mod consent;
 mod limits;
