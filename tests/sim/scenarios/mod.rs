@@ -4,6 +4,7 @@ mod crash;
 mod world;
 
 mod consent;
+mod lifecycle;
 mod limits;
 mod observe;
 mod owners;
