@@ -279,6 +279,11 @@ impl Lab {
         plurals.into_iter().map(|plural| (plural.to_owned(), self.kube.list(plural, ""))).collect()
     }
 
+    /// The operator's own access key is another account's from now on.
+    pub fn hand_home_key_to(&self, account: &str) {
+        self.aws.world(|world| world.add_access_key(&self.home_key.0, account, "role/controller"));
+    }
+
     pub fn installation(&self) -> InstallationId {
         let kube_system = self.kube.get("namespaces", "", "kube-system").unwrap();
         InstallationId::of_cluster(kube_system["metadata"]["uid"].as_str().unwrap())

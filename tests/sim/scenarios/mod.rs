@@ -3,6 +3,7 @@
 mod crash;
 mod world;
 
+mod accounts;
 mod consent;
 mod lifecycle;
 mod limits;
