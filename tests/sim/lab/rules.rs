@@ -1,14 +1,15 @@
 //! The rules that never break (design: "What makes it safe"), checked on every call as it takes effect. Written against
 //! the wire, without the operator's own policy code, so that both cannot be wrong alike.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use aws_sim::{Call, World};
 use kube_sim::KubeSim;
 use serde_json::Value;
 
+use super::Lab;
 use super::objects::condition;
-use super::{Lab, REGION};
 
 #[derive(Clone, Default)]
 pub struct Rules {
@@ -95,44 +96,111 @@ impl Rules {
         let _ = world;
     }
 
-    /// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation; and whoever is not granted has not.
+    /// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation. And the ledger of a Registry that is Ready
+    /// is what stands in AWS, no more and no less.
     pub(super) fn assert_truth(&self, lab: &Lab) {
-        for object in lab.kube.list("registrypolicies", "") {
-            if condition(&object, "Ready").0 != "True"
-                || object["status"]["observedGeneration"] != object["metadata"]["generation"]
-            {
-                continue;
+        for plural in ["registrypolicies", "replicationgrants"] {
+            let objects = lab.kube.list(plural, "");
+            for object in objects.iter().filter(|object| is_ready(object)) {
+                assert_granted(lab, object);
             }
-            let registry =
-                lab.kube.get("registries", "", object["spec"]["registryRef"]["name"].as_str().unwrap_or("default"));
-            let account = registry.map(|r| r["spec"]["accountId"].as_str().unwrap().to_owned()).unwrap();
-            for statement in list(&object["spec"]["statements"]) {
-                if statement["effect"] == "Deny" || statement.get("conditions").is_some() {
-                    continue;
-                }
-                for who in list(&statement["principals"]["accountIds"]) {
-                    for action in list(&statement["actions"]) {
-                        for repository in list(&statement["repositories"]) {
-                            let repository = repository.as_str().unwrap().replace('*', "x");
-                            let (who, action) = (who.as_str().unwrap(), action.as_str().unwrap());
-                            let decision = lab.aws.world(|w| {
-                                w.would(&format!("arn:aws:iam::{who}:root"), action, &repository, &account, REGION)
-                            });
-                            assert!(
-                                decision.allowed,
-                                "rule 4, seed {}: {}/{} is Ready, and {who} may not {action} {repository}: {}\n{}",
-                                lab.seed,
-                                object["metadata"]["namespace"],
-                                object["metadata"]["name"],
-                                decision.because,
-                                lab.describe()
-                            );
-                        }
-                    }
-                }
+        }
+        for registry in lab.kube.list("registries", "") {
+            assert_ledger(lab, &registry);
+        }
+    }
+}
+
+fn is_ready(object: &Value) -> bool {
+    condition(object, "Ready").0 == "True" && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+}
+
+/// What an object asks for accounts to be able to do: whom, what, where. Conditions and denials are left out.
+fn asked(object: &Value) -> Vec<(Value, Value, Value)> {
+    let product = |who: &Value, what: Vec<Value>, where_: &Value| {
+        let mut all = Vec::new();
+        for who in list(who) {
+            for what in &what {
+                all.extend(list(where_).into_iter().map(|where_| (who.clone(), what.clone(), where_)));
+            }
+        }
+        all
+    };
+    let spec = &object["spec"];
+    if object["kind"] == "ReplicationGrant" {
+        let create = (spec["createRepositories"] == true).then(|| "ecr:CreateRepository".into());
+        let what = [Value::from("ecr:ReplicateImage")].into_iter().chain(create).collect();
+        return product(&spec["sources"]["accountIds"], what, &spec["repositories"]);
+    }
+    let plain = |s: &Value| s["effect"] != "Deny" && s.get("conditions").is_none();
+    let statements = list(&spec["statements"]).into_iter().filter(plain);
+    statements.flat_map(|s| product(&s["principals"]["accountIds"], list(&s["actions"]), &s["repositories"])).collect()
+}
+
+fn assert_granted(lab: &Lab, object: &Value) {
+    let name = object["spec"]["registryRef"]["name"].as_str().unwrap_or("default");
+    let registry = lab.kube.get("registries", "", name).unwrap();
+    let account = registry["spec"]["accountId"].as_str().unwrap();
+    let region = registry["spec"]["region"].as_str().unwrap();
+    for (who, action, repository) in asked(object) {
+        let (who, action) = (who.as_str().unwrap(), action.as_str().unwrap());
+        let repository = repository.as_str().unwrap().replace('*', "x");
+        let decision =
+            lab.aws.world(|w| w.would(&format!("arn:aws:iam::{who}:root"), action, &repository, account, region));
+        assert!(
+            decision.allowed,
+            "rule 4, seed {}: {}/{} is Ready, and {who} may not {action} {repository}: {}\n{}",
+            lab.seed,
+            object["metadata"]["namespace"],
+            object["metadata"]["name"],
+            decision.because,
+            lab.describe()
+        );
+    }
+}
+
+/// At rest, with nothing left to say, ledger and AWS agree grant by grant.
+fn assert_ledger(lab: &Lab, registry: &Value) {
+    if condition(registry, "Ready") != ("True".to_owned(), "Succeeded".to_owned())
+        || condition(registry, "Orphaned").0 == "True"
+        || registry["spec"]["suspend"] == true
+        || registry["spec"]["management"] == "Observe"
+    {
+        return;
+    }
+    let account = registry["spec"]["accountId"].as_str().unwrap();
+    let region = registry["spec"]["region"].as_str().unwrap();
+    let text = lab.aws.world(|world| world.policy_text(account, region));
+    let document: Value = text.map(|text| serde_json::from_str(&text).unwrap()).unwrap_or_default();
+    let mark = format!("Ecp{}", lab.installation());
+    let stored = list(&document["Statement"]);
+    let ours = stored.iter().filter(|s| s["Sid"].as_str().is_some_and(|sid| sid.starts_with(&mark)));
+    let in_aws: BTreeSet<String> = ours.flat_map(grants).collect();
+    let entries = list(&registry["status"]["ledger"]);
+    let recorded = entries.iter().flat_map(|entry| list(&entry["statements"]));
+    let recorded: BTreeSet<String> =
+        recorded.flat_map(|statement| grants(&serde_json::from_str(statement.as_str().unwrap()).unwrap())).collect();
+    assert_eq!(recorded, in_aws, "seed {}: the ledger (left) is not what stands in AWS\n{}", lab.seed, lab.describe());
+}
+
+/// A statement as single grants: effect, one principal, one action, one resource, the conditions.
+fn grants(statement: &Value) -> Vec<String> {
+    let statement = normal(statement);
+    let principals = match &statement["Principal"] {
+        Value::Object(kinds) => kinds.values().flat_map(list).collect(),
+        everyone => vec![everyone.clone()],
+    };
+    let mut all = Vec::new();
+    for principal in principals {
+        for action in list(&statement["Action"]) {
+            let action = action.as_str().unwrap_or_default().to_ascii_lowercase();
+            for resource in list(&statement["Resource"]) {
+                let conditions = &statement["Condition"];
+                all.push(format!("{} {principal} {action} {resource} {conditions}", statement["Effect"]));
             }
         }
     }
+    all
 }
 
 /// A statement under any installation's mark, or one we left behind on purpose.
