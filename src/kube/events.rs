@@ -3,11 +3,16 @@
 
 use ::kube::Client;
 use ::kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::time::Duration;
+
 use ecr_permissions_core::api::{AttachedStatus, GROUP, RegistryStatus};
 use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// How long an event may take; a pass waits for it.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Events {
@@ -33,6 +38,20 @@ impl Events {
         }
     }
 
+    /// Says that the policy was changed from outside and is put right.
+    pub async fn drift(&self, registry: &RegistryObject, statements: usize) {
+        let note =
+            format!("The registry policy was changed from outside: {statements} statements of ours are put back.");
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "DriftRepaired".to_owned(),
+            note: Some(note),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, &reference("Registry", None, registry.name(), &registry.meta.uid)).await;
+    }
+
     async fn ready(&self, about: &ObjectReference, conditions: &[Condition]) {
         let Some(ready) = conditions.iter().find(|condition| condition.type_ == "Ready") else { return };
         let event = Event {
@@ -42,8 +61,14 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, about).await {
-            tracing::debug!(%error, "event not written");
+        self.publish(&event, about).await;
+    }
+
+    async fn publish(&self, event: &Event, about: &ObjectReference) {
+        match tokio::time::timeout(WRITTEN_WITHIN, self.recorder.publish(event, about)).await {
+            Ok(Err(error)) => tracing::debug!(%error, "event not written"),
+            Err(_) => tracing::debug!("event not written: the API server does not answer"),
+            Ok(Ok(())) => {}
         }
     }
 }

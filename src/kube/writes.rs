@@ -80,8 +80,9 @@ impl Writes {
     }
 
     /// Takes our finalizer off: nothing of the object is ours to remove any more.
-    pub async fn release(&self, object: &Attached) -> Result<(), Failure> {
-        finalizers(&self.objects(&object.id), &object.meta, false).await.map(drop)
+    pub async fn release(&self, object: &Attached) -> Result<Attached, Failure> {
+        let meta = finalizers(&self.objects(&object.id), &object.meta, false).await?;
+        Ok(Attached { meta, ..object.clone() })
     }
 
     pub async fn finalize_registry(&self, registry: &RegistryObject) -> Result<RegistryObject, Failure> {

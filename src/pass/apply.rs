@@ -94,7 +94,7 @@ impl Writing<'_> {
             // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
             return Err(Again);
         }
-        self.note_repair(&plan);
+        self.note_repair(&plan).await;
         self.record_intent(&plan).await?;
         if let Some(because) = self.switch_scope(&plan).await {
             return Ok(Self::failed(plan, &policy, because, false));
@@ -332,13 +332,14 @@ impl Writing<'_> {
         applied
     }
 
-    fn note_repair(&mut self, plan: &Plan) {
+    async fn note_repair(&mut self, plan: &Plan) {
         let restores = plan.admitted.iter().filter_map(|i| plan.growth.get(*i)).any(|growth| growth.restores);
         let writing = self.desired.contributions.iter().any(|c| c.state == Some(LedgerState::Writing));
         if !plan.drift.is_empty() && restores && !writing {
             self.memory.repaired(self.op.clock.now());
             self.op.metrics.drifted(&self.gathered.key);
             tracing::info!(registry = %self.gathered.key, statements = plan.drift.len(), "drift: the policy was changed from outside, putting ours back");
+            self.op.events.drift(&self.gathered.registry, plan.drift.len()).await;
         }
     }
 

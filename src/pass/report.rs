@@ -61,7 +61,9 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again>
 async fn tell_one(object: &Attached, fate: Fate, op: &Operator) -> Result<(), Again> {
     if fate.release {
         tracing::info!(object = %object.id, abandoned = object.meta.abandon, "releasing the object ({ABANDON} lets it go without AWS)");
-        return op.writes.release(object).await.map_err(|error| op.lost_write(&error));
+        let released = op.writes.release(object).await.map_err(|error| op.lost_write(&error))?;
+        op.with_index(|index| index.wrote_object(&object.meta.resource_version, released));
+        return Ok(());
     }
     if fate.status == object.status {
         return Ok(());

@@ -16,9 +16,9 @@ pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
     if level.contains(['=', ',']) {
         return EnvFilter::try_new(level);
     }
-    // The client's own line about a failed call is left out: whoever made the call says it, once.
+    // The clients' own lines about a failed call are left out (AWS's hold request ids): whoever made the call says it, once.
     EnvFilter::try_new(format!(
-        "warn,kube_client::client::builder=off,ecr_permissions={level},ecr_permissions_core={level}"
+        "warn,kube_client::client::builder=off,aws_config=off,ecr_permissions={level},ecr_permissions_core={level}"
     ))
 }
 
