@@ -24,8 +24,8 @@ struct Cli {
 enum Command {
     /// Runs the operator.
     ///
-    /// AWS credentials, endpoints and proxies come from the environment, as for every AWS program: web identity, EKS
-    /// Pod Identity, instance role, `AWS_PROFILE`, `AWS_ENDPOINT_URL`.
+    /// AWS credentials and endpoints come from the environment, as for every AWS program: web identity, EKS Pod Identity,
+    /// instance role, `AWS_PROFILE`, `AWS_ENDPOINT_URL`.
     Run(run::RunArgs),
     /// Says what the API server and the operator would say of the objects in files. Needs no cluster and no AWS.
     ///

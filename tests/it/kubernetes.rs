@@ -1,5 +1,7 @@
 //! What people and tools see through the API server.
 
+use std::thread;
+
 use futures::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::value::RawValue;
@@ -19,18 +21,15 @@ async fn at_every_moment_kstatus_and_kubectl_wait_are_right() {
     lab.create(&registry("ready", &account)).await;
     let good = pull("ready", "good", "ready", "200000000001", "team");
 
-    let seen = watch_to_the_end(&lab, &good);
-    let applied = async {
-        let text = good.to_string();
-        let plane = lab.plane;
-        let waited = tokio::task::spawn_blocking(move || {
-            plane.kubectl_with_input(&["apply", "-f", "-"], &text)?;
-            plane.kubectl(&["wait", "--for=condition=Ready", "--timeout=40s", "-n", "ready", "registrypolicy/good"])
-        });
-        waited.await.unwrap().unwrap();
-        assert!(account.pulls("200000000001", "team"), "kubectl wait returned too early");
-    };
-    let (seen, ()) = tokio::join!(seen, applied);
+    let (plane, text, asked) = (lab.plane, good.to_string(), account.clone());
+    let applied = thread::spawn(move || {
+        plane.kubectl_with_input(&["apply", "-f", "-"], &text).unwrap();
+        let wait = ["wait", "--for=condition=Ready", "--timeout=40s", "-n", "ready", "registrypolicy/good"];
+        plane.kubectl(&wait).unwrap();
+        assert!(asked.pulls("200000000001", "team"), "kubectl wait returned too early");
+    });
+    let seen = watch_to_the_end(&lab, &good).await;
+    applied.join().unwrap();
     assert_eq!(seen.first(), Some(&Status::InProgress));
     assert_eq!(seen.last(), Some(&Status::Current));
     assert!(!seen.contains(&Status::Failed), "{seen:?}");

@@ -3,8 +3,8 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::lab::objects::{grant, pull, registry};
 use crate::lab::Lab;
+use crate::lab::objects::{grant, pull, registry};
 
 /// Behaviours 8 and 9, the main job: two teams, two accounts, and a foreign statement in each.
 #[tokio::test]

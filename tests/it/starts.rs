@@ -17,8 +17,7 @@ async fn an_aws_that_is_out_of_reach_at_the_start_is_waited_for() {
     lab.aws = silent.clone();
     let account = lab.account("100000000001");
     lab.own_namespace("starts").await;
-    let (registry, policy) =
-        (registry("no-aws", &account), pull("starts", "no-aws", "no-aws", "200000000001", "team"));
+    let (registry, policy) = (registry("no-aws", &account), pull("starts", "no-aws", "no-aws", "200000000001", "team"));
     lab.create_all([&registry, &policy]).await;
     let operator = lab.operator();
     operator.wait_probe("/readyz", 200);
@@ -180,7 +179,8 @@ async fn a_process_that_is_killed_with_its_intent_on_record_finishes_it_after_th
     lab.aws.world(|world| world.inject(Fault::hang().on("PutRegistryPolicy")));
     let operator = lab.operator();
     lab.create_all([&registry, &policy]).await;
-    let recorded = lab.until(&registry, "with an intent", |found| found["status"]["ledger"][0]["state"] == "Writing").await;
+    let recorded =
+        lab.until(&registry, "with an intent", |found| found["status"]["ledger"][0]["state"] == "Writing").await;
     assert_eq!(recorded["status"]["ledger"][0]["name"], "intent");
     operator.kill();
     assert_eq!(account.text(), None);

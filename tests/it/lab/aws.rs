@@ -3,10 +3,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sim::{Connector, Trust, World, http};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{PATIENCE, REGION};
 

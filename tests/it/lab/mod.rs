@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use dev::{Assets, ControlPlane};
 use ecr_permissions_core::api::{FINALIZER, GROUP, Kind, crd_files};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, ResourceExt};
@@ -151,19 +153,18 @@ impl Lab {
                 }
             }
         });
-        match waited.await {
-            Ok(found) => found,
-            Err(_) => {
-                let last = self.api(object).get_opt(name(object)).await.unwrap();
-                let last = serde_json::to_string_pretty(&seen(last.as_ref())).unwrap();
-                panic!("{} is not {what} after {PATIENCE:?}:\n{last}", title(object))
-            }
+        if let Ok(found) = waited.await {
+            return found;
         }
+        let last = self.api(object).get_opt(name(object)).await.unwrap();
+        let last = serde_json::to_string_pretty(&seen(last.as_ref())).unwrap();
+        panic!("{} is not {what} after {PATIENCE:?}:\n{last}", title(object))
     }
 
     /// Waits until AWS was read and equals the object as it is now.
     pub async fn ready(&self, object: &Value) -> Value {
-        self.until(object, "ready", |found| condition(found, "Ready").is_some_and(|c| is(&c, "True", "Succeeded"))).await
+        self.until(object, "ready", |found| condition(found, "Ready").is_some_and(|c| is(&c, "True", "Succeeded")))
+            .await
     }
 
     pub async fn all_ready<'a>(&self, objects: impl IntoIterator<Item = &'a Value>) {
@@ -191,7 +192,8 @@ impl Lab {
 
     /// A namespace whose objects the Registries of `objects` let in.
     pub async fn namespace(&self, name: &str) {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"tenant": "yes"}}});
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"tenant": "yes"}}});
         self.create(&namespace).await;
     }
 
@@ -251,8 +253,11 @@ async fn client(plane: &ControlPlane) -> Client {
 /// An empty folder that outlives the test, so that a failure can be looked at.
 pub fn log_folder() -> PathBuf {
     static FOLDERS: AtomicUsize = AtomicUsize::new(0);
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("it-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed)));
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "it-{}-{}",
+        std::process::id(),
+        FOLDERS.fetch_add(1, Ordering::Relaxed)
+    ));
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }

@@ -39,7 +39,8 @@ impl Operator {
         ];
         let run = ["run", "--listen=127.0.0.1:0", "--log-format=json", "--log-level=debug"].map(str::to_owned);
         let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
-        let args = environment.into_iter().chain(run).chain([kubeconfig]).chain(args.iter().map(|arg| (*arg).to_owned()));
+        let args =
+            environment.into_iter().chain(run).chain([kubeconfig]).chain(args.iter().map(|arg| (*arg).to_owned()));
         // `env` becomes the program: the leash starts with an empty environment.
         let leash = Leashed::start(&folder, Path::new("env"), args).unwrap();
         let mut operator = Self { leash, folder, admin: String::new() };
