@@ -1,0 +1,252 @@
+//! What is measured, scene by scene: an owner alone, fifty at once, a thousand at a start, five hundred at rest, and the
+//! memory of all that.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::Done;
+use crate::cluster::{Cluster, Policy};
+use crate::figures::{Figure, Figures, Limit, Unit, median};
+use crate::operator::Memory;
+use crate::stage::{ACCOUNTS, REGION, Stage, member_role};
+
+const NAMESPACES: usize = 50;
+const ONE_BY_ONE: usize = 9;
+const BURSTS: usize = 3;
+const STARTS: usize = 3;
+/// Objects a registry, in the scenes with a thousand over four.
+const OF_EACH: usize = 250;
+const AT_REST: usize = 500;
+/// The interval of the fifth registry, and for how many of them calls are counted.
+const INTERVAL: Duration = Duration::from_secs(10);
+const INTERVALS: u32 = 3;
+/// When memory is read, from the start of the process.
+const SETTLED: Duration = Duration::from_mins(1);
+/// Between objects that come alone: document writes may be one a second, and nobody applies faster than this by hand.
+const ALONE: Duration = Duration::from_secs(2);
+/// After a write the operator looks once more, 15 s later at most.
+const SECOND_LOOK: Duration = Duration::from_secs(16);
+
+struct Bench<'a> {
+    stage: &'a mut Stage,
+    cluster: Cluster,
+    namespaces: Vec<String>,
+    figures: Vec<Figure>,
+    /// Three AWS calls in a row, the median.
+    floor: f64,
+}
+
+pub async fn all(stage: &mut Stage) -> Done<Figures> {
+    let load_before = load();
+    let cluster = Cluster::connect(stage.kubeconfig()).await?;
+    let namespaces: Vec<_> = (0..NAMESPACES).map(|n| format!("team-{n:02}")).collect();
+    cluster.create_namespaces(&namespaces).await?;
+    let mut bench = Bench { stage, cluster, namespaces, figures: Vec::new(), floor: f64::NAN };
+    bench.idle().await?;
+    bench.alone().await?;
+    bench.at_once().await?;
+    bench.thousand().await?;
+    bench.at_rest().await?;
+    Ok(Figures { all: bench.figures, load_before })
+}
+
+impl Bench<'_> {
+    /// Registries, and nobody attached.
+    async fn idle(&mut self) -> Done {
+        say("Registries without objects: memory after 60 s");
+        self.stage.start_operator()?;
+        for (name, account) in registries() {
+            let interval = if name == AT_REST_REGISTRY { INTERVAL } else { Duration::from_mins(5) };
+            let spec = json!({
+                "accountId": account,
+                "region": REGION,
+                "identity": {"roleArn": member_role(account)},
+                "interval": format!("{}s", interval.as_secs()),
+                "allow": [{
+                    "name": "all",
+                    "namespaces": {"names": self.namespaces},
+                    "kinds": ["RegistryPolicy"],
+                    "repositories": ["bench/*"],
+                    "accountIds": ["*"],
+                }],
+            });
+            self.cluster.create_registry(&name, spec).await?;
+        }
+        let memory = self.stage.operator()?.memory_after(SETTLED).await?;
+        self.figures.push(resident("memory, idle: five Registries, no objects", memory, 32.0).aim(20.0));
+        Ok(())
+    }
+
+    /// One object at a time, its registry Ready before.
+    async fn alone(&mut self) -> Done {
+        say("one RegistryPolicy at a time");
+        // The first of all brings the Registry its finalizer: not what is measured.
+        self.one(0).await?;
+        let (mut times, mut floors) = (Vec::new(), Vec::new());
+        for n in 1..=ONE_BY_ONE {
+            tokio::time::sleep(ALONE).await;
+            floors.push(self.stage.aws.floor()?);
+            times.push(self.one(n).await?);
+        }
+        self.floor = median(&floors);
+        self.figures.push(Figure::new("the floor: three AWS calls in a row", Unit::Seconds, floors));
+        let figure = Figure::new("one RegistryPolicy: applied to Ready", Unit::Seconds, times);
+        self.figures.push(figure.beside(self.floor).limit(Limit::Floors(1.7)));
+        Ok(())
+    }
+
+    async fn one(&self, n: usize) -> Done<f64> {
+        let policy = self.policy("alone", &registry(0), n);
+        let mut watch = self.cluster.watch().await?;
+        futures::try_join!(self.cluster.create_policies(std::slice::from_ref(&policy)), watch.until_ready(1))?;
+        Ok(watch.spans().1)
+    }
+
+    /// Fifty owners, each in a namespace of its own, alike but for the account.
+    async fn at_once(&mut self) -> Done {
+        say("50 owners at once");
+        let (mut times, mut arrivals, mut puts) = (Vec::new(), Vec::new(), Vec::new());
+        for burst in 0..BURSTS {
+            tokio::time::sleep(ALONE).await;
+            let registry = registry(burst + 1);
+            let policies: Vec<_> = (0..NAMESPACES).map(|n| self.policy("burst", &registry, n)).collect();
+            let mark = self.stage.aws.mark()?;
+            let mut watch = self.cluster.watch().await?;
+            futures::try_join!(self.cluster.create_policies(&policies), watch.until_ready(policies.len()))?;
+            let (arrived, ready) = watch.spans();
+            times.push(ready);
+            arrivals.push(arrived);
+            puts.push(self.writes_since(mark)?);
+        }
+        let worst = puts.iter().copied().fold(0.0, f64::max);
+        let arrived = median(&arrivals);
+        let time = Figure::new("50 owners at once: first shown to last Ready", Unit::Seconds, times);
+        let time = time.beside(self.floor).limit(Limit::AtMost(1.5));
+        self.figures.push(time.note(format!("the last of them was shown {arrived:.3} s after the first.")));
+        self.figures.push(
+            Figure::new("50 owners at once: PutRegistryPolicy, the worst", Unit::Calls, [worst])
+                .limit(Limit::AtMost(3.0)),
+        );
+        self.cluster.delete_policies(&self.namespaces).await
+    }
+
+    /// A thousand over four registries: new ones, and known ones when the operator starts.
+    async fn thousand(&mut self) -> Done {
+        say("1,000 objects over four registries");
+        self.stage.stop_operator();
+        let names: Vec<_> = (0..4).map(registry).collect();
+        let of = |name: &String| (0..OF_EACH).map(|n| self.policy("many", name, n)).collect::<Vec<_>>();
+        let policies: Vec<_> = names.iter().flat_map(of).collect();
+        let mut watch = self.cluster.watch().await?;
+        self.cluster.create_policies(&policies).await?;
+        watch.drain().await?;
+        let mark = self.stage.aws.mark()?;
+        let started = self.stage.start_operator()?.started;
+        watch.until_ready(policies.len()).await?;
+        let took = started.elapsed().as_secs_f64();
+        let writes = self.writes_since(mark)?;
+        let figure = Figure::new("1,000 new objects, four registries: start to all Ready", Unit::Seconds, [took]);
+        self.figures.push(figure.beside(self.floor).note(format!("{writes} writes of a registry policy.")));
+        let memory = self.stage.operator()?.memory_after(SETTLED).await?;
+        self.figures.push(resident("memory, 1,000 objects made Ready by this process", memory, 50.0).aim(35.0));
+        self.restarts(policies.len()).await?;
+        let memory = self.stage.operator()?.memory_after(SETTLED).await?;
+        self.figures.push(resident("memory, 1,000 objects found Ready at the start", memory, 50.0).aim(35.0));
+        Ok(())
+    }
+
+    /// The operator is killed and started: all is as it was, and it must find that out.
+    async fn restarts(&mut self, objects: usize) -> Done {
+        let mut times = Vec::new();
+        let mark = self.stage.aws.mark()?;
+        let mut watch = self.cluster.watch().await?;
+        // The pass of every registry, and the one that looks for objects without a registry.
+        let passes = u64::try_from(ACCOUNTS.len())? + 1;
+        for _ in 0..STARTS {
+            times.push(self.stage.start_operator()?.until_confirmed(&ACCOUNTS, passes).await?);
+        }
+        let reads = self.stage.aws.calls_since(mark)?;
+        let policies_read = |account: &str| {
+            reads.iter().filter(|c| c.operation == "GetRegistryPolicy" && c.account.as_deref() == Some(account)).count()
+        };
+        if let Some(unread) = ACCOUNTS.iter().find(|account| policies_read(account) < STARTS) {
+            return Err(format!("the policy of {unread} was not read at every start").into());
+        }
+        watch.drain().await?;
+        let (writes, events) = (self.writes_since(mark)?, watch.count);
+        let note = format!(
+            "Ready in the metrics, every pass ended; {writes} writes to AWS, {events} changes of the {objects} objects."
+        );
+        let figure = Figure::new("1,000 known objects: start to all confirmed", Unit::Seconds, times);
+        self.figures.push(figure.beside(self.floor).limit(Limit::AtMost(2.0)).note(note));
+        Ok(())
+    }
+
+    /// Five hundred on one registry, nothing changing.
+    async fn at_rest(&mut self) -> Done {
+        say("500 objects on one registry, at rest");
+        let policies: Vec<_> = (0..AT_REST).map(|n| self.policy("rest", AT_REST_REGISTRY, n)).collect();
+        let mut watch = self.cluster.watch().await?;
+        futures::try_join!(self.cluster.create_policies(&policies), watch.until_ready(policies.len()))?;
+        let (arrived, ready) = watch.spans();
+        let figure = Figure::new("500 owners at once: first shown to last Ready", Unit::Seconds, [ready]);
+        let note = format!("the last of them was shown {arrived:.3} s after the first.");
+        self.figures.push(figure.beside(self.floor).note(note));
+        tokio::time::sleep(SECOND_LOOK).await;
+        let mark = self.stage.aws.mark()?;
+        let mut watch = self.cluster.watch().await?;
+        tokio::time::sleep(INTERVAL * INTERVALS).await;
+        // Of all accounts: the intervals of the others are longer than this, so whatever is called is called for this one.
+        let count = self.stage.aws.calls_since(mark)?.len();
+        let writes = self.writes_since(mark)?;
+        watch.drain().await?;
+        let name = "500 at rest: AWS calls an interval";
+        let figure = Figure::new(name, Unit::Calls, [number(count) / f64::from(INTERVALS)]);
+        let note = format!("{count} in {INTERVALS} intervals of 10 s; {} changes of objects.", watch.count);
+        self.figures.push(figure.limit(Limit::AtMost(6.0)).note(note));
+        let figure = Figure::new("500 at rest: AWS writes", Unit::Calls, [writes]);
+        self.figures.push(figure.limit(Limit::AtMost(0.0)));
+        self.stage.operator()?.check()
+    }
+
+    fn policy(&self, scene: &str, registry: &str, n: usize) -> Policy {
+        let namespace = self.namespaces.get(n % NAMESPACES).cloned().unwrap_or_default();
+        let name = format!("{scene}-{registry}-{n}");
+        Policy { namespace, name, registry: registry.to_owned(), account: format!("9{n:011}") }
+    }
+
+    fn writes_since(&mut self, mark: u64) -> Done<f64> {
+        Ok(number(self.stage.aws.calls_since(mark)?.iter().filter(|call| call.is_write).count()))
+    }
+}
+
+/// The fifth registry, whose interval is short.
+const AT_REST_REGISTRY: &str = "registry-4";
+
+fn registry(n: usize) -> String {
+    format!("registry-{n}")
+}
+
+fn registries() -> impl Iterator<Item = (String, &'static str)> {
+    ACCOUNTS.iter().enumerate().map(|(n, account)| (registry(n), *account))
+}
+
+fn resident(name: &'static str, memory: Memory, most: f64) -> Figure {
+    let Memory { resident, peak, anonymous } = memory;
+    let note = format!("{anonymous:.1} MiB of it allocated, the rest the program itself; {peak:.1} MiB at its peak.");
+    Figure::new(name, Unit::MiB, [resident]).limit(Limit::AtMost(most)).note(note)
+}
+
+fn number(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
+
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn say(scene: &str) {
+    eprintln!("bench: {scene}");
+}
