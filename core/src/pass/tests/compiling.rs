@@ -1,0 +1,192 @@
+//! Where an object stands, before AWS is asked.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::api::DocumentRecord;
+use crate::pass::compile::compile;
+use crate::reason::Reason;
+
+const NOW: Duration = Duration::from_secs(1000);
+
+/// The stance of the only contribution.
+fn stance(gathered: &Gathered) -> Stance {
+    stance_after(gathered, &memory())
+}
+
+fn stance_after(gathered: &Gathered, memory: &Memory) -> Stance {
+    let mut contributions = compile(gathered, memory, NOW).contributions;
+    assert_eq!(contributions.len(), 1);
+    contributions.remove(0).stance
+}
+
+fn keeps(stance: &Stance) -> (Vec<Statement>, Reason) {
+    match stance {
+        Stance::Keeps(floor, because) => (floor.clone(), because.reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn holds(stance: &Stance) -> (Vec<Statement>, Reason) {
+    match stance {
+        Stance::Holds(floor, because) => (floor.clone(), because.reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn plain() -> Attached {
+    object("o", body(&[A, B], &["x/*"], &json!({})))
+}
+
+fn suspended() -> Attached {
+    object("o", body(&[A, B], &["x/*"], &json!({"suspend": true})))
+}
+
+fn had(statements: &[Statement]) -> Vec<(&'static str, ledger::Holding)> {
+    vec![("o", holding(1, LedgerState::Applied, statements))]
+}
+
+fn both() -> Vec<Statement> {
+    pull(&[A, B], &["x/*"])
+}
+
+/// Behaviour 34: what is covered is wanted whole; what is not leaves the part that is covered.
+#[test]
+fn an_accepted_object_gets_all_and_a_refused_one_keeps_what_is_still_covered() {
+    assert_eq!(stance(&gathered(registry(&[A, B]), &[], vec![plain()])), Stance::Wants(both()));
+    let new = stance(&gathered(registry(&[A]), &[], vec![plain()]));
+    assert_eq!(keeps(&new), (vec![], Reason::NotAllowed));
+    let revoked = stance(&gathered(registry(&[A]), &had(&both()), vec![plain()]));
+    assert_eq!(keeps(&revoked), (pull(&[A], &["x/*"]), Reason::NotAllowed));
+    let all_revoked = stance(&gathered(registry(&[OWN]), &had(&both()), vec![plain()]));
+    assert_eq!(keeps(&all_revoked), (vec![], Reason::NotAllowed));
+}
+
+/// What an edit gives up goes although the edit is refused.
+#[test]
+fn a_refused_edit_keeps_no_more_than_it_wants() {
+    let edited = object("o", body(&[B, "666666666666"], &["x/*"], &json!({})));
+    let stance = stance(&gathered(registry(&[A, B]), &had(&both()), vec![edited]));
+    assert_eq!(keeps(&stance), (pull(&[B], &["x/*"]), Reason::NotAllowed));
+}
+
+#[test]
+fn a_spec_that_says_nothing_sensible_keeps_what_stood() {
+    let odd = object("o", body(&["12"], &["x/*"], &json!({})));
+    let stance = stance(&gathered(registry(&[A, B]), &had(&both()), vec![odd]));
+    assert_eq!(keeps(&stance), (both(), Reason::InvalidSpec));
+}
+
+/// Behaviour 34: a suspended object keeps what it has, as far as it is allowed today.
+#[test]
+fn a_suspended_object_holds_what_is_allowed_of_it() {
+    let held = stance(&gathered(registry(&[A, B]), &had(&both()), vec![suspended()]));
+    assert_eq!(holds(&held), (both(), Reason::Suspended));
+    let revoked = stance(&gathered(registry(&[B]), &had(&both()), vec![suspended()]));
+    assert_eq!(holds(&revoked), (pull(&[B], &["x/*"]), Reason::NotAllowed));
+}
+
+/// api.md, "Consent": a namespace that is not seen is no revocation, one that is seen and does not match is.
+#[test]
+fn an_unseen_namespace_holds_everything() {
+    let mut unseen = gathered(registry(&[OWN]), &had(&both()), vec![plain()]);
+    unseen.namespaces.clear();
+    assert_eq!(holds(&stance(&unseen)), (both(), Reason::NamespaceNotSeen));
+}
+
+/// A Registry that goes serves on whoever has something, and takes nobody new.
+#[test]
+fn a_terminating_registry_takes_nobody_new() {
+    let mut leaving = registry(&[A, B]);
+    leaving.meta.deleting = true;
+    let new = stance(&gathered(leaving.clone(), &[], vec![plain()]));
+    assert_eq!(keeps(&new), (vec![], Reason::RegistryTerminating));
+    let incumbent = stance(&gathered(leaving, &had(&pull(&[A], &["x/*"])), vec![plain()]));
+    assert_eq!(incumbent, Stance::Wants(both()));
+}
+
+/// api.md, "Deleting".
+#[test]
+fn what_leaves_takes_all_along_but_what_is_retained_and_allowed() {
+    let deleting = |more: &Value| {
+        let mut object = object("o", body(&[A, B], &["x/*"], more));
+        object.meta.deleting = true;
+        object
+    };
+    let (plain, retain) = (deleting(&json!({})), deleting(&json!({"deletionPolicy": "Retain"})));
+    let at = |registry, object: &Attached| stance(&gathered(registry, &had(&both()), vec![object.clone()]));
+    assert_eq!(at(registry(&[A, B]), &plain), Stance::Leaves { retained: vec![] });
+    assert_eq!(at(registry(&[A, B]), &retain), Stance::Leaves { retained: both() });
+    assert_eq!(at(registry(&[A]), &retain), Stance::Leaves { retained: pull(&[A], &["x/*"]) });
+
+    let mut abandoned = deleting(&json!({}));
+    abandoned.meta.abandon = true;
+    assert_eq!(at(registry(&[A, B]), &abandoned), Stance::Orphaned(both()));
+    let mut living = super::object("o", body(&[A, B], &["x/*"], &json!({})));
+    living.meta.abandon = true;
+    assert_eq!(at(registry(&[A, B]), &living), Stance::Wants(both()), "abandon speaks of deletion alone");
+}
+
+/// Withdrawal must be seen: who is merely not there is an orphan, and only what is not allowed any more goes.
+#[test]
+fn who_is_not_there_is_an_orphan() {
+    assert_eq!(stance(&gathered(registry(&[A, B]), &had(&both()), vec![])), Stance::Orphaned(both()));
+    let revoked = stance(&gathered(registry(&[A]), &had(&both()), vec![]));
+    assert_eq!(revoked, Stance::Orphaned(pull(&[A], &["x/*"])));
+}
+
+/// Never granted again by name, until somebody edits the object.
+#[test]
+fn a_principal_that_is_gone_stays_gone_until_an_edit() {
+    let gone = |generation| vec![("o", holding(generation, LedgerState::PrincipalGone, &pull(&[A], &["x/*"])))];
+    let same = stance(&gathered(registry(&[A, B]), &gone(2), vec![plain()]));
+    assert_eq!(keeps(&same), (pull(&[A], &["x/*"]), Reason::PrincipalGone));
+    assert_eq!(stance(&gathered(registry(&[A, B]), &gone(1), vec![plain()])), Stance::Wants(both()));
+}
+
+/// Behaviour 18: what AWS refused waits for its time; an edit does not.
+#[test]
+fn what_was_refused_waits_and_what_was_edited_does_not() {
+    let mut memory = memory();
+    memory.refuse(&id("o"), &both(), NOW);
+    let refused = stance_after(&gathered(registry(&[A, B]), &had(&pull(&[A], &["x/*"])), vec![plain()]), &memory);
+    assert_eq!(keeps(&refused), (pull(&[A], &["x/*"]), Reason::Propagating));
+    let edited = object("o", body(&[B], &["x/*"], &json!({})));
+    let stance = stance_after(&gathered(registry(&[A, B]), &[], vec![edited]), &memory);
+    assert_eq!(stance, Stance::Wants(pull(&[B], &["x/*"])));
+}
+
+/// The ledger is lost: our finalizer and the object's own status are evidence; a document on record says that nothing
+/// was lost, and that the object has nothing.
+#[test]
+fn where_the_ledger_is_lost_the_object_itself_is_evidence() {
+    let has = |gathered: &Gathered| compile(gathered, &memory(), NOW).contributions[0].has.clone();
+    let evident = accepted_before(plain());
+    assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![evident.clone()])), both());
+    assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![plain()])), vec![], "it was never accepted");
+    let mut unmarked = evident.clone();
+    unmarked.meta.finalized = false;
+    assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![unmarked])), vec![], "it never had our finalizer");
+    let mut recorded = registry(&[A, B]);
+    recorded.status.documents.insert("registry-policy".to_owned(), DocumentRecord::default());
+    assert_eq!(has(&gathered(recorded, &[], vec![evident])), vec![], "the ledger is there, and empty");
+}
+
+/// Rule 8, and suspension.
+#[test]
+fn observe_and_suspension_restrain_the_pass() {
+    let reason = |more: Value| {
+        let mut registry = registry(&[A]);
+        let mut spec = serde_json::to_value(&registry.spec).unwrap();
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        registry.spec = serde_json::from_value(spec).unwrap();
+        compile(&gathered(registry, &[], vec![]), &memory(), NOW).restraint.map(|because| because.reason)
+    };
+    assert_eq!(reason(json!({})), None);
+    assert_eq!(reason(json!({"management": "Enforce", "suspend": false})), None);
+    assert_eq!(reason(json!({"management": "Observe"})), Some(Reason::ObserveOnly));
+    assert_eq!(reason(json!({"suspend": true})), Some(Reason::Suspended));
+    assert_eq!(reason(json!({"suspend": true, "management": "Observe"})), Some(Reason::Suspended));
+}
