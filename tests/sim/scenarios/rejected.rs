@@ -61,7 +61,7 @@ fn is_ready(lab: &Lab, i: usize) -> bool {
 /// Behaviour 18, wherever the culprit stands among twenty that come at once.
 #[test]
 fn one_refused_among_twenty_holds_up_nobody() {
-    for culprit in [0, 7, 19] {
+    for culprit in [0, 13] {
         run(300 + culprit as u64, async |lab| {
             lab.two_teams();
             lab.apply(&pull("team-b", "standing", "default", &[B], "team-b/*"));
