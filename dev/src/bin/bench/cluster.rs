@@ -94,9 +94,16 @@ impl Cluster {
     pub async fn watch(&self) -> Done<Watch> {
         let api = self.all_policies();
         let version = api.list_metadata(&ListParams::default().limit(1)).await?.metadata.resource_version;
-        let events = api.watch(&WatchParams::default(), &version.unwrap_or_default()).await?;
-        let seen = BTreeMap::new();
-        Ok(Watch { events: Box::pin(events), seen, gone: BTreeSet::new(), count: 0 })
+        let mut watch = Watch {
+            api,
+            version: version.unwrap_or_default(),
+            events: Box::pin(futures::stream::empty()),
+            seen: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            count: 0,
+        };
+        watch.open().await?;
+        Ok(watch)
     }
 
     fn all_policies(&self) -> Api<DynamicObject> {
@@ -148,6 +155,9 @@ struct Seen {
 }
 
 pub struct Watch {
+    api: Api<DynamicObject>,
+    /// Up to where events were taken in.
+    version: String,
     events: Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<DynamicObject>>>>>,
     seen: BTreeMap<String, Seen>,
     gone: BTreeSet<String>,
@@ -156,6 +166,26 @@ pub struct Watch {
 }
 
 impl Watch {
+    async fn open(&mut self) -> Done {
+        self.events = Box::pin(self.api.watch(&WatchParams::default(), &self.version).await?);
+        Ok(())
+    }
+
+    /// The API server ends a watch whose client did not keep up; the next goes on where it was.
+    async fn next(&mut self) -> Done<WatchEvent<DynamicObject>> {
+        loop {
+            match self.events.next().await {
+                Some(event) => return Ok(event?),
+                None => self.open().await?,
+            }
+        }
+    }
+
+    /// Takes events in until so many objects were shown.
+    pub async fn until_shown(&mut self, objects: usize) -> Done {
+        self.until(&format!("{objects} objects are shown"), |watch| watch.seen.len() >= objects).await
+    }
+
     /// Takes events in until so many objects are Ready.
     pub async fn until_ready(&mut self, objects: usize) -> Done {
         let ready = |watch: &Self| watch.seen.values().filter(|seen| seen.ready.is_some()).count();
@@ -166,31 +196,25 @@ impl Watch {
         let start = Instant::now();
         while !reached(self) {
             let left = PATIENCE.saturating_sub(start.elapsed());
-            let event = tokio::time::timeout(left, self.events.next()).await;
-            let Ok(event) = event else {
+            let Ok(event) = tokio::time::timeout(left, self.next()).await else {
                 return Err(format!("{what}: not in time; {} events were seen", self.count).into());
             };
-            self.take(event.ok_or("the watch has ended")??)?;
+            self.take(event?)?;
         }
         Ok(())
     }
 
     /// Takes in what has arrived by now.
     pub async fn drain(&mut self) -> Done {
-        while let Ok(event) = tokio::time::timeout(Duration::from_millis(100), self.events.next()).await {
-            self.take(event.ok_or("the watch has ended")??)?;
+        while let Ok(event) = tokio::time::timeout(Duration::from_millis(100), self.next()).await {
+            self.take(event?)?;
         }
         Ok(())
     }
 
     /// From the first one shown to the last one shown, and to the last one Ready, in seconds.
     pub fn spans(&self) -> (f64, f64) {
-        let shown = || self.seen.values().map(|seen| seen.shown);
-        let ready = self.seen.values().filter_map(|seen| seen.ready).max();
-        let from_first = |moment: Option<Instant>| {
-            moment.zip(shown().min()).map_or(f64::NAN, |(moment, first)| (moment - first).as_secs_f64())
-        };
-        (from_first(shown().max()), from_first(ready))
+        spans(&self.seen)
     }
 
     fn take(&mut self, event: WatchEvent<DynamicObject>) -> Done {
@@ -198,12 +222,14 @@ impl Watch {
         self.count += 1;
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                self.version = object.resource_version().unwrap_or_default();
                 let seen = self.seen.entry(key(&object)).or_insert(Seen { shown: now, ready: None });
                 if seen.ready.is_none() && is_ready(&object) {
                     seen.ready = Some(now);
                 }
             }
             WatchEvent::Deleted(object) => {
+                self.version = object.resource_version().unwrap_or_default();
                 self.gone.insert(key(&object));
             }
             WatchEvent::Bookmark(_) => {}
@@ -211,6 +237,15 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+fn spans(seen: &BTreeMap<String, Seen>) -> (f64, f64) {
+    let shown = || seen.values().map(|seen| seen.shown);
+    let ready = seen.values().filter_map(|seen| seen.ready).max();
+    let from_first = |moment: Option<Instant>| {
+        moment.zip(shown().min()).map_or(f64::NAN, |(moment, first)| (moment - first).as_secs_f64())
+    };
+    (from_first(shown().max()), from_first(ready))
 }
 
 fn key(object: &DynamicObject) -> String {
@@ -254,11 +289,8 @@ mod tests {
     fn a_span_is_from_the_first_shown_to_the_last_ready() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let seen = [("a", 1, 5), ("b", 3, 4)];
-        let seen =
-            seen.map(|(name, shown, ready)| (name.to_owned(), Seen { shown: at(shown), ready: Some(at(ready)) }));
-        let events = Box::pin(futures::stream::pending());
-        let watch = Watch { events, seen: seen.into(), gone: BTreeSet::new(), count: 0 };
-        assert_eq!(watch.spans(), (2.0, 4.0));
+        let seen = [("a", 1, 5), ("b", 3, 4)]
+            .map(|(name, shown, ready)| (name.to_owned(), Seen { shown: at(shown), ready: Some(at(ready)) }));
+        assert_eq!(spans(&seen.into()), (2.0, 4.0));
     }
 }

@@ -139,8 +139,7 @@ impl Bench<'_> {
         let of = |name: &String| (0..OF_EACH).map(|n| self.policy("many", name, n)).collect::<Vec<_>>();
         let policies: Vec<_> = names.iter().flat_map(of).collect();
         let mut watch = self.cluster.watch().await?;
-        self.cluster.create_policies(&policies).await?;
-        watch.drain().await?;
+        futures::try_join!(self.cluster.create_policies(&policies), watch.until_shown(policies.len()))?;
         let mark = self.stage.aws.mark()?;
         let started = self.stage.start_operator()?.started;
         watch.until_ready(policies.len()).await?;
