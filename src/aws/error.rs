@@ -4,6 +4,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use ecr_permissions_core::reason::Reason;
 
 /// What is to be done about a failure.
@@ -59,8 +60,9 @@ impl Error {
                         outcome_unknown: false,
                     };
                 }
-                let connecting = failure.as_connector_error().is_some_and(|e| e.is_user() || e.as_other().is_some());
-                Self::unanswered(operation, "AWS cannot be reached", !connecting)
+                // Only a request that could not even be made is surely not sent: a connection may break after it was.
+                let unsent = failure.as_connector_error().is_some_and(ConnectorError::is_user);
+                Self::unanswered(operation, "AWS cannot be reached", !unsent)
             }
             SdkError::ConstructionFailure(_) => {
                 let kind = if caused_by::<super::session::NotLeading>(error).is_some() {

@@ -45,11 +45,16 @@ pub enum Failure {
     Unanswered,
 }
 
+impl Failure {
+    fn is_invalid(&self) -> bool {
+        matches!(self, Self::Api(error) if matches!(error.as_ref(), kube::Error::Api(status) if status.code == 422))
+    }
+}
+
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         match &error {
-            // 409: changed; 404: gone; 422: a finalizer for an object that is going.
-            kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422) => Self::Raced,
+            kube::Error::Api(status) if matches!(status.code, 404 | 409) => Self::Raced,
             _ => Self::Api(Box::new(error)),
         }
     }
@@ -75,7 +80,9 @@ impl Writes {
 
     /// Puts our finalizer on an object. Returns the object as it is now.
     pub async fn finalize(&self, object: &Attached) -> Result<(Attached, Finalized), Failure> {
-        let meta = finalizers(&self.objects(&object.id), &object.meta, true).await?;
+        let added = finalizers(&self.objects(&object.id), &object.meta, true).await;
+        // An object that is going takes no new finalizer: it has changed since it was read.
+        let meta = added.map_err(|failure| if failure.is_invalid() { Failure::Raced } else { failure })?;
         Ok((Attached { meta, ..object.clone() }, Finalized([object.id.clone()].into())))
     }
 

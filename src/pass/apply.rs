@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use ecr_permissions_core::api::{DocumentRecord, LedgerState};
+use ecr_permissions_core::ownership::Sid;
 use ecr_permissions_core::pass::bisect::Bisect;
-use ecr_permissions_core::pass::compile::{Desired, compile};
+use ecr_permissions_core::pass::compile::{Desired, Stance, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger;
-use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::memory::{Carried, Memory};
 use ecr_permissions_core::pass::objects::ObjectId;
-use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
+use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan, without};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
 use ecr_permissions_core::pass::{REGISTRY_POLICY, steps};
@@ -87,16 +88,22 @@ impl Writing<'_> {
         if plan.is_done(&composition) && !plan.switch_scope {
             return Ok(self.confirmed(plan, &policy));
         }
+        if self.memory.readback_is_hopeless(&fingerprint(&composition), self.op.clock.now()) {
+            return Ok(Self::failed(plan, &policy, readback_differs(), false));
+        }
         if self.desired.restraint.is_some() {
             return Ok(Self::restrained(plan, &composition, &policy));
         }
         if !self.proven.session().may_write_now() {
             // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
-            return Err(Again);
+            return Err(Again::Soon);
         }
         self.note_repair(&plan).await;
         self.record_intent(&plan).await?;
-        if let Some(because) = self.switch_scope(&plan).await {
+        let mut policy = policy;
+        if plan.switch_scope
+            && let Err(because) = self.switch_scope(&mut policy).await
+        {
             return Ok(Self::failed(plan, &policy, because, false));
         }
         self.write(policy).await
@@ -109,22 +116,20 @@ impl Writing<'_> {
         let (partition, now) = (self.gathered.key.partition(), self.op.clock.now());
         let mut plan = plan(&self.desired, &observed, &self.op.installation, partition, self.memory, now);
         let (finalized, attached) = (self.finalized, &self.gathered.attached);
-        plan.admit_only(|id| {
+        let contributions = &self.desired.contributions;
+        plan.admit_only(|growth| {
+            let id = &growth.id;
             let needs_no_receipt = attached.iter().all(|object| object.id != *id || object.meta.deleting);
-            (finalized.contains(id) || needs_no_receipt) && only.is_none_or(|only| only.contains(id))
+            // A search writes what was on record before it began, whatever was edited meanwhile.
+            let on_record = contributions.iter().any(|c| c.id == *id && covers(&c.has, &growth.to));
+            let probed = only.is_none_or(|only| only.contains(id) && on_record);
+            (finalized.contains(id) || needs_no_receipt) && probed
         });
-        if self.memory.readback_is_hopeless() {
-            plan.findings.push(readback_differs());
-        }
         plan
     }
 
     /// Puts it, reads it back, and takes the proof from a plan over what was read.
     async fn write(&mut self, mut policy: Policy) -> Result<Applied, Again> {
-        if self.memory.readback_is_hopeless() {
-            let plan = self.plan(&policy, None);
-            return Ok(Self::failed(plan, &policy, readback_differs(), false));
-        }
         let sent = self.put(&mut policy, None).await;
         let sent = match sent {
             Sent::Refused => self.find_culprits(&mut policy).await?,
@@ -175,7 +180,11 @@ impl Writing<'_> {
         if plan.is_done(&composition) {
             // A search for culprits that adds nobody asks whether AWS takes what stands there; only a write can tell.
             let asks = only.is_some_and(<[_]>::is_empty) && !self.memory.stands(&shown);
-            return if asks { self.put_as_it_stands(&permit, &composition, shown).await } else { Sent::Accepted };
+            if !asks {
+                return Sent::Accepted;
+            }
+            let carried = Carried { foreign: plan.standing.foreign, sids: composition.ours.keys().cloned().collect() };
+            return self.put_as_it_stands(&permit, &composition.write, shown, carried).await;
         }
         let result = match &composition.write {
             Write::Put(document) => self.proven.put_registry_policy(&permit, document).await,
@@ -183,33 +192,33 @@ impl Writing<'_> {
         };
         // Whatever came of it, what was read before is not what stands there now.
         policy.is_past = true;
-        self.sent(result, shown)
+        let carried = Carried { foreign: plan.standing.foreign, sids: composition.ours.into_keys().collect() };
+        self.sent(result, shown, carried)
     }
 
     /// Writes what was read, unchanged. Nothing is late or lost by it, so it leaves no trace but what AWS said.
-    async fn put_as_it_stands(&mut self, permit: &Permit, composition: &Composition, shown: String) -> Sent {
-        let Write::Put(document) = &composition.write else { return Sent::Accepted };
+    async fn put_as_it_stands(&mut self, permit: &Permit, write: &Write, shown: String, carried: Carried) -> Sent {
+        let Write::Put(document) = write else { return Sent::Accepted };
         match self.proven.put_registry_policy(permit, document).await {
             Ok(()) => {
                 self.memory.stood(shown);
                 Sent::Accepted
             }
-            Err(error) if error.kind == Kind::Invalid => Sent::Refused,
-            Err(error) => Sent::Failed(self.proven.session().because(&error), Unknown(error.outcome_unknown)),
+            other => self.sent(other, shown, carried),
         }
     }
 
-    fn sent(&mut self, result: Result<(), Error>, shown: String) -> Sent {
+    fn sent(&mut self, result: Result<(), Error>, shown: String, carried: Carried) -> Sent {
         let now = self.op.clock.now();
         match result {
             Ok(()) => {
-                self.memory.wrote(now, shown, true);
+                self.memory.wrote(now, shown, carried, true);
                 Sent::Accepted
             }
             Err(error) if error.kind == Kind::Invalid => Sent::Refused,
             Err(error) => {
                 if error.outcome_unknown {
-                    self.memory.wrote(now, shown, false);
+                    self.memory.wrote(now, shown, carried, false);
                 }
                 Sent::Failed(self.proven.session().because(&error), Unknown(error.outcome_unknown))
             }
@@ -269,20 +278,20 @@ impl Writing<'_> {
 
     fn read_back(&mut self, before: &Policy, after: &Policy) -> Applied {
         let plan = self.plan(after, None);
-        let done = plan.compose(&plan.admitted).is_ok_and(|composition| plan.is_done(&composition));
-        if done {
-            self.memory.write_was_seen();
+        let composition = plan.compose(&plan.admitted).ok();
+        if composition.as_ref().is_some_and(|composition| plan.is_done(composition)) {
             return self.confirmed(plan, after);
         }
         let late = before.shows(&self.known) == after.shows(&self.known);
-        if !late && !plan.standing.disturbed.is_empty() && self.memory.readback_differed() {
-            return Self::failed(plan, after, readback_differs(), true);
+        if let Some(composition) = composition.filter(|_| !late && !plan.standing.disturbed.is_empty()) {
+            let (written, now) = (fingerprint(&composition), self.op.clock.now());
+            self.memory.readback_differed(&written, now);
+            if self.memory.readback_is_hopeless(&written, now) {
+                return Self::failed(plan, after, readback_differs(), true);
+            }
         }
         let because = Because::new(Reason::Progressing, "The policy was written, and AWS does not show it yet.");
-        let mut applied = Self::failed(plan, after, because.clone(), true);
-        applied.failure = None;
-        applied.findings.insert(0, because);
-        applied
+        Self::failed(plan, after, because, true)
     }
 
     /// AWS was read and equals the plan: whoever's growth was admitted has it.
@@ -292,6 +301,7 @@ impl Writing<'_> {
             self.memory.forgive(id);
         }
         self.memory.readback_equalled();
+        self.memory.write_was_seen();
         let has = plan.without_growth.clone();
         Applied { has: Some(has), ..Self::described(plan, policy) }
     }
@@ -300,6 +310,7 @@ impl Writing<'_> {
         Applied {
             record: Some(record(&plan, policy)),
             verdicts: plan.verdicts,
+            withheld: plan.withheld,
             findings: plan.findings,
             orphans: plan.orphans,
             ..Applied::default()
@@ -334,8 +345,7 @@ impl Writing<'_> {
 
     async fn note_repair(&mut self, plan: &Plan) {
         let restores = plan.admitted.iter().filter_map(|i| plan.growth.get(*i)).any(|growth| growth.restores);
-        let writing = self.desired.contributions.iter().any(|c| c.state == Some(LedgerState::Writing));
-        if !plan.drift.is_empty() && restores && !writing {
+        if !plan.drift.is_empty() && restores {
             self.memory.repaired(self.op.clock.now());
             self.op.metrics.drifted(&self.gathered.key);
             tracing::info!(registry = %self.gathered.key, statements = plan.drift.len(), "drift: the policy was changed from outside, putting ours back");
@@ -353,7 +363,11 @@ impl Writing<'_> {
             if atoms(growth.to.clone()).is_subset(&recorded) && contribution.state.is_some() {
                 continue;
             }
-            let mut statements = contribution.has.clone();
+            // Of a write that was on record already only what AWS shows of it counts: intents do not pile up.
+            let mut statements = match contribution.state {
+                Some(LedgerState::Writing) => plan.standing.present(&contribution.has),
+                _ => contribution.has.clone(),
+            };
             statements.extend(growth.to.iter().filter(|s| !contribution.has.contains(s)).cloned());
             changed = true;
             holdings.insert(
@@ -365,6 +379,22 @@ impl Writing<'_> {
                     statements,
                 },
             );
+        }
+        for contribution in self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Wants(_))) {
+            let verdict = plan.verdicts.get(&contribution.id);
+            if verdict.is_some_and(|because| because.reason == Reason::PrincipalGone) {
+                // Known before the document forgets it: once the unique id is gone, nothing else tells.
+                changed = true;
+                holdings.insert(
+                    contribution.id.clone(),
+                    ledger::Holding {
+                        uid: contribution.uid.clone(),
+                        generation: contribution.generation,
+                        state: LedgerState::PrincipalGone,
+                        statements: without(&contribution.has, &plan.standing.gone),
+                    },
+                );
+            }
         }
         if changed {
             self.write_ledger(&holdings).await?;
@@ -380,26 +410,30 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn switch_scope(&mut self, plan: &Plan) -> Option<Because> {
-        if !plan.switch_scope {
-            return None;
+    /// There is no way back from it, so what it would wake is read once more right before.
+    async fn switch_scope(&mut self, policy: &mut Policy) -> Result<(), Because> {
+        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref()).await?;
+        *policy = observe::policy(self.proven, self.op).await?;
+        if !self.plan(policy, None).switch_scope {
+            return Err(Because::new(Reason::Progressing, "The policy has changed; its scope is decided again."));
         }
-        let permit = match Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref()).await {
-            Ok(permit) => permit,
-            Err(because) => return Some(because),
-        };
-        match self.proven.switch_scope_to_v2(&permit).await {
-            Ok(()) => {
-                self.scope = Some(ScopeView::V2);
-                None
-            }
-            Err(error) => Some(self.proven.session().because(&error)),
-        }
+        self.proven.switch_scope_to_v2(&permit).await.map_err(|error| self.proven.session().because(&error))?;
+        self.scope = Some(ScopeView::V2);
+        Ok(())
     }
 }
 
+fn covers(has: &[Statement], all: &[Statement]) -> bool {
+    atoms(all.iter().cloned()).is_subset(&atoms(has.iter().cloned()))
+}
+
+/// Names a composition: what AWS is to show under our Sids.
+fn fingerprint(composition: &Composition) -> String {
+    composition.ours.keys().map(Sid::as_str).collect::<Vec<_>>().join(" ")
+}
+
 fn readback_differs() -> Because {
-    let message = "AWS answers another policy than was written, twice: nothing more is written. Compare the Registry's plan with the policy in AWS, and report it.";
+    let message = "AWS answers another policy than was written, twice: this is not written again for a while. Compare the Registry's plan with the policy in AWS, and report it.";
     Because::new(Reason::ReadbackDiffers, message)
 }
 

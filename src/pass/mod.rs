@@ -39,12 +39,15 @@ async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Dur
     memory.retain(|id| gathered.attached.iter().any(|object| object.id == *id));
     let session = op.sessions.of(&gathered.key, &gathered.registry.spec).await;
     let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, op));
-    let Ok(finalized) = finalized else { return op.clock.now() + op.settings.retry };
+    let finalized = match finalized {
+        Ok(finalized) => finalized,
+        Err(again) => return again.after(memory, op),
+    };
     let (applied, desired) = match proven {
         Err(because) => apply::nothing(because, compile(&gathered, memory, op.clock.now())),
         Ok(proven) => match apply::apply(&mut gathered, &finalized, &proven, memory, op).await {
             Ok(done) => done,
-            Err(Again) => return op.clock.now() + op.settings.retry,
+            Err(again) => return again.after(memory, op),
         },
     };
     let judging = Judging {
@@ -55,12 +58,23 @@ async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Dur
         now: op.clock.timestamp(),
     };
     let reported = report::report(&judging, op).await;
-    next_run(&gathered, &applied, memory, op, reported.is_ok())
+    next_run(&gathered, &applied, memory, op, reported.err())
 }
 
-/// The world moved while it was being written: decide again.
-#[derive(Debug)]
-pub(crate) struct Again;
+/// A pass that could not be finished.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Again {
+    /// The world moved while it was being written: decide again.
+    Soon,
+    /// The API server does not take what was written, or does not answer.
+    Later,
+}
+
+impl Again {
+    fn after(self, memory: &mut Memory, op: &Operator) -> Duration {
+        op.clock.now() + if matches!(self, Self::Soon) { op.settings.retry } else { memory.failed() }
+    }
+}
 
 /// The finalizer goes on before anything goes to AWS; the Registry's own first, since it holds the ledger.
 async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<Finalized, Again> {
@@ -83,7 +97,7 @@ async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<Finalized, A
             }
             // Without a receipt it gets nothing in this pass; the watch will bring what has changed.
             Err(error) => {
-                let Again = op.lost_write(&error);
+                op.lost_write(&error);
                 (object, None)
             }
         }
@@ -102,17 +116,19 @@ fn next_run(
     applied: &ecr_permissions_core::pass::judge::Applied,
     memory: &mut Memory,
     op: &Operator,
-    told: bool,
+    untold: Option<Again>,
 ) -> Duration {
     let now = op.clock.now();
     let interval = gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from);
     let interval = op.jitter(interval.max(SHORTEST_INTERVAL));
-    let soon = applied.failure.is_some().then(|| now + memory.failed());
-    if applied.failure.is_none() {
+    let failed = applied.failure.is_some() || matches!(untold, Some(Again::Later));
+    let soon = if failed { Some(now + memory.failed()) } else { None };
+    if !failed {
         memory.reached();
     }
-    let unsettled = (applied.unsettled || !told).then_some(now + op.settings.retry);
+    let raced = applied.unsettled || matches!(untold, Some(Again::Soon));
+    let unsettled = raced.then_some(now + op.settings.retry);
     let contended = memory.contended_until().filter(|_| memory.is_contended(now));
-    let due = [Some(now + interval), soon, unsettled, memory.owed_look(now), memory.next_retry(), contended];
+    let due = [Some(now + interval), soon, unsettled, memory.owed_look(now), memory.next_retry(now), contended];
     due.into_iter().flatten().min().unwrap_or(now + interval)
 }

@@ -83,7 +83,7 @@ pub(super) async fn confirm(
     }
     let doubtful = |policy: &Policy| {
         let standing = Standing::of(policy.document.as_ref(), known);
-        needs_confirmation(record, policy.document.is_none(), &standing)
+        needs_confirmation(record, policy.document.is_none(), &standing) || memory.misses(&standing)
     };
     if !doubtful(&first) && !memory.is_unsettled() {
         return Ok(first);

@@ -193,11 +193,12 @@ impl Operator {
     /// A lost race is normal; an API server that does not answer is worth a line.
     #[expect(clippy::unused_self, reason = "reads as the operator's own")]
     pub(crate) fn lost_write(&self, error: &Failure) -> Again {
-        match error {
-            Failure::Raced => tracing::debug!("an object changed while it was decided on; deciding again"),
-            Failure::Api(_) | Failure::Unanswered => tracing::warn!(%error, "a write to the API server failed"),
+        if matches!(error, Failure::Raced) {
+            tracing::debug!("an object changed while it was decided on; deciding again");
+            return Again::Soon;
         }
-        Again
+        tracing::warn!(%error, "a write to the API server failed");
+        Again::Later
     }
 
     /// Up to a tenth earlier, so that many registries do not ask AWS in step.

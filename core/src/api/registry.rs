@@ -310,7 +310,7 @@ pub struct LedgerEntry {
     pub state: LedgerState,
     /// Its own statements in normal form, as they were before they were joined with others'.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(max = 20000)))]
+    #[schemars(length(max = 256), inner(length(max = 20000)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub statements: Vec<String>,
     /// When a thing without a mark of the operator was claimed, before it was first written.

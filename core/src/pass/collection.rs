@@ -33,8 +33,21 @@ pub(crate) struct Collection<K, V> {
     live: BTreeMap<K, Arc<V>>,
     incoming: Option<BTreeMap<K, Arc<V>>>,
     ready: bool,
-    /// Our own last write of an object, shown until the watch has moved past the version it was based on.
-    overlays: BTreeMap<K, (String, Arc<V>)>,
+    /// Our own last write of an object, shown until the watch has moved past every version it was based on.
+    overlays: BTreeMap<K, Overlay<V>>,
+}
+
+/// What we wrote last, and the versions on the way to it that the watch may still show.
+#[derive(Debug)]
+struct Overlay<V> {
+    bases: Vec<String>,
+    ours: Arc<V>,
+}
+
+impl<V: Watched> Overlay<V> {
+    fn covers(&self, live: &V) -> bool {
+        self.bases.iter().any(|base| base == live.resource_version())
+    }
 }
 
 impl<K: Ord + Clone, V: Watched> Collection<K, V> {
@@ -49,7 +62,7 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<&Arc<V>> {
         let live = self.live.get(key)?;
         match self.overlays.get(key) {
-            Some((base, ours)) if base == live.resource_version() => Some(ours),
+            Some(overlay) if overlay.covers(live) => Some(&overlay.ours),
             _ => Some(live),
         }
     }
@@ -60,7 +73,10 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
 
     /// Shows what we wrote until the watch brings it: otherwise the next pass would judge by the state before it.
     pub(crate) fn overlay(&mut self, key: K, base: &str, ours: V) {
-        self.overlays.insert(key, (base.to_owned(), Arc::new(ours)));
+        let earlier = self.overlays.remove(&key).filter(|earlier| earlier.ours.resource_version() == base);
+        let mut bases = earlier.map(|earlier| earlier.bases).unwrap_or_default();
+        bases.push(base.to_owned());
+        self.overlays.insert(key, Overlay { bases, ours: Arc::new(ours) });
     }
 
     pub(crate) fn change(&mut self, change: Change<K, V>) -> Effect<V> {
@@ -76,7 +92,7 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
             Change::Listed => {
                 self.live = self.incoming.take().unwrap_or_default();
                 let live = &self.live;
-                self.overlays.retain(|key, (base, _)| live.get(key).is_some_and(|v| v.resource_version() == base));
+                self.overlays.retain(|key, overlay| live.get(key).is_some_and(|live| overlay.covers(live)));
                 self.ready = true;
                 Effect::Everything
             }
@@ -84,7 +100,7 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
                 let seen = self.get(&key).cloned();
                 let new = Arc::new(value);
                 self.live.insert(key.clone(), Arc::clone(&new));
-                if self.overlays.get(&key).is_some_and(|(base, _)| base != new.resource_version()) {
+                if self.overlays.get(&key).is_some_and(|overlay| !overlay.covers(&new)) {
                     self.overlays.remove(&key);
                 }
                 match seen {
@@ -163,5 +179,18 @@ mod tests {
         all.change(Change::Apply(1, Thing("2", 7)));
         all.change(Change::Apply(1, Thing("3", 8)));
         assert_eq!(all.get(&1).unwrap().1, 8);
+    }
+
+    #[test]
+    fn our_second_write_is_seen_while_the_watch_still_shows_what_was_before_the_first() {
+        let mut all = listed(&[(1, Thing("1", 0))]);
+        all.overlay(1, "1", Thing("2", 7));
+        all.overlay(1, "2", Thing("3", 8));
+        for late in [Thing("1", 0), Thing("2", 7)] {
+            all.change(Change::Apply(1, late));
+            assert_eq!(all.get(&1).unwrap().1, 8);
+        }
+        all.change(Change::Apply(1, Thing("4", 9)));
+        assert_eq!(all.get(&1).unwrap().1, 9);
     }
 }

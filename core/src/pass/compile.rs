@@ -1,7 +1,7 @@
 //! What every attached object may have in AWS today: consent, suspension, deletion and the ledger brought together.
 //! Knows nothing of AWS's own state; the same function serves the command line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::index::Gathered;
 use super::ledger::{self, Holding, Holdings};
@@ -72,11 +72,12 @@ pub(super) fn is_v1(statement: &Statement) -> bool {
     statement.actions.iter().all(is_enforced_under_v1)
 }
 
-/// Names a set of orphans, so that a prune that was decided on one set never removes another.
-pub fn orphan_token(orphans: &BTreeMap<ObjectId, Vec<Statement>>, unclaimed: &BTreeSet<Statement>) -> String {
+/// Names a set of orphans, so that a prune that was decided on one set never removes another: the uid tells an object
+/// from one of the same name that was made and lost later.
+pub fn orphan_token(orphans: &[&Contribution], unclaimed: &BTreeSet<Statement>) -> String {
     let named = orphans
         .iter()
-        .flat_map(|(id, statements)| statements.iter().map(move |statement| format!("{id} {}", statement.canonical())));
+        .flat_map(|c| c.has.iter().map(move |statement| format!("{} {} {}", c.id, c.uid, statement.canonical())));
     let nameless = unclaimed.iter().map(Statement::canonical);
     let lines: Vec<String> = named.chain(nameless).collect();
     digest(&lines.join("\n")).chars().take(16).collect()
@@ -222,7 +223,7 @@ impl Compiler<'_> {
 
     fn orphans(&self, holdings: &Holdings) -> Vec<Contribution> {
         let attached: BTreeSet<_> = self.gathered.attached.iter().map(|object| &object.id).collect();
-        let gone = holdings.iter().filter(|(id, _)| !attached.contains(id));
+        let gone = holdings.iter().filter(|(id, holding)| !attached.contains(id) && !holding.statements.is_empty());
         gone.map(|(id, holding)| Contribution {
             id: id.clone(),
             uid: holding.uid.clone(),

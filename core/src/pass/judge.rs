@@ -30,6 +30,8 @@ pub struct Applied {
     pub failure: Option<Because>,
     /// What the Registry must say besides.
     pub findings: Vec<Because>,
+    /// Objects that keep their claim to what is not given back to them now.
+    pub withheld: BTreeSet<ObjectId>,
     pub record: Option<DocumentRecord>,
     pub plan: Option<PlanStatus>,
     pub orphans: Orphans,
@@ -86,8 +88,10 @@ impl Judging<'_> {
 
     /// Being unable to reach AWS proves nothing about what was proven before: the Registry says it, for all.
     fn stays_proven(&self, object: &Attached, because: &Because) -> bool {
-        self.applied.failure.as_ref() == Some(because)
-            && because.reason.verdict() == Verdict::Waiting
+        let suspended = because.reason == Reason::Suspended && self.applied.has.is_none();
+        let unreachable =
+            self.applied.failure.as_ref() == Some(because) && because.reason.verdict() == Verdict::Waiting;
+        (suspended || unreachable)
             && !object.meta.deleting
             && object.status.observed_generation == object.meta.generation
             && find(&object.status.conditions, "Ready").is_some_and(|(status, _)| status == "True")
@@ -227,11 +231,14 @@ impl Judging<'_> {
                 contribution.state.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
             return Some(holding(Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
         };
+        if let Some(state) = contribution.state.filter(|_| self.applied.withheld.contains(&contribution.id)) {
+            return Some(holding(state, contribution.has.clone()));
+        }
         let statements = has.get(&contribution.id).cloned().unwrap_or_default();
-        if statements.is_empty() {
+        let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
+        if statements.is_empty() && !gone {
             return None;
         }
-        let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
         let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
         Some(holding(Self::orphan_state(contribution).unwrap_or(state), statements))
     }

@@ -1,10 +1,12 @@
 //! What one registry's passes remember of each other, in memory only: losing it costs a retry, never a grant.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::objects::ObjectId;
 use super::queue::Now;
+use super::standing::Standing;
+use crate::ownership::Sid;
 use crate::policy::Statement;
 use crate::reason::Reason;
 
@@ -39,6 +41,13 @@ struct Refused {
     next_try: Now,
 }
 
+/// What a document write carried: the foreign statements it had read, and ours.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    pub foreign: Vec<String>,
+    pub sids: BTreeSet<Sid>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     pub patience: Patience,
@@ -50,7 +59,10 @@ pub struct Memory {
     before_write: Option<String>,
     /// A write whose outcome is unknown: reads must settle before another one.
     unsettled: bool,
-    readback_differs: u32,
+    /// A composition that AWS answered otherwise, how often, and when last.
+    readback_differs: Option<(String, u32, Now)>,
+    /// What our last write carried, until a read has shown it.
+    carried: Option<Carried>,
     /// A document that AWS took when it was written back unchanged.
     stood: Option<String>,
     /// Passes in a row that could not reach AWS.
@@ -101,16 +113,25 @@ impl Memory {
         }
     }
 
-    /// When the next refused object is due.
-    pub fn next_retry(&self) -> Option<Now> {
-        self.refused.values().map(|refused| refused.next_try).min()
+    /// When the next refused object is due. One whose time has come and that was not tried does not want to be.
+    pub fn next_retry(&self, now: Now) -> Option<Now> {
+        self.refused.values().map(|refused| refused.next_try).filter(|at| *at > now).min()
     }
 
     /// A document write was sent, on top of what a read had shown.
-    pub fn wrote(&mut self, now: Now, before: String, outcome_known: bool) {
+    pub fn wrote(&mut self, now: Now, before: String, carried: Carried, outcome_known: bool) {
         self.last_write = Some(now);
         self.unsettled = !outcome_known;
         self.before_write = outcome_known.then_some(before);
+        self.carried = Some(carried);
+    }
+
+    /// Whether a read lacks something that our last write carried: late, or written over; another read must agree.
+    pub fn misses(&self, standing: &Standing) -> bool {
+        self.carried.as_ref().is_some_and(|carried| {
+            carried.foreign.iter().any(|print| !standing.foreign.contains(print))
+                || carried.sids.iter().any(|sid| !standing.intact.contains(sid))
+        })
     }
 
     /// Whether a read shows the state before our last write, too soon after it to be believed.
@@ -121,6 +142,7 @@ impl Memory {
     /// A read has shown our last write.
     pub fn write_was_seen(&mut self) {
         self.before_write = None;
+        self.carried = None;
         self.unsettled = false;
     }
 
@@ -164,18 +186,22 @@ impl Memory {
         self.stood.as_deref() == Some(shown)
     }
 
-    /// AWS answered something else than was written; `true` once it has done so twice.
-    pub fn readback_differed(&mut self) -> bool {
-        self.readback_differs += 1;
-        self.readback_differs >= 2
+    /// AWS answered something else than was written.
+    pub fn readback_differed(&mut self, composition: &str, now: Now) {
+        let times =
+            self.readback_differs.take().filter(|(same, ..)| same == composition).map_or(0, |(_, times, _)| times);
+        self.readback_differs = Some((composition.to_owned(), times + 1, now));
     }
 
     pub fn readback_equalled(&mut self) {
-        self.readback_differs = 0;
+        self.readback_differs = None;
     }
 
-    pub fn readback_is_hopeless(&self) -> bool {
-        self.readback_differs >= 2
+    /// Whether AWS has answered this composition otherwise twice: it is left alone for a while. Another one is tried.
+    pub fn readback_is_hopeless(&self, composition: &str, now: Now) -> bool {
+        self.readback_differs.as_ref().is_some_and(|(same, times, last)| {
+            same == composition && *times >= 2 && now.saturating_sub(*last) < self.patience.longest_retry
+        })
     }
 
     /// A pass could not reach AWS: how long to wait before the next (doubling, bounded).

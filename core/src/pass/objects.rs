@@ -55,7 +55,8 @@ impl Meta {
             other_finalizers: others,
             abandon: annotation(api::ABANDON).as_deref() == Some("true"),
             prune: annotation(api::PRUNE),
-            reconcile_at: annotation(api::RECONCILE_NOW),
+            // As much as the status takes: a longer value is the same request.
+            reconcile_at: annotation(api::RECONCILE_NOW).map(|value| value.chars().take(256).collect()),
         }
     }
 

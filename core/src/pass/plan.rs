@@ -35,6 +35,8 @@ pub struct Growth {
     /// What it has there, and keeps if it may not grow.
     pub from: Vec<Statement>,
     pub to: Vec<Statement>,
+    /// What it keeps where even `from`, which may be a narrower and longer text than what stands, has no room.
+    stands: Vec<Statement>,
     /// It had all this before: somebody else took it away.
     pub restores: bool,
 }
@@ -53,18 +55,35 @@ pub enum Write {
     Delete,
 }
 
+/// An object's grants that are all in AWS already, though perhaps in wider statements.
+#[derive(Clone, Debug)]
+struct Settled {
+    id: ObjectId,
+    statements: Vec<Statement>,
+    stands: Vec<Statement>,
+}
+
+/// A statement that leaves our hands and stays, under its new Sid.
+#[derive(Clone, Debug)]
+struct Retained {
+    id: ObjectId,
+    sid: String,
+    statement: Statement,
+    stands: Vec<Statement>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Plan {
     document: Option<Document>,
     known: Known,
     pub standing: Standing,
-    /// Everything that stays whoever grows.
-    fixed: Vec<Statement>,
+    settled: Vec<Settled>,
     pub growth: Vec<Growth>,
     /// Indexes of the growth that fits.
     pub admitted: Vec<usize>,
-    /// Statements that leave our hands and stay, with their new Sids.
-    retained: Vec<(String, Statement)>,
+    retained: Vec<Retained>,
+    /// Objects that are not given back now what somebody took from them; they keep their claim to it.
+    pub withheld: BTreeSet<ObjectId>,
     /// What each object will have if nothing grows.
     pub without_growth: BTreeMap<ObjectId, Vec<Statement>>,
     /// What each object has in AWS now, if nothing is written at all.
@@ -103,7 +122,9 @@ impl Orphans {
                 _ => None,
             })
             .collect();
-        let token = if of.is_empty() && unclaimed.is_empty() { String::new() } else { orphan_token(&of, &unclaimed) };
+        let orphaned: Vec<_> = contributions.iter().filter(|c| of.contains_key(&c.id)).collect();
+        let none = of.is_empty() && unclaimed.is_empty();
+        let token = if none { String::new() } else { orphan_token(&orphaned, &unclaimed) };
         let pruned = !token.is_empty() && prune == Some(token.as_str());
         Self { of, unclaimed, token, pruned }
     }
@@ -119,13 +140,8 @@ pub fn plan(
     now: Now,
 ) -> Plan {
     let known = Known::new(installation, partition, observed.record, &desired.contributions);
-    let mut standing = Standing::of(observed.document, &known);
+    let standing = Standing::of(observed.document, &known);
     let drift = drift(observed.record, &standing);
-    let young = memory.wrote_within(memory.patience.propagation, now);
-    let gone = standing.gone.clone();
-    if young {
-        standing.give_principals_time(&known, observed.document);
-    }
     let scope = scope::decide(desired, observed, partition, &known);
     let unclaimed = standing.unclaimed(&desired.contributions);
     let orphans = Orphans::find(&desired.contributions, unclaimed, desired.prune_token.as_deref());
@@ -133,10 +149,11 @@ pub fn plan(
         document: observed.document.cloned(),
         known,
         standing,
-        fixed: Vec::new(),
+        settled: Vec::new(),
         growth: Vec::new(),
         admitted: Vec::new(),
         retained: Vec::new(),
+        withheld: BTreeSet::new(),
         without_growth: BTreeMap::new(),
         as_it_is: BTreeMap::new(),
         verdicts: BTreeMap::new(),
@@ -145,13 +162,16 @@ pub fn plan(
         orphans,
         drift,
     };
-    if !plan.orphans.pruned {
-        plan.fixed.extend(plan.orphans.unclaimed.iter().cloned());
-    }
-    let deciding = Deciding { scope: &scope, gone: &gone, young, contended: memory.is_contended(now) };
+    let refused = desired
+        .contributions
+        .iter()
+        .filter(|c| memory.refusal(&c.id, c.wanted.as_deref().unwrap_or_default(), now).is_some());
+    let refused = refused.map(|c| c.id.clone()).collect();
+    let deciding = Deciding { scope: &scope, refused, contended: memory.is_contended(now) };
     for contribution in &desired.contributions {
         plan.place(contribution, &deciding);
     }
+    plan.make_room();
     plan.admit();
     plan.report_findings(&deciding);
     plan
@@ -165,8 +185,8 @@ fn drift(record: Option<&DocumentRecord>, standing: &Standing) -> BTreeSet<Sid> 
 
 struct Deciding<'a> {
     scope: &'a scope::Decision,
-    gone: &'a BTreeSet<Principal>,
-    young: bool,
+    /// Objects whose growth AWS has just refused.
+    refused: BTreeSet<ObjectId>,
     contended: bool,
 }
 
@@ -180,25 +200,21 @@ impl Plan {
             Stance::Keeps(floor, because) => {
                 self.verdicts.insert(id.clone(), because.clone());
                 // While a write is on record, what it has is what AWS shows of it: its refused part never was there.
-                let has = self.standing.kept(&contribution.has, floor);
-                if contribution.state == Some(LedgerState::Writing) {
-                    self.settle(id, has);
-                } else {
-                    self.grow(id, has, floor, true, deciding);
-                }
+                let restorable = contribution.state != Some(LedgerState::Writing);
+                self.grow(contribution, floor, restorable, restorable, deciding);
             }
             Stance::Holds(floor, because) => {
                 self.verdicts.insert(id.clone(), because.clone());
-                self.settle(id, self.standing.present(floor));
+                self.settle_standing(id, self.standing.present(floor));
             }
             Stance::Leaves { retained } => {
-                self.retain(retained);
+                self.retain(contribution, retained);
                 self.without_growth.insert(id.clone(), Vec::new());
             }
             Stance::Orphaned(_) if self.orphans.pruned => {
                 self.without_growth.insert(id.clone(), Vec::new());
             }
-            Stance::Orphaned(statements) => self.settle(id, self.standing.present(statements)),
+            Stance::Orphaned(statements) => self.settle_standing(id, self.standing.present(statements)),
         }
     }
 
@@ -207,61 +223,101 @@ impl Plan {
         if let Some(because) = deciding.scope.refusal(wanted) {
             self.verdicts.insert(id.clone(), because);
             let enforced = self.standing.kept(&contribution.has, wanted).into_iter().filter(is_v1).collect();
-            self.settle(id, enforced);
+            self.settle_standing(id, enforced);
             return;
         }
-        let names_gone = |s: &Statement| s.principals.iter().any(|p| deciding.gone.contains(p));
+        let gone = self.standing.gone.clone();
+        let names_gone = |s: &Statement| s.principals.iter().any(|p| gone.contains(p));
         if wanted.iter().any(names_gone) && contribution.has.iter().any(names_gone) {
-            let names = names(wanted, deciding.gone);
-            if deciding.young {
-                let message =
-                    format!("AWS shows {names} by a unique id; it may be too young to be visible everywhere.");
-                self.verdicts.insert(id.clone(), Because::new(Reason::Propagating, message));
-                self.settle(id, wanted.to_vec());
-            } else {
-                let message = format!(
-                    "{names} was deleted in AWS. Its grant is dropped and not given to another of that name: remove it, or edit the object once it exists again."
-                );
-                self.verdicts.insert(id.clone(), Because::new(Reason::PrincipalGone, message));
-                let wanted = without(wanted, deciding.gone);
-                let has = self.standing.kept(&contribution.has, &wanted);
-                self.grow(id, has, &wanted, false, deciding);
-            }
+            let message = format!(
+                "{} was deleted in AWS. Its grant is dropped and not given to another of that name: remove it, or edit the object once it exists again.",
+                names(wanted, &gone)
+            );
+            self.verdicts.insert(id.clone(), Because::new(Reason::PrincipalGone, message));
+            self.grow(contribution, &without(wanted, &gone), false, true, deciding);
             return;
         }
         let had = contribution.state.is_some_and(|state| state != LedgerState::Writing);
         let restores = had
             && wanted.iter().flat_map(Statement::atoms).all(|atom| contribution.has.iter().any(|h| atom.is_within(h)));
-        let has = self.standing.kept(&contribution.has, wanted);
-        self.grow(id, has, wanted, restores, deciding);
+        self.grow(contribution, wanted, restores, true, deciding);
     }
 
-    /// The object is to have `to`, of which it has `from`: what AWS does not have of it yet is growth.
-    fn grow(&mut self, id: &ObjectId, from: Vec<Statement>, to: &[Statement], restores: bool, deciding: &Deciding<'_>) {
+    /// The object is to have `to`: what AWS does not have of it yet is growth, if it may grow at all now.
+    fn grow(&mut self, of: &Contribution, to: &[Statement], restores: bool, may_grow: bool, deciding: &Deciding<'_>) {
+        let from = self.standing.kept(&of.has, to);
+        let stands = self.standing.exactly(&of.has);
         let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
-        let (has, wants) = (crate::policy::atoms(from.clone()), crate::policy::atoms(to.clone()));
-        if has == wants || (restores && deciding.contended) {
-            self.settle(id, from);
-            return;
+        let is_whole = crate::policy::atoms(from.clone()) == crate::policy::atoms(to.clone());
+        let withheld = restores && (deciding.contended || deciding.refused.contains(&of.id));
+        if !is_whole && withheld {
+            self.withheld.insert(of.id.clone());
         }
-        self.without_growth.insert(id.clone(), from.clone());
-        self.growth.push(Growth { id: id.clone(), from, to, restores });
+        self.without_growth.insert(of.id.clone(), from.clone());
+        if is_whole || withheld || !may_grow {
+            // A refusal of consent must not come back by the way of a longer text: only what is left of it stands.
+            let stands = if matches!(of.stance, Stance::Wants(_)) { stands } else { self.standing.exactly(&from) };
+            self.settled.push(Settled { id: of.id.clone(), statements: from, stands });
+        } else {
+            self.growth.push(Growth { id: of.id.clone(), from, to, stands, restores });
+        }
     }
 
-    fn settle(&mut self, id: &ObjectId, statements: Vec<Statement>) {
-        self.fixed.extend(statements.iter().cloned());
-        self.without_growth.insert(id.clone(), statements);
+    /// The object has this and nothing grows; where there is no room, what stands there exactly.
+    fn settle_standing(&mut self, id: &ObjectId, statements: Vec<Statement>) {
+        let stands = self.standing.exactly(&statements);
+        self.without_growth.insert(id.clone(), statements.clone());
+        self.settled.push(Settled { id: id.clone(), statements, stands });
     }
 
     /// The statements stay under a Sid that is not ours; one that stands there already was written by an earlier try.
-    fn retain(&mut self, retained: &[Statement]) {
+    fn retain(&mut self, of: &Contribution, retained: &[Statement]) {
         for statement in self.standing.present(retained) {
             let sid = retained_sid(&statement);
             let stands = self.document.iter().flat_map(Document::statements).any(|s| s.sid() == Some(sid.as_str()));
             if !stands {
-                self.retained.push((sid, statement));
+                let stands = self.standing.exactly(std::slice::from_ref(&statement));
+                self.retained.push(Retained { id: of.id.clone(), sid, statement, stands });
             }
         }
+    }
+
+    /// A narrower text can be a longer one. Where what has to stay has no room as it should be, one object after the
+    /// other keeps what stands there exactly instead, and says so: nobody else's change waits for it.
+    fn make_room(&mut self) {
+        let Err(too_large) = self.compose(&[]) else { return };
+        for i in 0..self.settled.len() {
+            let Some(settled) = self.settled.get_mut(i).filter(|settled| settled.statements != settled.stands) else {
+                continue;
+            };
+            settled.statements.clone_from(&settled.stands);
+            let (id, stands) = (settled.id.clone(), settled.stands.clone());
+            if self.has_no_room(id, stands, &too_large) {
+                return;
+            }
+        }
+        for i in 0..self.growth.len() {
+            let Some(growth) = self.growth.get_mut(i).filter(|growth| growth.from != growth.stands) else { continue };
+            growth.from.clone_from(&growth.stands);
+            let (id, stands) = (growth.id.clone(), growth.stands.clone());
+            if self.has_no_room(id, stands, &too_large) {
+                return;
+            }
+        }
+        // Left behind under a Sid of their own they need more room than joined with others': then they stay ours.
+        while let Some(Retained { id, stands, .. }) = self.retained.pop() {
+            self.settled.push(Settled { id: id.clone(), statements: stands.clone(), stands: stands.clone() });
+            if self.has_no_room(id, stands, &too_large) {
+                return;
+            }
+        }
+    }
+
+    /// Notes that the object keeps what stands; whether that made enough room.
+    fn has_no_room(&mut self, id: ObjectId, stands: Vec<Statement>, too_large: &TooLarge) -> bool {
+        self.verdicts.entry(id.clone()).or_insert_with(|| does_not_fit(too_large));
+        self.without_growth.entry(id).or_default().clone_from(&stands);
+        self.compose(&[]).is_ok()
     }
 
     /// What is written if exactly these grow.
@@ -271,11 +327,13 @@ impl Plan {
                 if admitted.contains(&i) { &growth.to } else { &growth.from }
             },
         );
-        let statements = grown.flatten().chain(&self.fixed).cloned();
+        let unclaimed = self.orphans.unclaimed.iter().filter(|_| !self.orphans.pruned);
+        let settled = self.settled.iter().flat_map(|settled| &settled.statements);
+        let statements = grown.flatten().chain(settled).chain(unclaimed).cloned();
         let ours: BTreeMap<_, _> =
             compact(statements).into_iter().map(|s| (self.known.installation.sid(&s), s)).collect();
         let mut document = merge(self.document.as_ref(), &ours, |stored: &Stored| self.known.is_ours(stored));
-        for (sid, statement) in &self.retained {
+        for Retained { sid, statement, .. } in &self.retained {
             document.append(sid, statement);
         }
         let write = if document.is_empty() { Write::Delete } else { Write::Put(fit(document, REGISTRY_POLICY_LIMIT)?) };
@@ -305,6 +363,9 @@ impl Plan {
                 self.admitted.pop();
                 if let Some(growth) = self.growth.get(i) {
                     self.verdicts.insert(growth.id.clone(), does_not_fit(&too_large));
+                    if growth.restores {
+                        self.withheld.insert(growth.id.clone());
+                    }
                 }
             }
         }
@@ -312,9 +373,9 @@ impl Plan {
     }
 
     /// Narrows what may grow: to objects whose finalizer is confirmed, or to a probe's.
-    pub fn admit_only(&mut self, may: impl Fn(&ObjectId) -> bool) {
+    pub fn admit_only(&mut self, may: impl Fn(&Growth) -> bool) {
         let growth = &self.growth;
-        self.admitted.retain(|i| growth.get(*i).is_some_and(|growth| may(&growth.id)));
+        self.admitted.retain(|i| growth.get(*i).is_some_and(&may));
     }
 
     fn report_findings(&mut self, deciding: &Deciding<'_>) {
@@ -345,8 +406,8 @@ impl Plan {
         self.document.as_ref()
     }
 
-    pub(super) fn retained(&self) -> &[(String, Statement)] {
-        &self.retained
+    pub(super) fn retained(&self) -> impl Iterator<Item = (&str, &Statement)> {
+        self.retained.iter().map(|retained| (retained.sid.as_str(), &retained.statement))
     }
 }
 
@@ -369,7 +430,8 @@ fn names(statements: &[Statement], gone: &BTreeSet<Principal>) -> String {
     named.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn without(statements: &[Statement], gone: &BTreeSet<Principal>) -> Vec<Statement> {
+/// The statements without some principals.
+pub fn without(statements: &[Statement], gone: &BTreeSet<Principal>) -> Vec<Statement> {
     statements
         .iter()
         .map(|s| Statement { principals: s.principals.difference(gone).cloned().collect(), ..s.clone() })

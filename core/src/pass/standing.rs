@@ -32,7 +32,9 @@ pub struct Known {
     pub partition: Partition,
     pub written: BTreeSet<Sid>,
     /// What each of those Sids was made of.
-    pub made_of: BTreeMap<Sid, Statement>,
+    made_of: BTreeMap<Sid, Statement>,
+    /// Everything anybody has or wants, one principal each.
+    claims: BTreeSet<Statement>,
 }
 
 impl Known {
@@ -55,7 +57,13 @@ impl Known {
             made_of.insert(installation.sid(&statement), statement);
         }
         written.extend(made_of.keys().cloned());
-        Self { installation: installation.clone(), partition, written, made_of }
+        let claims = atoms(contributions.iter().flat_map(|c| c.has.iter().chain(c.wanted.iter().flatten())).cloned());
+        Self { installation: installation.clone(), partition, written, made_of, claims }
+    }
+
+    /// Whether somebody has or wants this.
+    fn claims(&self, atom: &Statement) -> bool {
+        self.claims.contains(atom) || self.claims.iter().any(|claim| atom.is_within(claim))
     }
 
     /// Whether we may replace or remove this statement.
@@ -89,10 +97,8 @@ impl Standing {
             if !intact && content.principals.iter().any(Principal::is_unique_id) {
                 standing.gone.extend(deleted_principals(known.made_of.get(&sid), &content));
             }
-            // Of what somebody changed, only what we had put there is ours; the rest goes when it is put right.
-            let made_of = known.made_of.get(&sid);
-            let ours = |atom: &Statement| intact || made_of.is_some_and(|made_of| atom.is_within(made_of));
-            standing.granted.extend(content.atoms().filter(ours));
+            // Of what somebody changed, only what one of ours has or wants is ours; the rest goes when it is put right.
+            standing.granted.extend(content.atoms().filter(|atom| intact || known.claims(atom)));
         }
         standing
     }
@@ -100,33 +106,49 @@ impl Standing {
     /// The part of what somebody has that AWS grants now: what stands there whole, and of what does not, the part that
     /// an earlier narrowing left of it.
     pub fn present(&self, has: &[Statement]) -> Vec<Statement> {
-        let whole = self.whole(has);
-        let missing: Vec<_> = allowed(has).flat_map(Statement::atoms).filter(|atom| !whole.contains(atom)).collect();
-        let left = missing.iter().flat_map(|atom| {
-            let near: Vec<_> = allowed(&self.granted).filter(|g| may_overlap(g, atom)).cloned().collect();
-            intersect(&near, std::slice::from_ref(atom))
-        });
+        let whole: BTreeSet<_> = has.iter().flat_map(Statement::atoms).filter(|atom| self.grants(atom)).collect();
+        let missing: Vec<_> = has.iter().flat_map(Statement::atoms).filter(|atom| !whole.contains(atom)).collect();
+        let left = missing.iter().flat_map(|atom| self.left_of(atom));
         let left: Vec<_> = left.filter(|part| !whole.iter().any(|w| part.is_within(w))).collect();
         compact(whole.into_iter().chain(left)).into_iter().collect()
     }
 
     /// What somebody who has `has` keeps of `wanted` if nothing may be added: what AWS grants of it whole, and where a
-    /// wanted statement reaches further than what stands there, the part that both have in common.
+    /// wanted statement reaches further than what stands there, the part that both have in common. Its denials that
+    /// stand there stay too: without them it would have more than before.
     pub fn kept(&self, has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
-        let whole = self.whole(wanted);
+        let present = self.present(has);
+        let (allows, denials): (Vec<_>, Vec<_>) = present.into_iter().partition(|s| s.effect == Effect::Allow);
+        // What others have does not count as its own: only what stands there exactly, or within what it has itself.
+        let there = |atom: &Statement| {
+            self.granted.contains(atom) || allows.iter().chain(&denials).any(|own| atom.is_within(own))
+        };
+        let whole: BTreeSet<_> = wanted.iter().flat_map(Statement::atoms).filter(there).collect();
         if whole == atoms(wanted.iter().cloned()) {
             return compact(whole).into_iter().collect();
         }
-        let has: Vec<_> = allowed(&self.present(has)).cloned().collect();
-        let common = atoms(intersect(&has, &allowed(wanted).cloned().collect::<Vec<_>>()));
+        let common = atoms(intersect(&allows, &allowed(wanted).cloned().collect::<Vec<_>>()));
         let parts: Vec<_> = common.into_iter().filter(|part| !whole.iter().any(|w| part.is_within(w))).collect();
-        compact(whole.into_iter().chain(parts)).into_iter().collect()
+        let denials = denials.iter().flat_map(Statement::atoms).collect::<Vec<_>>();
+        compact(whole.into_iter().chain(parts).chain(denials)).into_iter().collect()
     }
 
-    /// Those of the grants, one principal each, that AWS grants in full.
-    fn whole(&self, statements: &[Statement]) -> BTreeSet<Statement> {
-        let there = |atom: &Statement| self.granted.contains(atom) || self.granted.iter().any(|g| atom.is_within(g));
-        statements.iter().flat_map(Statement::atoms).filter(there).collect()
+    /// Of what somebody has, the grants that stand there exactly as they are: writing them again makes nothing longer.
+    pub fn exactly(&self, has: &[Statement]) -> Vec<Statement> {
+        compact(has.iter().flat_map(Statement::atoms).filter(|atom| self.granted.contains(atom))).into_iter().collect()
+    }
+
+    fn grants(&self, atom: &Statement) -> bool {
+        self.granted.contains(atom) || self.granted.iter().any(|granted| atom.is_within(granted))
+    }
+
+    /// What stands there of a grant that does not stand there whole; of a denial, what denies part of it.
+    fn left_of(&self, atom: &Statement) -> Vec<Statement> {
+        if atom.effect == Effect::Deny {
+            return self.granted.iter().filter(|granted| granted.is_within(atom)).cloned().collect();
+        }
+        let near: Vec<_> = allowed(&self.granted).filter(|granted| may_overlap(granted, atom)).cloned().collect();
+        intersect(&near, std::slice::from_ref(atom))
     }
 
     /// What AWS grants under our mark and nobody has, wants or gives up.
@@ -158,20 +180,6 @@ fn deleted_principals(made_of: Option<&Statement>, content: &Statement) -> Vec<P
     let Some(made_of) = made_of else { return Vec::new() };
     let named = made_of.principals.iter().filter(|p| matches!(p, Principal::Aws(_)) && !p.is_unique_id());
     named.filter(|principal| !content.principals.contains(principal)).cloned().collect()
-}
-
-impl Standing {
-    /// Takes principals that read back as deleted for young ones: nothing is concluded from them yet.
-    pub(super) fn give_principals_time(&mut self, known: &Known, document: Option<&Document>) {
-        for stored in document.map(Document::statements).unwrap_or_default() {
-            let Mark::Ours(sid) = known.installation.read(stored.sid()) else { continue };
-            let content = stored.normal(known.partition);
-            if content.is_some_and(|content| content.principals.iter().any(Principal::is_unique_id)) {
-                self.disturbed.remove(&sid);
-                self.intact.insert(sid);
-            }
-        }
-    }
 }
 
 /// Whether a read must be confirmed by another before it is acted on: foreign statements are fewer than last time, or

@@ -138,7 +138,7 @@ fn a_plan_for_some_keeps_what_the_others_have() {
     let there = document(&[], &[a.clone(), b.clone()].concat());
     let more = |name: &str, account: &str| pull(&[account], &[&format!("{name}/*"), &format!("{name}-more/*")]);
     let mut plan = plan_on(Some(&there), vec![wants("a", &a, &more("a", A)), wants("b", &b, &more("b", B))]);
-    plan.admit_only(|object| *object == id("b"));
+    plan.admit_only(|growth| growth.id == id("b"));
     assert_eq!(ours(&plan), atoms([a, more("b", B)].concat()));
 }
 
