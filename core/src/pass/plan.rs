@@ -292,7 +292,7 @@ impl Plan {
             };
             settled.statements.clone_from(&settled.stands);
             let (id, stands) = (settled.id.clone(), settled.stands.clone());
-            if self.has_no_room(id, stands, &too_large) {
+            if self.has_no_room(id, &stands, &too_large) {
                 return;
             }
         }
@@ -300,23 +300,23 @@ impl Plan {
             let Some(growth) = self.growth.get_mut(i).filter(|growth| growth.from != growth.stands) else { continue };
             growth.from.clone_from(&growth.stands);
             let (id, stands) = (growth.id.clone(), growth.stands.clone());
-            if self.has_no_room(id, stands, &too_large) {
+            if self.has_no_room(id, &stands, &too_large) {
                 return;
             }
         }
         // Left behind under a Sid of their own they need more room than joined with others': then they stay ours.
         while let Some(Retained { id, stands, .. }) = self.retained.pop() {
             self.settled.push(Settled { id: id.clone(), statements: stands.clone(), stands: stands.clone() });
-            if self.has_no_room(id, stands, &too_large) {
+            if self.has_no_room(id, &stands, &too_large) {
                 return;
             }
         }
     }
 
     /// Notes that the object keeps what stands; whether that made enough room.
-    fn has_no_room(&mut self, id: ObjectId, stands: Vec<Statement>, too_large: &TooLarge) -> bool {
+    fn has_no_room(&mut self, id: ObjectId, stands: &[Statement], too_large: &TooLarge) -> bool {
         self.verdicts.entry(id.clone()).or_insert_with(|| does_not_fit(too_large));
-        self.without_growth.entry(id).or_default().clone_from(&stands);
+        self.without_growth.insert(id, stands.to_vec());
         self.compose(&[]).is_ok()
     }
 

@@ -268,7 +268,12 @@ impl Lab {
     pub async fn assert_at_rest(&mut self) {
         self.settle().await;
         let (writes, before) = (self.writes(), self.all_objects());
+        let calls = self.aws.world(|world| world.calls().len());
         self.pass(Duration::from_secs(10 * 300)).await;
+        let calls = self.aws.world(|world| world.calls().len()) - calls;
+        let registries = self.kube.list("registries", "").len();
+        // Six calls an interval, an interval a tenth shorter than said at most, and who is refused is asked about again.
+        assert!(calls <= registries * 12 * 10, "seed {}: {calls} AWS calls at rest\n{}", self.seed, self.describe());
         assert_eq!(self.writes(), writes, "seed {}: written at rest\n{}", self.seed, self.describe());
         assert_eq!(self.all_objects(), before, "seed {}: an object changed at rest", self.seed);
         self.rules.assert_truth(self);

@@ -5,6 +5,7 @@ mod world;
 
 mod accounts;
 mod consent;
+mod corners;
 mod lifecycle;
 mod limits;
 mod observe;
