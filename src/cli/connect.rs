@@ -109,3 +109,37 @@ where
         Box::pin(async move { tokio::time::timeout(ANSWER, answer).await? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::kube::Api;
+    use ::kube::api::{ListParams, WatchParams};
+    use http::Response;
+    use k8s_openapi::api::core::v1::Namespace;
+
+    use super::*;
+
+    /// An API server that takes calls and never answers.
+    fn silent() -> Api<Namespace> {
+        let server = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
+        Api::all(ClientBuilder::new(server, "default").with_layer(&Answered).build())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_answers_ends() {
+        let start = tokio::time::Instant::now();
+        let (namespaces, params) = (silent(), ListParams::default());
+        let answer = tokio::time::timeout(ANSWER * 10, namespaces.list(&params)).await;
+        let error = answer.unwrap().unwrap_err();
+        assert!(matches!(error, ::kube::Error::Service(_)), "{error}");
+        assert_eq!(start.elapsed().as_secs(), ANSWER.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_may_be_silent() {
+        let namespaces = silent();
+        let params = WatchParams::default();
+        let watch = namespaces.watch(&params, "0");
+        assert!(tokio::time::timeout(ANSWER * 10, watch).await.is_err());
+    }
+}

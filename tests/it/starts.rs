@@ -1,13 +1,17 @@
 //! Starting, ending, and being ended, with the rest of the world there or not. Each of these has the cluster to itself.
 
+use std::fs;
+use std::time::Duration;
+
 use aws_sim::{Fault, Phase, Then};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::lab::Lab;
 use crate::lab::aws::{Account, Aws};
 use crate::lab::objects::{grant, pull, registry};
 use crate::lab::operator::Operator;
+use crate::lab::{Lab, PATIENCE, log_folder};
 
 /// AWS out of reach at start: the probes do not mind, the objects say so, and it heals by itself.
 #[tokio::test]
@@ -75,8 +79,10 @@ async fn a_signal_ends_the_process_in_time_even_while_aws_hangs() {
     lab.aws.world(|world| world.inject(Fault::hang().on("GetRegistryPolicy")));
     let busy = lab.operator();
     account.until("a call that hangs", |account| account.count("GetRegistryPolicy") > looks).await;
+    let told = Instant::now();
     let ended = busy.terminate();
-    assert!(ended.contains("exit status: 0"), "{ended}");
+    // Its bound is 10 s; by itself the call would end after 30 s.
+    assert!(ended.contains("exit status: 0") && told.elapsed() < Duration::from_secs(20), "{ended}");
 }
 
 /// Where a process is killed: as a call arrives, or when it took effect and the answer is on its way.
@@ -190,4 +196,41 @@ async fn a_process_that_is_killed_with_its_intent_on_record_finishes_it_after_th
     assert!(account.pulls("200000000001", "team"));
     let settled = lab.until(&registry, "settled", |found| found["status"]["ledger"][0]["state"] == "Applied").await;
     assert_eq!(settled["status"]["ledger"].as_array().unwrap().len(), 1);
+}
+
+/// The operator under exactly the rights that `deploy/operator.yaml` gives it, events included.
+#[tokio::test]
+async fn the_rights_of_the_deployment_are_enough() {
+    let lab = Lab::alone().await;
+    let account = lab.account("100000004501");
+    lab.own_namespace("starts").await;
+    lab.plane.kubectl(&["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator.yaml")]).unwrap();
+    let kubeconfig = log_folder().join("kubeconfig");
+    fs::write(&kubeconfig, lab.plane.service_account_kubeconfig("ecr-permissions", "ecr-permissions").unwrap())
+        .unwrap();
+    let operator = Operator::start(&kubeconfig, &lab.aws.url());
+    let objects = [
+        registry("rights", &account),
+        pull("starts", "rights", "rights", "200000000001", "team"),
+        grant("starts", "rights", "rights", "200000000002", "team"),
+    ];
+    lab.create_all(&objects).await;
+    lab.all_ready(&objects).await;
+    let closed = serde_json::json!({"spec": {"allow": []}});
+    lab.edit(&objects[0], closed).await;
+    lab.says(&objects[1], "False", "NotAllowed").await;
+    dev::until("an event", PATIENCE, || {
+        let events = lab.plane.kubectl(&["get", "events.events.k8s.io", "-n", "starts", "-o", "name"])?;
+        Ok(if events.contains("rights.") { Ok(()) } else { Err(events) })
+    })
+    .unwrap();
+    for object in objects.iter().rev() {
+        lab.delete(object).await;
+        lab.gone(object).await;
+    }
+    assert_eq!(account.text(), None);
+    let log = operator.log();
+    let refused: Vec<_> = log.iter().filter(|line| line.to_string().contains("orbidden")).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    assert!(log.iter().any(|line| line["message"] == "connected to the cluster"));
 }
