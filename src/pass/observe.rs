@@ -38,16 +38,18 @@ pub(super) async fn observe(
     memory: &mut Memory,
     op: &Operator,
 ) -> Result<(AccountProof, Policy, Option<ScopeView>), Because> {
-    let scope = async { if desired.needs_scope() { scope(proven).await } else { Ok(None) } };
+    let scope = async { if desired.needs_scope() { scope(desired, proven).await } else { Ok(None) } };
     let (proof, policy, scope) = futures::join!(proven.prove_registry(), policy(proven, op), scope);
     let (proof, policy, scope) = (proof?, policy?, scope?);
     let policy = confirm(policy, record, known, proven, memory, op).await?;
     Ok((proof, policy, scope))
 }
 
-/// Whoever may not read the setting leaves it to AWS to refuse what the scope does not know.
-async fn scope(proven: &Proven) -> Result<Option<ScopeView>, Because> {
+/// Whoever may not read the setting leaves it to AWS to refuse what the scope does not know. A registry that names no
+/// scope may be on V1 (aws-facts A.2): who wants V2 gets it by the switch, and with its care for sleepers.
+async fn scope(desired: &Desired, proven: &Proven) -> Result<Option<ScopeView>, Because> {
     match proven.registry_policy_scope().await {
+        Ok(None) if desired.wants_scope_v2 => Ok(Some(ScopeView::V1)),
         Err(error) if !matches!(error.kind, Kind::Denied | Kind::Invalid) => Err(proven.session().because(&error)),
         read => Ok(read.ok().flatten()),
     }
