@@ -67,6 +67,7 @@ fn a_registry_of_another_account_is_not_written() {
         lab.hand_home_key_to(B);
         lab.apply(&on("second", "home"));
         lab.until_reason(POLICIES, "team-a", "second", "AccountMismatch").await;
+        lab.until_reason(POLICIES, "team-a", "first", "AccountMismatch").await;
         let (reason, message) = registry_says(lab, "home");
         assert_eq!(reason, "AccountMismatch");
         assert!(message.contains(B) && message.contains(HOME), "{message}");
@@ -237,6 +238,59 @@ fn an_operator_that_starts_without_aws_waits_for_it() {
         lab.aws.world(|world| world.set_outage(A, None));
         lab.pass(Duration::from_secs(301)).await;
         assert!(lab.is_ready(POLICIES, "team-a", "first"));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A Registry whose role is changed works as the new one at once, and never as the old one again.
+#[test]
+fn a_registry_that_changes_its_role_works_as_the_new_one() {
+    run(708, async |lab| {
+        two_accounts(lab);
+        lab.apply(&on("first", "a"));
+        lab.until_ready(&["team-a/first"]).await;
+        let operator = format!("arn:aws:iam::{HOME}:role/controller");
+        let role = lab.aws.world(|world| world.add_role(A, "another", Trust::of([operator.as_str()])));
+        lab.set("registries", "", "a", "/spec/identity", &json!({"roleArn": role}));
+        lab.settle().await;
+        let since = lab.aws.world(|world| world.calls().len());
+        lab.aws.world(|world| world.delete_role(A, "member"));
+        lab.apply(&on("second", "a"));
+        lab.until_ready(&["team-a/second"]).await;
+        lab.assert_at_rest().await;
+        let as_new = lab.aws.world(|world| {
+            let calls = world.calls()[since..].iter().filter(|call| call.account.as_deref() == Some(A));
+            calls.clone().count() > 10
+                && calls.clone().all(|call| call.principal.as_ref().unwrap().contains("/another/"))
+        });
+        assert!(as_new, "{}", lab.describe());
+    });
+}
+
+/// What is edited and deleted while its account is out of reach is done once it is back, once.
+#[test]
+fn what_changed_during_an_outage_is_done_after_it() {
+    run(709, async |lab| {
+        two_accounts(lab);
+        lab.apply(&on("stays", "a"));
+        lab.apply(&on("goes", "a"));
+        lab.apply(&on("changes", "a"));
+        lab.until_ready(&["team-a/stays", "team-a/goes", "team-a/changes"]).await;
+        lab.settle().await;
+        let puts = lab.aws_writes("PutRegistryPolicy");
+        lab.aws.world(|world| world.set_outage(A, Some(Outage::Reset)));
+        lab.delete(POLICIES, "team-a", "goes");
+        lab.apply(&pull("team-a", "changes", "a", &["444444444444"], "changes/*"));
+        lab.apply(&on("comes", "a"));
+        lab.pass(Duration::from_secs(700)).await;
+        assert!(!lab.is_ready(POLICIES, "team-a", "changes") && lab.exists(POLICIES, "team-a", "goes"));
+        assert!(lab.is_ready(POLICIES, "team-a", "stays"), "out of reach disproves nothing");
+        lab.aws.world(|world| world.set_outage(A, None));
+        lab.pass(Duration::from_secs(301)).await;
+        lab.until_ready(&["team-a/stays", "team-a/changes", "team-a/comes"]).await;
+        assert!(!lab.exists(POLICIES, "team-a", "goes"));
+        assert!(!lab.may_pull(OTHER, "goes/app") && !lab.may_pull(OTHER, "changes/app"));
+        assert_eq!(lab.aws_writes("PutRegistryPolicy"), puts + 1, "all of it at once");
         lab.assert_at_rest().await;
     });
 }

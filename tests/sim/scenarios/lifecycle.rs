@@ -269,6 +269,40 @@ fn a_registry_stays_until_nobody_is_attached() {
     });
 }
 
+/// A Registry that nobody is attached to needs no AWS to go.
+#[test]
+fn a_registry_that_nobody_uses_goes_even_without_aws() {
+    run(625, async |lab| {
+        one(lab);
+        lab.until_ready(&["team-a/pull"]).await;
+        lab.delete(POLICIES, "team-a", "pull");
+        until_gone(lab, "pull").await;
+        reach(lab, Some(Outage::Hang));
+        lab.delete("registries", "", "default");
+        lab.until("the Registry is gone", |lab| !lab.exists("registries", "", "default")).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A Registry that is deleted over orphans stays, says how to remove them, and goes by its own escape at once.
+#[test]
+fn a_registry_with_orphans_stays_until_a_person_decides() {
+    run(626, async |lab| {
+        one(lab);
+        lab.until_ready(&["team-a/pull"]).await;
+        lab.kube.vanish(POLICIES, "team-a", "pull").unwrap();
+        lab.delete("registries", "", "default");
+        lab.assert_at_rest().await;
+        let message = lab.message("registries", "", "default", "Orphaned");
+        assert!(message.contains("ecr-permissions prune default --confirm"), "{message}");
+        assert!(lab.may_pull(B, "team-a/app"));
+        lab.annotate("registries", "", "default", ABANDON, "true");
+        lab.until("the Registry is gone", |lab| !lab.exists("registries", "", "default")).await;
+        assert!(lab.may_pull(B, "team-a/app"), "abandoned is not withdrawn");
+        lab.assert_at_rest().await;
+    });
+}
+
 /// What is retained, by its Sid.
 fn retained(lab: &Lab) -> Vec<Value> {
     let mark = format!("Ecp{}", lab.installation());
@@ -485,6 +519,7 @@ fn a_short_interval_is_honoured() {
             let reads = lab.aws_calls(A) - reads;
             assert!((1..=6).contains(&reads), "{reads} calls in an interval");
         }
+        lab.set("registries", "", "default", "/spec/interval", &Value::Null);
         lab.assert_at_rest().await;
     });
 }

@@ -95,20 +95,25 @@ fn a_lone_foreign_statement_outside_a_list_stays() {
 /// Behaviour 10: out of a statement that two objects share, one object's deletion takes its own part alone.
 #[test]
 fn deleting_one_of_two_who_share_a_statement_takes_its_part_alone() {
-    run(4, async |lab| {
-        lab.two_teams();
-        lab.apply(&pull("team-a", "pull", "default", &["333333333333", "444444444444"], "shared/*"));
-        lab.apply(&pull("team-b", "pull", "default", &["444444444444", "555555555555"], "shared/*"));
-        lab.until_ready(&["team-a/pull", "team-b/pull"]).await;
-        assert_eq!(lab.statements(A).len(), 1, "statements alike but for their principals are one");
+    const FIRST: &str = "333333333333";
+    const SHARED: &str = "444444444444";
+    const SECOND: &str = "555555555555";
+    for (goes, lost, left) in [("team-a", FIRST, SECOND), ("team-b", SECOND, FIRST)] {
+        run(4, async |lab| {
+            lab.two_teams();
+            lab.apply(&pull("team-a", "pull", "default", &[FIRST, SHARED], "shared/*"));
+            lab.apply(&pull("team-b", "pull", "default", &[SHARED, SECOND], "shared/*"));
+            lab.until_ready(&["team-a/pull", "team-b/pull"]).await;
+            assert_eq!(lab.statements(A).len(), 1, "statements alike but for their principals are one");
 
-        lab.delete(POLICIES, "team-a", "pull");
-        lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-a", "pull")).await;
-        assert!(!lab.may_pull("333333333333", "shared/app"), "what it alone granted is gone");
-        assert!(lab.may_pull("444444444444", "shared/app"), "what both granted stays");
-        assert!(lab.may_pull("555555555555", "shared/app"));
-        lab.assert_at_rest().await;
-    });
+            lab.delete(POLICIES, goes, "pull");
+            lab.until("it is gone", |lab| !lab.exists(POLICIES, goes, "pull")).await;
+            assert!(!lab.may_pull(lost, "shared/app"), "what it alone granted is gone");
+            assert!(lab.may_pull(SHARED, "shared/app"), "what both granted stays");
+            assert!(lab.may_pull(left, "shared/app"));
+            lab.assert_at_rest().await;
+        });
+    }
 }
 
 /// Behaviour 10: AWS has no empty policy.

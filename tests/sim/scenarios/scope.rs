@@ -112,7 +112,44 @@ fn sleepers_are_woken_only_when_somebody_says_so() {
     });
 }
 
-/// What already is V2 is never put again; an account that never had a scope and shows none is treated as V1.
+/// What a registry says that never had a scope is not known (aws-facts A.2). Where it names none, AWS decides what it
+/// takes; whoever wants V2 gets it, with the same care for sleepers.
+#[test]
+fn a_registry_that_names_no_scope_is_switched_with_the_same_care() {
+    run(406, async |lab| {
+        lab.aws.world(|world| world.set_unset_scope(None));
+        lab.aws.world(|world| world.put_policy(A, REGION, DORMANT));
+        lab.two_teams();
+        lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
+        lab.until_reason(POLICIES, "team-a", "pull", "Propagating").await;
+        assert_eq!(lab.aws_writes("PutAccountSetting"), 0, "nobody asked for it");
+        wants_v2(lab);
+        lab.until_reason("registries", "", "default", "ScopeWidens").await;
+        assert_eq!(lab.aws_writes("PutAccountSetting"), 0);
+        let hash = printed_hash(lab);
+        lab.set("registries", "", "default", "/spec/registryPolicy/acknowledgeWidening", &json!(hash));
+        lab.until_ready(&["team-a/pull"]).await;
+        lab.assert_at_rest().await;
+        assert_eq!(lab.aws_writes("PutAccountSetting"), 1);
+    });
+}
+
+/// Who may not read the setting leaves it alone: a switch that nobody can see would be made on every pass.
+#[test]
+fn a_scope_that_may_not_be_read_is_not_switched() {
+    run(407, async |lab| {
+        let denied = aws_sim::Fault::error(400, "AccessDeniedException", "not authorized");
+        lab.aws.world(|world| world.inject(denied.on("GetAccountSetting")));
+        lab.two_teams();
+        wants_v2(lab);
+        lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
+        lab.until_ready(&["team-a/pull"]).await;
+        lab.assert_at_rest().await;
+        assert_eq!(lab.aws_writes("PutAccountSetting"), 0);
+    });
+}
+
+/// What already is V2 is never put again.
 #[test]
 fn a_registry_on_v2_is_not_switched_again() {
     run(403, async |lab| {
