@@ -185,9 +185,9 @@ async fn a_process_that_is_killed_with_its_intent_on_record_finishes_it_after_th
     lab.aws.world(|world| world.inject(Fault::hang().on("PutRegistryPolicy")));
     let operator = lab.operator();
     lab.create_all([&registry, &policy]).await;
-    let recorded =
-        lab.until(&registry, "with an intent", |found| found["status"]["ledger"][0]["state"] == "Writing").await;
-    assert_eq!(recorded["status"]["ledger"][0]["name"], "intent");
+    account.until("the Put", |account| account.count("PutRegistryPolicy") > 0).await;
+    let recorded = lab.get(&registry).await["status"]["ledger"][0].clone();
+    assert_eq!((&recorded["state"], &recorded["name"]), (&"Writing".into(), &"intent".into()), "{recorded}");
     operator.kill();
     assert_eq!(account.text(), None);
     lab.aws.world(aws_sim::World::clear_faults);

@@ -6,6 +6,7 @@ pub mod kstatus;
 pub mod objects;
 pub mod operator;
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -250,15 +251,20 @@ async fn client(plane: &ControlPlane) -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// An empty folder that outlives the test, so that a failure can be looked at.
+/// An empty folder that outlives the test, so that a failure can be looked at; the next run takes it away.
 pub fn log_folder() -> PathBuf {
     static FOLDERS: AtomicUsize = AtomicUsize::new(0);
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
-        "it-{}-{}",
-        std::process::id(),
-        FOLDERS.fetch_add(1, Ordering::Relaxed)
-    ));
-    std::fs::create_dir_all(&folder).unwrap();
+    let own = format!("it-{}-", std::process::id());
+    let all = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let count = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    if count == 0 {
+        let names = fs::read_dir(&all).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        for old in names.filter(|name| name.starts_with("it-") && !name.starts_with(&own)) {
+            fs::remove_dir_all(all.join(old)).unwrap();
+        }
+    }
+    let folder = all.join(format!("{own}{count}"));
+    fs::create_dir_all(&folder).unwrap();
     folder
 }
 
