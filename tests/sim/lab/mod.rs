@@ -5,6 +5,7 @@ pub mod objects;
 mod rules;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -229,6 +230,11 @@ impl Lab {
         }
     }
 
+    /// How long ago a moment of the clock was.
+    pub fn since(&self, moment: Duration) -> Duration {
+        self.clock.now().saturating_sub(moment)
+    }
+
     /// Waits for something to hold, at most two minutes.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         let limit = self.clock.now() + Duration::from_secs(120);
@@ -276,7 +282,7 @@ impl Lab {
         assert!(calls <= registries * 12 * 10, "seed {}: {calls} AWS calls at rest\n{}", self.seed, self.describe());
         assert_eq!(self.writes(), writes, "seed {}: written at rest\n{}", self.seed, self.describe());
         assert_eq!(self.all_objects(), before, "seed {}: an object changed at rest", self.seed);
-        self.rules.assert_truth(self);
+        rules::assert_truth(self);
     }
 
     pub fn all_objects(&self) -> BTreeMap<String, Vec<Value>> {
@@ -316,17 +322,14 @@ impl Lab {
         let mut text = format!("at {:?}\n", self.clock.now());
         for (plural, objects) in self.all_objects() {
             for object in objects {
-                text += &format!(
-                    "{plural} {}/{}: {}\n",
-                    object["metadata"]["namespace"],
-                    object["metadata"]["name"],
-                    serde_json::to_string_pretty(&object["status"]).unwrap()
-                );
+                let (namespace, name) = (&object["metadata"]["namespace"], &object["metadata"]["name"]);
+                let status = serde_json::to_string_pretty(&object["status"]).unwrap();
+                let _ = writeln!(text, "{plural} {namespace}/{name}: {status}");
             }
         }
         for account in [A, B] {
-            text +=
-                &format!("policy of {account}: {}\n", self.policy(account).map(|p| p.to_string()).unwrap_or_default());
+            let policy = self.policy(account).map(|policy| policy.to_string()).unwrap_or_default();
+            let _ = writeln!(text, "policy of {account}: {policy}");
         }
         let calls = self.aws.world(|world| {
             world
@@ -337,10 +340,9 @@ impl Lab {
                 .map(|c| format!("{:?} {:?} {} {:?}", c.at, c.account, c.operation, c.outcome))
                 .collect::<Vec<_>>()
         });
-        text += &format!(
-            "last AWS calls: {calls:#?}\nlast API calls: {:#?}\n",
-            self.kube.trace().iter().rev().take(15).collect::<Vec<_>>()
-        );
+        let trace = self.kube.trace();
+        let trace: Vec<_> = trace.iter().rev().take(15).collect();
+        let _ = writeln!(text, "last AWS calls: {calls:#?}\nlast API calls: {trace:#?}");
         text + &format!("repeat with: SIM_SEED={} cargo test --test sim <name of the test>\n", self.seed)
     }
 }

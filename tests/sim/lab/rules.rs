@@ -95,19 +95,19 @@ impl Rules {
         }
         let _ = world;
     }
+}
 
-    /// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation. And the ledger of a Registry that is Ready
-    /// is what stands in AWS, no more and no less.
-    pub(super) fn assert_truth(&self, lab: &Lab) {
-        for plural in ["registrypolicies", "replicationgrants"] {
-            let objects = lab.kube.list(plural, "");
-            for object in objects.iter().filter(|object| is_ready(object)) {
-                assert_granted(lab, object);
-            }
+/// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation. And the ledger of a Registry that is Ready
+/// is what stands in AWS, no more and no less.
+pub(super) fn assert_truth(lab: &Lab) {
+    for plural in ["registrypolicies", "replicationgrants"] {
+        let objects = lab.kube.list(plural, "");
+        for object in objects.iter().filter(|object| is_ready(object)) {
+            assert_granted(lab, object);
         }
-        for registry in lab.kube.list("registries", "") {
-            assert_ledger(lab, &registry);
-        }
+    }
+    for registry in lab.kube.list("registries", "") {
+        assert_ledger(lab, &registry);
     }
 }
 
