@@ -32,7 +32,9 @@ fn filler_for(objects: &[serde_json::Value]) -> usize {
     run(200, async |lab| {
         fill(lab, 1);
         lab.two_teams();
-        objects.iter().for_each(|object| lab.apply(object));
+        for object in objects {
+            lab.apply(object);
+        }
         lab.settle().await;
         length = last_sent(lab);
     });

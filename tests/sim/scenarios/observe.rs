@@ -76,7 +76,7 @@ fn drift_edits_and_revocations_under_observe_are_told_and_not_done() {
         lab.apply(&pull("team-a", "pull", "default", &[B, OTHER], "team-a/*"));
         lab.until_reason(POLICIES, "team-a", "pull", "ObserveOnly").await;
         let first = plan(lab)["hash"].clone();
-        assert!(steps(lab).iter().any(|s| s.starts_with("+")) && steps(lab).iter().any(|s| s.starts_with("-")));
+        assert!(steps(lab).iter().any(|s| s.starts_with('+')) && steps(lab).iter().any(|s| s.starts_with('-')));
 
         set(lab, "allow", &json!([]));
         lab.until_reason(POLICIES, "team-b", "pull", "NotAllowed").await;
