@@ -69,8 +69,8 @@ async fn tell_one(object: &Attached, fate: Fate, op: &Operator) -> Result<(), Ag
         return Ok(());
     }
     let written = op.writes.object_status(object, fate.status).await.map_err(|error| op.lost_write(&error))?;
+    op.with_index(|index| index.wrote_object(&object.meta.resource_version, written.clone()));
     announce(object, &written.status, op).await;
-    op.with_index(|index| index.wrote_object(&object.meta.resource_version, written));
     Ok(())
 }
 
