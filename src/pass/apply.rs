@@ -1,6 +1,7 @@
 //! Makes AWS equal to the plan: the intent on record, the document read right before it is written, one Put, and a read
 //! after it. A round that has nothing to write is the proof that everybody has what the plan says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ecr_permissions_core::api::{DocumentRecord, LedgerState};
@@ -88,7 +89,7 @@ impl Writing<'_> {
         if plan.is_done(&composition) && !plan.switch_scope {
             return Ok(self.confirmed(plan, &policy));
         }
-        if self.memory.readback_is_hopeless(&fingerprint(&composition), self.op.clock.now()) {
+        if self.memory.readback_is_hopeless(&fingerprint(&composition)) {
             return Ok(Self::failed(plan, &policy, readback_differs(), false));
         }
         if self.desired.restraint.is_some() {
@@ -98,7 +99,7 @@ impl Writing<'_> {
             // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
             return Err(Again::Soon);
         }
-        self.note_repair(&plan).await;
+        let repairs = self.note_repair(&plan).await;
         self.record_intent(&plan).await?;
         let mut policy = policy;
         if plan.switch_scope
@@ -106,7 +107,12 @@ impl Writing<'_> {
         {
             return Ok(Self::failed(plan, &policy, because, false));
         }
-        self.write(policy).await
+        let applied = self.write(policy).await;
+        if repairs {
+            // Counted once it is done: the third is the last for a while, not the first that is left out.
+            self.memory.repaired(self.op.clock.now());
+        }
+        applied
     }
 
     /// The plan over what was read, with growth only for objects whose finalizer the API server has confirmed, and only
@@ -183,7 +189,7 @@ impl Writing<'_> {
             if !asks {
                 return Sent::Accepted;
             }
-            let carried = Carried { foreign: plan.standing.foreign, sids: composition.ours.keys().cloned().collect() };
+            let carried = carried(&plan, &composition);
             return self.put_as_it_stands(&permit, &composition.write, shown, carried).await;
         }
         let result = match &composition.write {
@@ -192,7 +198,7 @@ impl Writing<'_> {
         };
         // Whatever came of it, what was read before is not what stands there now.
         policy.is_past = true;
-        let carried = Carried { foreign: plan.standing.foreign, sids: composition.ours.into_keys().collect() };
+        let carried = carried(&plan, &composition);
         self.sent(result, shown, carried)
     }
 
@@ -282,11 +288,12 @@ impl Writing<'_> {
         if composition.as_ref().is_some_and(|composition| plan.is_done(composition)) {
             return self.confirmed(plan, after);
         }
-        let late = before.shows(&self.known) == after.shows(&self.known);
+        // The same again may be a late read, unless it is what AWS answered to the write before.
+        let late = before.shows(&self.known) == after.shows(&self.known) && !self.memory.readback_has_differed();
         if let Some(composition) = composition.filter(|_| !late && !plan.standing.disturbed.is_empty()) {
-            let (written, now) = (fingerprint(&composition), self.op.clock.now());
-            self.memory.readback_differed(&written, now);
-            if self.memory.readback_is_hopeless(&written, now) {
+            let written = fingerprint(&composition);
+            self.memory.readback_differed(&written);
+            if self.memory.readback_is_hopeless(&written) {
                 return Self::failed(plan, after, readback_differs(), true);
             }
         }
@@ -331,9 +338,12 @@ impl Writing<'_> {
 
     fn failed(plan: Plan, policy: &Policy, because: Because, unsettled: bool) -> Applied {
         let on_the_registry = matches!(because.reason, Reason::ForeignRefused | Reason::ReadbackDiffers);
+        // A document that AWS refused changed nothing: what was read still stands, and proves who has what.
+        let stands = (because.reason == Reason::ForeignRefused).then(|| plan.as_it_is.clone());
         let mut applied = Self::described(plan, policy);
         // What was read before the write is not what is known after it.
         applied.record = None;
+        applied.has = stands;
         applied.unsettled = unsettled;
         if on_the_registry {
             applied.findings.insert(0, because);
@@ -343,14 +353,18 @@ impl Writing<'_> {
         applied
     }
 
-    async fn note_repair(&mut self, plan: &Plan) {
+    /// Tells of drift that this write puts right.
+    async fn note_repair(&self, plan: &Plan) -> bool {
         let restores = plan.admitted.iter().filter_map(|i| plan.growth.get(*i)).any(|growth| growth.restores);
-        if !plan.drift.is_empty() && restores {
-            self.memory.repaired(self.op.clock.now());
+        // The same statement twice is nobody's work but somebody else's.
+        let doubled = !plan.standing.disturbed.is_disjoint(&plan.standing.intact);
+        let repairs = !plan.drift.is_empty() && (restores || doubled);
+        if repairs {
             self.op.metrics.drifted(&self.gathered.key);
             tracing::info!(registry = %self.gathered.key, statements = plan.drift.len(), "drift: the policy was changed from outside, putting ours back");
             self.op.events.drift(&self.gathered.registry, plan.drift.len()).await;
         }
+        repairs
     }
 
     /// What may be in AWS is on record before it can be: a crash after the Put leaves nothing that is nobody's.
@@ -427,6 +441,17 @@ fn covers(has: &[Statement], all: &[Statement]) -> bool {
     atoms(all.iter().cloned()).is_subset(&atoms(has.iter().cloned()))
 }
 
+/// What a write is to be remembered by.
+fn carried(plan: &Plan, composition: &Composition) -> Carried {
+    let granted = atoms(composition.ours.values().cloned());
+    Carried {
+        foreign: plan.standing.foreign.clone(),
+        sids: composition.ours.keys().cloned().collect(),
+        dropped: plan.standing.granted.difference(&granted).cloned().collect(),
+        granted,
+    }
+}
+
 /// Names a composition: what AWS is to show under our Sids.
 fn fingerprint(composition: &Composition) -> String {
     composition.ours.keys().map(Sid::as_str).collect::<Vec<_>>().join(" ")
@@ -443,7 +468,10 @@ fn record(plan: &Plan, policy: &Policy) -> DocumentRecord {
     let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let mut foreign_hashes = plan.standing.foreign.clone();
     foreign_hashes.sort();
-    let sids: Vec<String> = plan.standing.intact.iter().map(ToString::to_string).collect();
+    // What is not put back for now was ours as last written, and is not forgotten.
+    let awaited = plan.drift.iter().filter(|_| !plan.withheld.is_empty());
+    let sids: BTreeSet<String> = plan.standing.intact.iter().chain(awaited).map(ToString::to_string).collect();
+    let sids: Vec<String> = sids.into_iter().collect();
     DocumentRecord {
         hash: steps::hash(sids.iter().chain(&foreign_hashes)),
         characters: number(text.chars().count()),

@@ -121,7 +121,9 @@ fn next_run(
     let now = op.clock.now();
     let interval = gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from);
     let interval = op.jitter(interval.max(SHORTEST_INTERVAL));
-    let failed = applied.failure.is_some() || matches!(untold, Some(Again::Later));
+    // An object without its finalizer gets nothing, and no watch tells that the API server would take it now.
+    let unfinalized = gathered.attached.iter().any(|object| !object.meta.finalized && !object.meta.deleting);
+    let failed = applied.failure.is_some() || unfinalized || matches!(untold, Some(Again::Later));
     let soon = if failed { Some(now + memory.failed()) } else { None };
     if !failed {
         memory.reached();

@@ -12,7 +12,7 @@ use crate::api::{DeletionPolicy, LedgerState, Management, Scope};
 use crate::consent::{consent, consented};
 use crate::kinds::translate;
 use crate::policy::digest::digest;
-use crate::policy::{Effect, Statement, intersect, is_enforced_under_v1};
+use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
 use crate::reason::{Because, Reason};
 
 /// Where an object stands.
@@ -212,11 +212,15 @@ impl Compiler<'_> {
             return Stance::Keeps(still_allowed(&kept(has, &wanted)), because);
         }
         if principal_gone_at == Some(object.meta.generation) {
-            let message = "A principal was deleted in AWS and is not granted again by name: remove it, or edit the object once it exists again.";
-            return Stance::Keeps(kept(has, &wanted), Because::new(Reason::PrincipalGone, message));
+            return Stance::Keeps(kept(has, &wanted), principal_gone(&dropped(has, &wanted)));
         }
         if let Some(reason) = self.memory.refusal(&object.id, &wanted, self.now) {
             return Stance::Keeps(kept(has, &wanted), refused_by_aws(reason));
+        }
+        if !object.meta.finalized {
+            // Deleted now, it would be gone without a word, and what it has would be nobody's.
+            let message = "The finalizer is not on the object yet: nothing is added before.";
+            return Stance::Holds(still_allowed(has), Because::new(Reason::Progressing, message));
         }
         Stance::Wants(wanted)
     }
@@ -235,6 +239,24 @@ impl Compiler<'_> {
         })
         .collect()
     }
+}
+
+/// The principals that an object asks for and no longer has.
+fn dropped(has: &[Statement], wanted: &[Statement]) -> BTreeSet<Principal> {
+    let named = |statements: &[Statement]| -> BTreeSet<_> {
+        statements.iter().flat_map(|s| &s.principals).filter(|p| matches!(p, Principal::Aws(_))).cloned().collect()
+    };
+    named(wanted).difference(&named(has)).cloned().collect()
+}
+
+/// The words for an object whose principal was deleted.
+pub(super) fn principal_gone(gone: &BTreeSet<Principal>) -> Because {
+    let names: Vec<_> = gone.iter().map(Principal::as_str).collect();
+    let message = format!(
+        "{} was deleted in AWS. Its grant is dropped and not given to another of that name: remove it, or edit the object once it exists again.",
+        names.join(", ")
+    );
+    Because::new(Reason::PrincipalGone, message)
 }
 
 /// The words for an object whose addition AWS refused.

@@ -15,6 +15,8 @@ const PROPAGATION: Duration = Duration::from_mins(5);
 /// How long after a write a read may still show what was before it (aws-facts K.3).
 const LATE_READS: Duration = Duration::from_mins(1);
 const REPAIRS_WINDOW: Duration = Duration::from_mins(10);
+/// So many grants that were taken away are remembered.
+const GIVEN_UP_AT_MOST: usize = 10_000;
 /// This many repairs within the window: somebody else keeps writing.
 const REPAIRS_AT_MOST: usize = 3;
 
@@ -46,6 +48,9 @@ struct Refused {
 pub struct Carried {
     pub foreign: Vec<String>,
     pub sids: BTreeSet<Sid>,
+    /// What it granted, and what it no longer granted, one principal each.
+    pub granted: BTreeSet<Statement>,
+    pub dropped: BTreeSet<Statement>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,10 +64,12 @@ pub struct Memory {
     before_write: Option<String>,
     /// A write whose outcome is unknown: reads must settle before another one.
     unsettled: bool,
-    /// A composition that AWS answered otherwise, how often, and when last.
-    readback_differs: Option<(String, u32, Now)>,
+    /// A composition that AWS answered otherwise, and how often.
+    readback_differs: Option<(String, u32)>,
     /// What our last write carried, until a read has shown it.
     carried: Option<Carried>,
+    /// What our writes took away. A read that shows it again is late, or somebody put it back: it is nobody's orphan.
+    given_up: BTreeSet<Statement>,
     /// A document that AWS took when it was written back unchanged.
     stood: Option<String>,
     /// Passes in a row that could not reach AWS.
@@ -123,7 +130,17 @@ impl Memory {
         self.last_write = Some(now);
         self.unsettled = !outcome_known;
         self.before_write = outcome_known.then_some(before);
+        self.given_up.retain(|atom| !carried.granted.contains(atom));
+        if self.given_up.len() + carried.dropped.len() > GIVEN_UP_AT_MOST {
+            self.given_up.clear();
+        }
+        self.given_up.extend(carried.dropped.iter().cloned());
         self.carried = Some(carried);
+    }
+
+    /// Whether one of our writes took this away.
+    pub fn gave_up(&self, atom: &Statement) -> bool {
+        self.given_up.contains(atom)
     }
 
     /// Whether a read lacks something that our last write carried: late, or written over; another read must agree.
@@ -187,21 +204,22 @@ impl Memory {
     }
 
     /// AWS answered something else than was written.
-    pub fn readback_differed(&mut self, composition: &str, now: Now) {
-        let times =
-            self.readback_differs.take().filter(|(same, ..)| same == composition).map_or(0, |(_, times, _)| times);
-        self.readback_differs = Some((composition.to_owned(), times + 1, now));
+    pub fn readback_differed(&mut self, composition: &str) {
+        let times = self.readback_differs.take().filter(|(same, _)| same == composition).map_or(0, |(_, times)| times);
+        self.readback_differs = Some((composition.to_owned(), times + 1));
+    }
+
+    pub fn readback_has_differed(&self) -> bool {
+        self.readback_differs.is_some()
     }
 
     pub fn readback_equalled(&mut self) {
         self.readback_differs = None;
     }
 
-    /// Whether AWS has answered this composition otherwise twice: it is left alone for a while. Another one is tried.
-    pub fn readback_is_hopeless(&self, composition: &str, now: Now) -> bool {
-        self.readback_differs.as_ref().is_some_and(|(same, times, last)| {
-            same == composition && *times >= 2 && now.saturating_sub(*last) < self.patience.longest_retry
-        })
+    /// Whether AWS has answered this composition otherwise twice: it is not written again. Another one is tried.
+    pub fn readback_is_hopeless(&self, composition: &str) -> bool {
+        self.readback_differs.as_ref().is_some_and(|(same, times)| same == composition && *times >= 2)
     }
 
     /// A pass could not reach AWS: how long to wait before the next (doubling, bounded).

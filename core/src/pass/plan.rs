@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compile::{Contribution, Desired, Stance, is_v1, orphan_token};
+use super::compile::{Contribution, Desired, Stance, is_v1, orphan_token, principal_gone};
 use super::memory::Memory;
 use super::objects::ObjectId;
 use super::queue::Now;
@@ -143,7 +143,8 @@ pub fn plan(
     let standing = Standing::of(observed.document, &known);
     let drift = drift(observed.record, &standing);
     let scope = scope::decide(desired, observed, partition, &known);
-    let unclaimed = standing.unclaimed(&desired.contributions);
+    let mut unclaimed = standing.unclaimed(&desired.contributions);
+    unclaimed.retain(|atom| !memory.gave_up(atom));
     let orphans = Orphans::find(&desired.contributions, unclaimed, desired.prune_token.as_deref());
     let mut plan = Plan {
         document: observed.document.cloned(),
@@ -229,11 +230,8 @@ impl Plan {
         let gone = self.standing.gone.clone();
         let names_gone = |s: &Statement| s.principals.iter().any(|p| gone.contains(p));
         if wanted.iter().any(names_gone) && contribution.has.iter().any(names_gone) {
-            let message = format!(
-                "{} was deleted in AWS. Its grant is dropped and not given to another of that name: remove it, or edit the object once it exists again.",
-                names(wanted, &gone)
-            );
-            self.verdicts.insert(id.clone(), Because::new(Reason::PrincipalGone, message));
+            let principals = wanted.iter().flat_map(|s| s.principals.intersection(&gone)).cloned().collect();
+            self.verdicts.insert(id.clone(), principal_gone(&principals));
             self.grow(contribution, &without(wanted, &gone), false, true, deciding);
             return;
         }
@@ -422,12 +420,6 @@ fn does_not_fit(too_large: &TooLarge) -> Because {
 /// The Sid of a statement that was left behind on purpose: deterministic, and not ours to touch.
 fn retained_sid(statement: &Statement) -> String {
     format!("Retained{}", crate::policy::digest::digest(&statement.canonical()))
-}
-
-fn names(statements: &[Statement], gone: &BTreeSet<Principal>) -> String {
-    let named: BTreeSet<_> =
-        statements.iter().flat_map(|s| s.principals.intersection(gone)).map(Principal::as_str).collect();
-    named.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// The statements without some principals.
