@@ -98,12 +98,35 @@ pub struct Lab {
     pub settings: Settings,
     pub metrics: Metrics,
     home_key: (String, String),
+    tamper: aws_client::Tamper,
     crash: Arc<Crash>,
     running: Option<JoinHandle<()>>,
     starts: u64,
 }
 
 impl Lab {
+    /// A second cluster on the same AWS, with an operator and rules of its own. Only the first lab's calls to AWS count
+    /// for crash points, and only its rules see them.
+    pub async fn beside(&self) -> Self {
+        let seed = self.seed.wrapping_add(1_000_003);
+        let mut lab = Self {
+            seed,
+            kube: objects::serve(KubeSim::new(seed)),
+            aws: self.aws.clone(),
+            clock: self.clock,
+            rules: Rules::default(),
+            settings: self.settings,
+            metrics: Metrics::default(),
+            home_key: self.home_key.clone(),
+            tamper: aws_client::Tamper::default(),
+            crash: Arc::default(),
+            running: None,
+            starts: 0,
+        };
+        lab.start().await;
+        lab
+    }
+
     fn new(seed: u64) -> Self {
         let kube = crate::lab::objects::serve(KubeSim::new(seed));
         let mut world = World::new(seed);
@@ -125,6 +148,7 @@ impl Lab {
             settings: Settings::default(),
             metrics: Metrics::default(),
             home_key,
+            tamper: aws_client::Tamper::default(),
             crash: Arc::default(),
             running: None,
             starts: 0,
@@ -159,7 +183,7 @@ impl Lab {
         let credentials = Credentials::new(id, secret, None, None, "lab");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(aws_client::SimHttp(self.aws.clone()))
+            .http_client(aws_client::SimHttp(self.aws.clone(), self.tamper.clone()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .time_source(self.clock)
             .sleep_impl(TokioSleep::new())
@@ -168,6 +192,7 @@ impl Lab {
 
     /// Starts an operator, as a fresh process would.
     #[expect(clippy::disallowed_methods, reason = "the operator is a process of its own here, aborted to crash it")]
+    #[expect(clippy::unused_async, reason = "needs a runtime, and says so")]
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "an operator is running already");
         self.starts += 1;
@@ -204,8 +229,18 @@ impl Lab {
         self.start().await;
     }
 
+    /// From now on the operator is shown other policies than AWS has.
+    pub fn tamper_with_reads(&self, change: impl Fn(String) -> String + Send + 'static) {
+        self.tamper.with(change);
+    }
+
     pub fn crash_at(&self, point: CrashPoint) {
         *self.crash.point.lock().unwrap() = Some(point);
+    }
+
+    /// No crash is waited for any more.
+    pub fn forget_crash(&self) {
+        *self.crash.point.lock().unwrap() = None;
     }
 
     /// How many calls a crash could have happened at so far.

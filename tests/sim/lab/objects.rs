@@ -79,6 +79,7 @@ pub fn with(mut object: Value, at: &str, value: &Value) -> Value {
     object
 }
 
+pub const REGISTRIES: &str = "registries";
 pub const POLICIES: &str = "registrypolicies";
 pub const GRANTS: &str = "replicationgrants";
 
@@ -98,6 +99,19 @@ impl Lab {
     pub fn reconcile_now(&self, registry: &str) {
         let asked = format!("{:?}", self.clock.now());
         self.annotate("registries", "", registry, "reconcile.ecr-permissions.dev/requestedAt", &asked);
+    }
+
+    /// Every event so far: what it is about, and its reason.
+    pub fn events(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let events = self.kube.list("events", "");
+        events.iter().map(|event| (text(&event["regarding"]["name"]), text(&event["reason"]))).collect()
+    }
+
+    /// The token that a Registry prints for a prune of what belongs to nobody.
+    pub fn prune_token(&self, registry: &str) -> String {
+        let message = self.message(REGISTRIES, "", registry, "Orphaned");
+        message.rsplit_once("--confirm ").unwrap().1.to_owned()
     }
 
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) {

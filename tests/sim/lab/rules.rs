@@ -14,7 +14,8 @@ use super::objects::condition;
 #[derive(Clone, Default)]
 pub struct Rules {
     broken: Arc<Mutex<Vec<String>>>,
-    lenient_about_foreign: Arc<Mutex<bool>>,
+    /// Sids under our mark that somebody else made up.
+    forged: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Rules {
@@ -22,9 +23,9 @@ impl Rules {
         self.broken.lock().unwrap().push(text);
     }
 
-    /// For the one race that cannot be seen: a foreign write between our read and our Put.
-    pub fn allow_lost_foreign_writes(&self, allow: bool) {
-        *self.lenient_about_foreign.lock().unwrap() = allow;
+    /// A statement with this Sid is not ours, whatever its mark says.
+    pub fn marked_by_others(&self, sid: &str) {
+        self.forged.lock().unwrap().insert(sid.to_owned());
     }
 
     pub fn assert_kept(&self, seed: u64) {
@@ -73,10 +74,13 @@ impl Rules {
                 .unwrap_or_default()
         };
         let (before, after) = (statements(&write.before), statements(&write.after));
-        let foreign = |all: &[Value]| -> Vec<Value> { all.iter().filter(|s| !is_marked(s)).map(normal).collect() };
-        let lenient = *self.lenient_about_foreign.lock().unwrap();
+        let forged = self.forged.lock().unwrap().clone();
+        let is_forged = |s: &Value| s["Sid"].as_str().is_some_and(|sid| forged.contains(sid));
+        let foreign = |all: &[Value]| -> Vec<Value> {
+            all.iter().filter(|s| !is_marked(s) || is_forged(s)).map(normal).collect()
+        };
         let (was, is) = (foreign(&before), foreign(&after));
-        if !lenient && was != is {
+        if was != is {
             self.breach(format!("rule 1: foreign statements changed on a write\nbefore {was:#?}\nafter {is:#?}"));
         }
         if let Some(sent) = &write.sent {

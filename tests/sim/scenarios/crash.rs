@@ -60,7 +60,7 @@ impl End {
 }
 
 /// Runs `act` once as it is, and then with a crash before and after each call it made; the end must be the same.
-fn ends_alike(prepare: impl AsyncFn(&mut Lab), act: impl AsyncFn(&mut Lab)) {
+fn ends_alike(prepare: &impl AsyncFn(&mut Lab), act: &impl AsyncFn(&mut Lab)) {
     let attempt = |crash: Option<CrashPoint>| {
         let seen = RefCell::new(None);
         run(SEED, async |lab| {
@@ -112,13 +112,13 @@ async fn two_owners(lab: &mut Lab) {
 /// Behaviour 42.
 #[test]
 fn a_crash_while_objects_are_created_changes_nothing_in_the_end() {
-    ends_alike(async |_| {}, two_owners);
+    ends_alike(&async |_| {}, &two_owners);
 }
 
 /// Behaviour 42, with an edit that both gives and takes.
 #[test]
 fn a_crash_during_an_edit_that_widens_and_narrows_changes_nothing_in_the_end() {
-    ends_alike(two_owners, async |lab| {
+    ends_alike(&two_owners, &async |lab| {
         lab.apply(&pull("team-a", "pull", "default", &["444444444444", "666666666666"], "team-a/*"));
         lab.until("Ready again", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
         assert!(lab.may("666666666666", "ecr:BatchGetImage", "team-a/app", A));
@@ -129,7 +129,7 @@ fn a_crash_during_an_edit_that_widens_and_narrows_changes_nothing_in_the_end() {
 /// Behaviours 10 and 42: what it shared with another stays.
 #[test]
 fn a_crash_while_one_object_is_deleted_changes_nothing_in_the_end() {
-    ends_alike(two_owners, async |lab| {
+    ends_alike(&two_owners, &async |lab| {
         lab.kube.delete("registrypolicies", "team-a", "pull").unwrap();
         lab.until("it is gone", |lab| lab.kube.get("registrypolicies", "team-a", "pull").is_none()).await;
         assert!(!lab.may("444444444444", "ecr:BatchGetImage", "team-a/app", A));
@@ -141,12 +141,12 @@ fn a_crash_while_one_object_is_deleted_changes_nothing_in_the_end() {
 #[test]
 fn a_crash_while_the_last_object_is_deleted_changes_nothing_in_the_end() {
     ends_alike(
-        async |lab| {
+        &async |lab| {
             tenants(lab);
             lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
             lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
         },
-        async |lab| {
+        &async |lab| {
             lab.kube.delete("registrypolicies", "team-a", "pull").unwrap();
             lab.until("it is gone", |lab| lab.kube.get("registrypolicies", "team-a", "pull").is_none()).await;
             assert_eq!(lab.policy(A), None);
@@ -157,7 +157,7 @@ fn a_crash_while_the_last_object_is_deleted_changes_nothing_in_the_end() {
 /// Behaviours 34 and 42.
 #[test]
 fn a_crash_while_consent_is_revoked_changes_nothing_in_the_end() {
-    ends_alike(two_owners, async |lab| {
+    ends_alike(&two_owners, &async |lab| {
         let labels = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a", "labels": {"tenant": "no"}}});
         lab.apply(&labels);
         lab.until("it is refused", |lab| lab.ready("registrypolicies", "team-a", "pull").1 == "NotAllowed").await;
@@ -168,7 +168,7 @@ fn a_crash_while_consent_is_revoked_changes_nothing_in_the_end() {
 /// Behaviours 11 and 42.
 #[test]
 fn a_crash_while_drift_is_repaired_changes_nothing_in_the_end() {
-    ends_alike(two_owners, async |lab| {
+    ends_alike(&two_owners, &async |lab| {
         lab.aws.world(|world| world.put_policy(A, REGION, THEIRS));
         lab.reconcile_now("default");
         lab.until("it is restored", |lab| lab.may(B, "ecr:BatchGetImage", "team-a/app", A)).await;
@@ -179,8 +179,8 @@ fn a_crash_while_drift_is_repaired_changes_nothing_in_the_end() {
 #[test]
 fn a_crash_during_the_switch_of_the_scope_changes_nothing_in_the_end() {
     ends_alike(
-        async |lab| lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V1))),
-        async |lab| {
+        &async |lab| lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V1))),
+        &async |lab| {
             let mut registry = registry("default", A);
             registry["spec"]["registryPolicy"] = json!({"scope": "V2"});
             lab.apply(&registry);
@@ -195,14 +195,14 @@ fn a_crash_during_the_switch_of_the_scope_changes_nothing_in_the_end() {
 #[test]
 fn a_crash_while_an_object_is_retained_changes_nothing_in_the_end() {
     ends_alike(
-        async |lab| {
+        &async |lab| {
             two_owners(lab).await;
             let mut object = pull("team-a", "kept", "default", &["777777777777"], "kept/*");
             object["spec"]["deletionPolicy"] = json!("Retain");
             lab.apply(&object);
             lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "kept")).await;
         },
-        async |lab| {
+        &async |lab| {
             lab.kube.delete("registrypolicies", "team-a", "kept").unwrap();
             lab.until("it is gone", |lab| lab.kube.get("registrypolicies", "team-a", "kept").is_none()).await;
             assert!(lab.may("777777777777", "ecr:BatchGetImage", "kept/app", A));
@@ -213,7 +213,7 @@ fn a_crash_while_an_object_is_retained_changes_nothing_in_the_end() {
 /// Behaviours 18 and 42.
 #[test]
 fn a_crash_while_a_culprit_is_sought_changes_nothing_in_the_end() {
-    ends_alike(two_owners, async |lab| {
+    ends_alike(&two_owners, &async |lab| {
         let mut culprit = pull("team-a", "culprit", "default", &[B], "late/*");
         culprit["spec"]["statements"][0]["principals"] = json!({"roles": [{"accountId": B, "name": "late"}]});
         lab.apply(&culprit);
@@ -231,7 +231,7 @@ fn a_crash_while_a_culprit_is_sought_changes_nothing_in_the_end() {
 /// Behaviours 42 and 44: everything goes, the Registry with it.
 #[test]
 fn a_crash_while_a_registry_and_its_objects_are_deleted_changes_nothing_in_the_end() {
-    ends_alike(two_owners, async |lab| {
+    ends_alike(&two_owners, &async |lab| {
         lab.kube.delete("registries", "", "default").unwrap();
         lab.pass(std::time::Duration::from_secs(2)).await;
         for (plural, namespace, name) in [

@@ -1,6 +1,9 @@
 //! What happens to the operator, scenario by scenario.
 
+mod aws_reads;
 mod crash;
+mod installations;
+mod random;
 mod world;
 
 mod accounts;

@@ -10,7 +10,6 @@ use crate::lab::{A, B, Lab, REGION, run};
 
 const C: &str = "444444444444";
 const D: &str = "555555555555";
-const OURS: [&str; 3] = ["registries", POLICIES, GRANTS];
 const WAIT: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_secs(301);
 
