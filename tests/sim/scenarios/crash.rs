@@ -178,17 +178,14 @@ fn a_crash_while_drift_is_repaired_changes_nothing_in_the_end() {
 /// Behaviours 16 and 42.
 #[test]
 fn a_crash_during_the_switch_of_the_scope_changes_nothing_in_the_end() {
-    ends_alike(
-        &async |lab| lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V1))),
-        &async |lab| {
-            let mut registry = registry("default", A);
-            registry["spec"]["registryPolicy"] = json!({"scope": "V2"});
-            lab.apply(&registry);
-            lab.apply(&namespace("team-a"));
-            lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
-            lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
-        },
-    );
+    ends_alike(&async |lab| lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V1))), &async |lab| {
+        let mut registry = registry("default", A);
+        registry["spec"]["registryPolicy"] = json!({"scope": "V2"});
+        lab.apply(&registry);
+        lab.apply(&namespace("team-a"));
+        lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
+        lab.until("it is Ready", |lab| lab.is_ready("registrypolicies", "team-a", "pull")).await;
+    });
 }
 
 /// Behaviour 42: what is left behind is left behind once.
