@@ -237,7 +237,6 @@ impl Lab {
 
     /// From now on the operator is shown other policies than AWS has.
     pub fn tamper_with_reads(&self, change: impl Fn(String) -> String + Send + 'static) {
-        self.rules.reads_lie();
         self.tamper.with(change);
     }
 
