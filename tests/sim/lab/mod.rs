@@ -89,9 +89,6 @@ impl Crash {
     }
 }
 
-/// What somebody does to the cluster.
-type Act = Box<dyn FnOnce(&KubeSim)>;
-
 pub struct Lab {
     pub seed: u64,
     pub kube: KubeSim,
@@ -103,7 +100,6 @@ pub struct Lab {
     home_key: (String, String),
     tamper: aws_client::Tamper,
     crash: Arc<Crash>,
-    when_crashed: Option<Act>,
     running: Option<JoinHandle<()>>,
     starts: u64,
 }
@@ -124,7 +120,6 @@ impl Lab {
             home_key: self.home_key.clone(),
             tamper: aws_client::Tamper::default(),
             crash: Arc::default(),
-            when_crashed: None,
             running: None,
             starts: 0,
         };
@@ -155,7 +150,6 @@ impl Lab {
             home_key,
             tamper: aws_client::Tamper::default(),
             crash: Arc::default(),
-            when_crashed: None,
             running: None,
             starts: 0,
         };
@@ -244,11 +238,6 @@ impl Lab {
         *self.crash.point.lock().unwrap() = Some(point);
     }
 
-    /// Somebody acts while no operator runs: after the crash, before it is started again.
-    pub fn when_crashed(&mut self, act: impl FnOnce(&KubeSim) + 'static) {
-        self.when_crashed = Some(Box::new(act));
-    }
-
     /// No crash is waited for any more.
     pub fn forget_crash(&self) {
         *self.crash.point.lock().unwrap() = None;
@@ -271,12 +260,7 @@ impl Lab {
         loop {
             tokio::select! {
                 () = &mut sleep => return,
-                () = crash.told.notified() => {
-                    if let Some(act) = self.when_crashed.take() {
-                        act(&self.kube);
-                    }
-                    self.restart().await;
-                }
+                () = crash.told.notified() => self.restart().await,
             }
         }
     }
