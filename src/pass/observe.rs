@@ -84,6 +84,12 @@ pub(super) async fn confirm(
     if !memory.readback_has_differed() && memory.is_late(&first.shows(known), op.clock.now()) {
         return Err(Because::new(Reason::Progressing, "The policy was written, and AWS does not show it yet."));
     }
+    // Without a record there is nothing to be older than.
+    let standing = Standing::of(first.document.as_ref(), known);
+    if record.is_some() && memory.is_strange(&standing, op.clock.now()) {
+        let message = "AWS shows statements of this operator that its last write did not carry: an older answer, perhaps. Nothing is written on top of it before it has stayed for a minute.";
+        return Err(Because::new(Reason::Progressing, message));
+    }
     let doubtful = |policy: &Policy| {
         let standing = Standing::of(policy.document.as_ref(), known);
         needs_confirmation(record, policy.document.is_none(), &standing) || memory.misses(&standing)

@@ -68,6 +68,8 @@ pub struct Memory {
     readback_differs: Option<(String, u32)>,
     /// What our last write carried, until a read has shown it.
     carried: Option<Carried>,
+    /// Since when reads have shown statements of ours that our last write did not carry and nobody has.
+    strange_since: Option<Now>,
     /// What our writes took away. A read that shows it again is late, or somebody put it back: it is nobody's orphan.
     given_up: BTreeSet<Statement>,
     /// A document that AWS took when it was written back unchanged.
@@ -136,6 +138,17 @@ impl Memory {
         }
         self.given_up.extend(carried.dropped.iter().cloned());
         self.carried = Some(carried);
+    }
+
+    /// Whether a read shows what our last write did not carry and nobody has, and has not done so for long: an older
+    /// state, as far as anybody knows. What stays is an orphan.
+    pub fn is_strange(&mut self, standing: &Standing, now: Now) -> bool {
+        if standing.strangers.iter().all(|atom| self.gave_up(atom)) {
+            self.strange_since = None;
+            return false;
+        }
+        let since = *self.strange_since.get_or_insert(now);
+        now.saturating_sub(since) < LATE_READS
     }
 
     /// Whether one of our writes took this away.

@@ -21,6 +21,8 @@ pub struct Standing {
     pub forged: BTreeSet<Sid>,
     /// Everything granted under our Sids now, one principal each.
     pub granted: BTreeSet<Statement>,
+    /// What is granted by statements of ours that neither the last write nor anybody's grants account for.
+    pub strangers: BTreeSet<Statement>,
     /// Principals of ours that AWS shows as deleted.
     pub gone: BTreeSet<Principal>,
 }
@@ -98,6 +100,9 @@ impl Standing {
                 standing.gone.extend(deleted_principals(known.made_of.get(&sid), &content));
             }
             // Of what somebody changed, only what one of ours has or wants is ours; the rest goes when it is put right.
+            if !known.written.contains(&sid) {
+                standing.strangers.extend(content.atoms().filter(|atom| !known.claims(atom)));
+            }
             standing.granted.extend(content.atoms().filter(|atom| intact || known.claims(atom)));
         }
         standing

@@ -78,7 +78,7 @@ fn a_read_that_is_late_is_not_taken_for_a_change() {
 /// puts an old document back.
 #[test]
 fn what_was_withdrawn_is_not_granted_again_by_a_late_read() {
-    for put_back in [false, true] {
+    for (put_back, restarted) in [(false, false), (true, false), (false, true)] {
         run(18, async |lab| {
             standing(lab).await;
             let before = lab.statements(A);
@@ -88,6 +88,9 @@ fn what_was_withdrawn_is_not_granted_again_by_a_late_read() {
                 foreign_edit(lab, |all| *all = before);
                 assert!(lab.may_pull(B, "team-a/app"));
             } else {
+                if restarted {
+                    lab.restart().await;
+                }
                 lab.aws.world(|world| world.inject(Fault::stale_read().on(GET).times(4)));
             }
             lab.pass(seconds(30)).await;
