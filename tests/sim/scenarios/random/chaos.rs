@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sim::{Fault, Outage as AwsOutage};
+use aws_sim::{Effect, Fault, Outage as AwsOutage};
 use kube_sim::{Fault as KubeFault, Kinds, Matching, Outage, Phase};
 use serde_json::{Value, json};
 
@@ -196,10 +196,10 @@ impl Chaos {
             10 => Fault::delay(Duration::from_millis(ms)).after_effect(),
             // A read of the past hides a foreign edit nobody has seen yet: that race cannot be won, and is not run.
             11 if safe => Fault::stale_read().on("GetRegistryPolicy"),
-            12 if safe => {
-                lab.aws.world(|world| {
-                    world.inject(Fault::nothing_there().on("GetRegistryPolicy").in_account(account).once())
-                });
+            // What two reads in a row say is believed: never two of these.
+            12 if safe && !is_blind(lab) => {
+                let nothing = Fault::nothing_there().on("GetRegistryPolicy").in_account(account).once();
+                lab.aws.world(|world| world.inject(nothing));
                 return;
             }
             _ => {
@@ -391,6 +391,11 @@ impl Chaos {
             }
         }
     }
+}
+
+/// Whether a read will be told that nothing is there.
+fn is_blind(lab: &Lab) -> bool {
+    lab.aws.world(|world| world.faults().iter().any(|(_, fault)| fault.effect == Effect::NothingThere))
 }
 
 /// No call is under way, and none was made for a while: what is read next is read after this moment.
