@@ -327,8 +327,7 @@ impl Chaos {
             let (bounds, stands) = (self.model.bounds(lab, &registry), Stands::in_account(lab, account));
             let missing: Vec<_> = bounds.required.difference(&stands.ours).collect();
             assert!(missing.is_empty(), "seed {}: missing in {account}: {missing:#?}\n{}", lab.seed, lab.describe());
-            let excess: Vec<_> =
-                stands.ours.iter().filter(|a| !bounds.required.contains(a) && !bounds.permitted.contains(a)).collect();
+            let excess: Vec<_> = stands.ours.iter().filter(|atom| !bounds.permit(atom)).collect();
             assert!(excess.is_empty(), "seed {}: too much in {account}: {excess:#?}\n{}", lab.seed, lab.describe());
             self.assert_foreign(lab, account, &stands);
         }

@@ -26,6 +26,16 @@ pub(super) struct Bounds {
     pub(super) permitted: BTreeSet<Atom>,
 }
 
+impl Bounds {
+    /// Whether it is asked for, or a part of what is.
+    pub(super) fn permit(&self, (who, action, resource): &Atom) -> bool {
+        self.required.iter().chain(&self.permitted).any(|(of, to, pattern)| {
+            let within = pattern.strip_suffix('*').map_or(resource == pattern, |prefix| resource.starts_with(prefix));
+            who == of && action == to && within
+        })
+    }
+}
+
 impl Model {
     /// The object is stored like this from now on.
     pub(super) fn note(&mut self, lab: &Lab, id: &Id) {
