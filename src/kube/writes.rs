@@ -2,6 +2,7 @@
 //! resourceVersion it was decided on; a lost race is somebody else's newer word, and the pass decides again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
@@ -10,7 +11,11 @@ use ecr_permissions_core::api::{AttachedStatus, FINALIZER, GROUP, RegistryStatus
 use ecr_permissions_core::pass::objects::{Attached, Meta, ObjectId, RegistryObject};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+/// Writes under way at once, of all passes together. Each takes a connection (the API server is spoken to in HTTP/1):
+/// a handshake on both sides, and about 80 KiB here for as long as it is kept.
+const AT_ONCE: usize = 32;
 /// How long a write may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -63,11 +68,12 @@ impl From<kube::Error> for Failure {
 #[derive(Clone)]
 pub struct Writes {
     client: Client,
+    turns: Arc<Semaphore>,
 }
 
 impl Writes {
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     fn registries(&self) -> Api<DynamicObject> {
@@ -80,7 +86,7 @@ impl Writes {
 
     /// Puts our finalizer on an object. Returns the object as it is now.
     pub async fn finalize(&self, object: &Attached) -> Result<(Attached, Finalized), Failure> {
-        let added = finalizers(&self.objects(&object.id), &object.meta, true).await;
+        let added = self.finalizers(&self.objects(&object.id), &object.meta, true).await;
         // An object that is going takes no new finalizer: it has changed since it was read.
         let meta = added.map_err(|failure| if failure.is_invalid() { Failure::Raced } else { failure })?;
         Ok((Attached { meta, ..object.clone() }, Finalized([object.id.clone()].into())))
@@ -88,22 +94,22 @@ impl Writes {
 
     /// Takes our finalizer off: nothing of the object is ours to remove any more.
     pub async fn release(&self, object: &Attached) -> Result<Attached, Failure> {
-        let meta = finalizers(&self.objects(&object.id), &object.meta, false).await?;
+        let meta = self.finalizers(&self.objects(&object.id), &object.meta, false).await?;
         Ok(Attached { meta, ..object.clone() })
     }
 
     pub async fn finalize_registry(&self, registry: &RegistryObject) -> Result<RegistryObject, Failure> {
-        let meta = finalizers(&self.registries(), &registry.meta, true).await?;
+        let meta = self.finalizers(&self.registries(), &registry.meta, true).await?;
         Ok(RegistryObject { meta, ..registry.clone() })
     }
 
     pub async fn release_registry(&self, registry: &RegistryObject) -> Result<(), Failure> {
-        finalizers(&self.registries(), &registry.meta, false).await.map(drop)
+        self.finalizers(&self.registries(), &registry.meta, false).await.map(drop)
     }
 
     pub async fn object_status(&self, object: &Attached, status: AttachedStatus) -> Result<Attached, Failure> {
         let (api, namespace) = (self.objects(&object.id), Some(object.id.namespace.as_str()));
-        let resource_version = status_of(&api, object.id.kind.as_str(), namespace, &object.meta, &status).await?;
+        let resource_version = self.status_of(&api, object.id.kind.as_str(), namespace, &object.meta, &status).await?;
         Ok(Attached { meta: Meta { resource_version, ..object.meta.clone() }, status, ..object.clone() })
     }
 
@@ -112,8 +118,46 @@ impl Writes {
         registry: &RegistryObject,
         status: RegistryStatus,
     ) -> Result<RegistryObject, Failure> {
-        let resource_version = status_of(&self.registries(), "Registry", None, &registry.meta, &status).await?;
+        let resource_version = self.status_of(&self.registries(), "Registry", None, &registry.meta, &status).await?;
         Ok(RegistryObject { meta: Meta { resource_version, ..registry.meta.clone() }, status, ..registry.clone() })
+    }
+
+    async fn finalizers(&self, api: &Api<DynamicObject>, meta: &Meta, ours: bool) -> Result<Meta, Failure> {
+        let mut all = meta.other_finalizers.clone();
+        if ours {
+            all.push(FINALIZER.to_owned());
+        }
+        let patch =
+            json!({ "metadata": { "resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": all } });
+        let patched = self.answered(api.patch(&meta.name, &PatchParams::default(), &Patch::Merge(&patch))).await?;
+        Ok(Meta { finalized: ours, resource_version: patched.resource_version().unwrap_or_default(), ..meta.clone() })
+    }
+
+    /// A write that is not answered is given up: a pass must end, and the next one finds out what came of it.
+    async fn answered<T>(&self, write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
+        // Nobody closes it, so there is always a turn to come.
+        let _turn = self.turns.acquire().await;
+        Ok(tokio::time::timeout(ANSWERED_WITHIN, write).await.map_err(|_| Failure::Unanswered)??)
+    }
+
+    /// Replaces a status. Only it is sent: the API server takes the rest from what it has.
+    async fn status_of(
+        &self,
+        api: &Api<DynamicObject>,
+        kind: &str,
+        namespace: Option<&str>,
+        meta: &Meta,
+        status: &impl Serialize,
+    ) -> Result<String, Failure> {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": format!("{GROUP}/v1alpha1"),
+            "kind": kind,
+            "metadata": { "name": meta.name, "namespace": namespace, "uid": meta.uid, "resourceVersion": meta.resource_version },
+            "status": status,
+        }))
+        .map_err(|error| Failure::Api(Box::new(kube::Error::SerdeError(error))))?;
+        let written = self.answered(api.replace_status(&meta.name, &PostParams::default(), &object)).await?;
+        Ok(written.resource_version().unwrap_or_default())
     }
 }
 
@@ -121,36 +165,30 @@ fn resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind), plural)
 }
 
-async fn finalizers(api: &Api<DynamicObject>, meta: &Meta, ours: bool) -> Result<Meta, Failure> {
-    let mut all = meta.other_finalizers.clone();
-    if ours {
-        all.push(FINALIZER.to_owned());
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use ::kube::client::Body;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn however_many_passes_write_few_writes_are_under_way_at_once() {
+        let nobody =
+            tower::service_fn(async |_: http::Request<Body>| Ok::<_, Infallible>(http::Response::new(Body::empty())));
+        let writes = Writes::new(Client::new(nobody, "default"));
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let write = async || {
+            now.set(now.get() + 1);
+            most.set(most.get().max(now.get()));
+            tokio::task::yield_now().await;
+            now.set(now.get() - 1);
+            Ok(())
+        };
+        let written = futures::future::join_all((0..10 * AT_ONCE).map(|_| writes.answered(write()))).await;
+        assert!(written.iter().all(Result::is_ok));
+        assert_eq!(most.get(), AT_ONCE);
     }
-    let patch = json!({ "metadata": { "resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": all } });
-    let patched = answered(api.patch(&meta.name, &PatchParams::default(), &Patch::Merge(&patch))).await?;
-    Ok(Meta { finalized: ours, resource_version: patched.resource_version().unwrap_or_default(), ..meta.clone() })
-}
-
-/// A write that is not answered is given up: a pass must end, and the next one finds out what came of it.
-async fn answered<T>(write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
-    Ok(tokio::time::timeout(ANSWERED_WITHIN, write).await.map_err(|_| Failure::Unanswered)??)
-}
-
-/// Replaces a status. Only it is sent: the API server takes the rest from what it has.
-async fn status_of(
-    api: &Api<DynamicObject>,
-    kind: &str,
-    namespace: Option<&str>,
-    meta: &Meta,
-    status: &impl Serialize,
-) -> Result<String, Failure> {
-    let object: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": format!("{GROUP}/v1alpha1"),
-        "kind": kind,
-        "metadata": { "name": meta.name, "namespace": namespace, "uid": meta.uid, "resourceVersion": meta.resource_version },
-        "status": status,
-    }))
-    .map_err(|error| Failure::Api(Box::new(kube::Error::SerdeError(error))))?;
-    let written = answered(api.replace_status(&meta.name, &PostParams::default(), &object)).await?;
-    Ok(written.resource_version().unwrap_or_default())
 }
