@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 /// Writes under way at once, of all passes together. Each takes a connection (the API server is spoken to in HTTP/1):
-/// a handshake on both sides, and about 80 KiB here for as long as it is kept.
+/// a handshake, and memory on both sides for as long as it is kept.
 const AT_ONCE: usize = 32;
 /// How long a write may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
