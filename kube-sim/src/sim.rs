@@ -176,6 +176,14 @@ impl KubeSim {
         self.shared.lock().store.revision
     }
 
+    /// The states of a kind's objects that were written after a revision, as far as watches could still be told of them.
+    pub fn written_since(&self, plural: &str, revision: u64) -> Vec<Value> {
+        let state = self.shared.lock();
+        let Ok((_, key)) = state.locate(plural, "", "") else { return Vec::new() };
+        let newer = state.store.log.iter().rev().take_while(|entry| entry.revision > revision);
+        newer.filter(|entry| entry.key.kind == key.kind).map(|entry| Value::clone(&entry.object)).collect()
+    }
+
     /// The server's time of day.
     pub fn now(&self) -> jiff::Timestamp {
         let epoch = self.shared.lock().store.epoch;

@@ -89,6 +89,9 @@ impl Crash {
     }
 }
 
+/// What somebody does to the cluster.
+type Act = Box<dyn FnOnce(&KubeSim)>;
+
 pub struct Lab {
     pub seed: u64,
     pub kube: KubeSim,
@@ -100,6 +103,7 @@ pub struct Lab {
     home_key: (String, String),
     tamper: aws_client::Tamper,
     crash: Arc<Crash>,
+    when_crashed: Option<Act>,
     running: Option<JoinHandle<()>>,
     starts: u64,
 }
@@ -120,6 +124,7 @@ impl Lab {
             home_key: self.home_key.clone(),
             tamper: aws_client::Tamper::default(),
             crash: Arc::default(),
+            when_crashed: None,
             running: None,
             starts: 0,
         };
@@ -150,6 +155,7 @@ impl Lab {
             home_key,
             tamper: aws_client::Tamper::default(),
             crash: Arc::default(),
+            when_crashed: None,
             running: None,
             starts: 0,
         };
@@ -231,11 +237,17 @@ impl Lab {
 
     /// From now on the operator is shown other policies than AWS has.
     pub fn tamper_with_reads(&self, change: impl Fn(String) -> String + Send + 'static) {
+        self.rules.reads_lie();
         self.tamper.with(change);
     }
 
     pub fn crash_at(&self, point: CrashPoint) {
         *self.crash.point.lock().unwrap() = Some(point);
+    }
+
+    /// Somebody acts while no operator runs: after the crash, before it is started again.
+    pub fn when_crashed(&mut self, act: impl FnOnce(&KubeSim) + 'static) {
+        self.when_crashed = Some(Box::new(act));
     }
 
     /// No crash is waited for any more.
@@ -260,7 +272,12 @@ impl Lab {
         loop {
             tokio::select! {
                 () = &mut sleep => return,
-                () = crash.told.notified() => self.restart().await,
+                () = crash.told.notified() => {
+                    if let Some(act) = self.when_crashed.take() {
+                        act(&self.kube);
+                    }
+                    self.restart().await;
+                }
             }
         }
     }

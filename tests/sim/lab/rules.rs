@@ -1,10 +1,12 @@
 //! The rules that never break (design: "What makes it safe"), checked on every call as it takes effect. Written against
 //! the wire, without the operator's own policy code, so that both cannot be wrong alike.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_sim::{Call, World};
+use ecr_permissions_core::ownership::InstallationId;
 use kube_sim::KubeSim;
 use serde_json::Value;
 
@@ -16,7 +18,17 @@ pub struct Rules {
     broken: Arc<Mutex<Vec<String>>>,
     /// Sids under our mark that somebody else made up.
     forged: Arc<Mutex<BTreeSet<String>>>,
+    reads_lie: Arc<Mutex<bool>>,
+    /// Every grant an object was ever seen to ask for: by whom, and when last.
+    asked: Arc<Mutex<BTreeMap<String, BTreeMap<String, Duration>>>>,
+    /// The revision up to which it is known who asked for what.
+    looked: Arc<Mutex<u64>>,
+    /// Registries that AWS calls have found observed or suspended: since when.
+    restrained: Arc<Mutex<BTreeMap<String, Duration>>>,
 }
+
+/// A pass that is under way may still act on what was asked, or allowed, when it began.
+const UNDER_WAY: Duration = Duration::from_mins(1);
 
 impl Rules {
     fn breach(&self, text: String) {
@@ -26,6 +38,11 @@ impl Rules {
     /// A statement with this Sid is not ours, whatever its mark says.
     pub fn marked_by_others(&self, sid: &str) {
         self.forged.lock().unwrap().insert(sid.to_owned());
+    }
+
+    /// AWS shows another document than it has: what is written back of it is no growth of ours.
+    pub fn reads_lie(&self) {
+        *self.reads_lie.lock().unwrap() = true;
     }
 
     pub fn assert_kept(&self, seed: u64) {
@@ -48,7 +65,63 @@ impl Rules {
         }
     }
 
+    /// Takes note of what is asked for and what is restrained, so that a write is judged by more than this moment.
+    fn look(&self, call: &Call, kube: &KubeSim) {
+        let mut restrained = self.restrained.lock().unwrap();
+        for registry in kube.list("registries", "") {
+            let name = registry["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            if registry["spec"]["suspend"] == true || registry["spec"]["management"] == "Observe" {
+                restrained.entry(name).or_insert(call.at);
+            } else {
+                restrained.remove(&name);
+            }
+        }
+        let mut asked = self.asked.lock().unwrap();
+        // A backup that was restored counts from an older revision on.
+        let since = std::mem::replace(&mut *self.looked.lock().unwrap(), kube.revision()).min(kube.revision());
+        for plural in ["registrypolicies", "replicationgrants"] {
+            // An edit that is taken back before the next call was perhaps seen nevertheless.
+            for object in kube.list(plural, "").into_iter().chain(kube.written_since(plural, since)) {
+                let name = object["spec"]["registryRef"]["name"].as_str().unwrap_or("default");
+                let Some(registry) = kube.get("registries", "", name) else { continue };
+                for grant in grants_asked(&object, &registry["spec"]) {
+                    asked.entry(grant).or_default().insert(identity(&object), call.at);
+                }
+            }
+        }
+    }
+
+    /// Rule 2: what a write adds is asked for by somebody who is there, or was when the pass began.
+    fn check_growth(&self, call: &Call, kube: &KubeSim, before: &[Value], sent: &[Value]) {
+        if *self.reads_lie.lock().unwrap() {
+            return;
+        }
+        let kube_system = kube.get("namespaces", "", "kube-system").unwrap_or_default();
+        let uid = kube_system["metadata"]["uid"].as_str().unwrap_or_default();
+        // Another cluster's statements are asked for by objects that are not here.
+        let mark = format!("Ecp{}", InstallationId::of_cluster(uid));
+        let before: BTreeSet<String> = before.iter().flat_map(grants).collect();
+        let here: BTreeSet<String> = ["registrypolicies", "replicationgrants"]
+            .iter()
+            .flat_map(|plural| kube.list(plural, ""))
+            .map(|object| identity(&object))
+            .collect();
+        let asked = self.asked.lock().unwrap();
+        let is_plain =
+            |grant: &&String| grant.starts_with("\"Allow\" \"") && grant.ends_with(" null") && !grant.contains("role/");
+        let is_ours = |s: &&Value| s["Sid"].as_str().is_some_and(|sid| sid.starts_with(&mark));
+        let ours = sent.iter().filter(is_ours).flat_map(grants).collect::<BTreeSet<_>>();
+        for grant in ours.difference(&before).filter(is_plain) {
+            let by = asked.get(grant).cloned().unwrap_or_default();
+            let fine = by.iter().any(|(id, at)| here.contains(id) || call.at.saturating_sub(*at) < UNDER_WAY);
+            if !fine {
+                self.breach(format!("rule 2: nobody asks for what a write added: {grant}"));
+            }
+        }
+    }
+
     pub(super) fn aws_call(&self, world: &World, call: &Call, kube: &KubeSim) {
+        self.look(call, kube);
         if !call.is_write || !call.took_effect {
             return;
         }
@@ -63,6 +136,13 @@ impl Rules {
         if of_call.is_empty() {
             self.breach(format!("rule 5: a write to account {:?} that no Registry stands for", call.account));
         }
+        let restrained = self.restrained.lock().unwrap().clone();
+        let since = |r: &&Value| restrained.get(r["metadata"]["name"].as_str().unwrap_or_default()).copied();
+        if of_call.iter().all(|r| since(r).is_some_and(|since| call.at.saturating_sub(since) > UNDER_WAY))
+            && !of_call.is_empty()
+        {
+            self.breach(format!("rule 8: {} was called under Observe or suspension", call.operation));
+        }
         let Some(write) = &call.write else { return };
         if call.operation == "PutAccountSetting" {
             return;
@@ -74,6 +154,7 @@ impl Rules {
                 .unwrap_or_default()
         };
         let (before, after) = (statements(&write.before), statements(&write.after));
+        self.check_growth(call, kube, &before, &statements(&write.sent));
         let forged = self.forged.lock().unwrap().clone();
         let is_forged = |s: &Value| s["Sid"].as_str().is_some_and(|sid| forged.contains(sid));
         let foreign = |all: &[Value]| -> Vec<Value> {
@@ -139,6 +220,22 @@ fn asked(object: &Value) -> Vec<(Value, Value, Value)> {
     let plain = |s: &Value| s["effect"] != "Deny" && s.get("conditions").is_none();
     let statements = list(&spec["statements"]).into_iter().filter(plain);
     statements.flat_map(|s| product(&s["principals"]["accountIds"], list(&s["actions"]), &s["repositories"])).collect()
+}
+
+fn identity(object: &Value) -> String {
+    let of = |member: &str| object["metadata"][member].as_str().unwrap_or_default().to_owned();
+    format!("{} {}/{}", object["kind"].as_str().unwrap_or_default(), of("namespace"), of("name"))
+}
+
+/// What an object asks for, in the words of `grants`.
+fn grants_asked(object: &Value, registry: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (account, region) = (text(&registry["accountId"]), text(&registry["region"]));
+    let arn = |repository: &Value| format!("arn:aws:ecr:{region}:{account}:repository/{}", text(repository));
+    let grant = |(who, action, repository): (Value, Value, Value)| {
+        format!("\"Allow\" {who} {} {} null", text(&action).to_ascii_lowercase(), Value::from(arn(&repository)))
+    };
+    asked(object).into_iter().map(grant).collect()
 }
 
 fn assert_granted(lab: &Lab, object: &Value) {

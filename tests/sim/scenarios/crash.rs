@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sim::Scope;
+use kube_sim::{Fault, Matching, Phase, Verb};
 use serde_json::{Value, json};
 
-use crate::lab::objects::{condition, grant, namespace, pull, registry};
+use crate::lab::objects::{GRANTS, POLICIES, condition, grant, namespace, pull, registry};
 use crate::lab::{A, B, CrashPoint, Lab, REGION, list, normal, run};
 
 const THEIRS: &str = r#"{"Version":"2012-10-17","Statement":[{"Sid":"theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::333333333333:root"},"Action":"ecr:ReplicateImage","Resource":"*"}]}"#;
@@ -230,7 +232,7 @@ fn a_crash_while_a_culprit_is_sought_changes_nothing_in_the_end() {
 fn a_crash_while_a_registry_and_its_objects_are_deleted_changes_nothing_in_the_end() {
     ends_alike(&two_owners, &async |lab| {
         lab.kube.delete("registries", "", "default").unwrap();
-        lab.pass(std::time::Duration::from_secs(2)).await;
+        lab.pass(Duration::from_secs(2)).await;
         for (plural, namespace, name) in [
             ("registrypolicies", "team-a", "pull"),
             ("registrypolicies", "team-b", "pull"),
@@ -239,5 +241,69 @@ fn a_crash_while_a_registry_and_its_objects_are_deleted_changes_nothing_in_the_e
             lab.kube.delete(plural, namespace, name).unwrap();
         }
         lab.until("all are gone", |lab| lab.all_objects().values().all(Vec::is_empty)).await;
+    });
+}
+
+/// Behaviours 10 and 42: what is deleted while no operator runs had perhaps just been written, and goes whole.
+#[test]
+fn an_object_that_is_deleted_during_the_crash_leaves_nothing_behind() {
+    ends_alike(&two_owners, &async |lab| {
+        let delete = |kube: &kube_sim::KubeSim| drop(kube.delete(POLICIES, "team-a", "short"));
+        lab.when_crashed(delete);
+        lab.apply(&pull("team-a", "short", "default", &["777777777777"], "short/*"));
+        lab.until("it is Ready, or deleted", |lab| {
+            let stored = lab.kube.get(POLICIES, "team-a", "short").unwrap_or_default();
+            lab.is_ready(POLICIES, "team-a", "short")
+                || stored["metadata"].get("deletionTimestamp").is_some()
+                || lab.crashed()
+        })
+        .await;
+        lab.settle().await;
+        delete(&lab.kube);
+        lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-a", "short")).await;
+        assert!(!lab.may_pull("777777777777", "short/app"), "{}", lab.describe());
+    });
+}
+
+/// Behaviour 42: an edit that is taken back while no operator runs leaves nothing of itself.
+#[test]
+fn an_edit_that_is_taken_back_during_the_crash_leaves_nothing_behind() {
+    ends_alike(&two_owners, &async |lab| {
+        let back = pull("team-a", "pull", "default", &[B, "444444444444"], "team-a/*");
+        let undo = back.clone();
+        lab.when_crashed(move |kube| drop(kube.apply(&undo).unwrap()));
+        lab.apply(&pull("team-a", "pull", "default", &[B, "777777777777"], "team-a/*"));
+        lab.until("it is Ready, or taken back", |lab| lab.crashed() || lab.is_ready(POLICIES, "team-a", "pull")).await;
+        lab.settle().await;
+        lab.apply(&back);
+        lab.settle().await;
+        assert!(!lab.may_pull("777777777777", "team-a/app"), "{}", lab.describe());
+    });
+}
+
+/// Rule 7: nothing is granted before the finalizer is there, however long the API server refuses it, and then at once.
+#[test]
+fn nothing_is_granted_before_the_finalizer_is_there() {
+    run(SEED, async |lab| {
+        two_owners(lab).await;
+        // No second look is owed that would bring the next pass.
+        lab.pass(Duration::from_secs(60)).await;
+        let finalizers = Matching::writes().verb(Verb::Patch).resource(POLICIES);
+        lab.kube.inject(finalizers, 1, 3, Fault::Error(500, Phase::Before));
+        // Alike but for the name to what stands there already, and within it: that is no way around.
+        lab.apply(&pull("team-b", "same", "default", &[B], "team-a/*"));
+        lab.apply(&pull("team-b", "within", "default", &[B], "team-a/app"));
+        for _ in 0..400 {
+            lab.pass(Duration::from_millis(50)).await;
+            let registry = lab.kube.get("registries", "", "default").unwrap();
+            for entry in list(&registry["status"]["ledger"]) {
+                let part = |member: &str| entry[member].as_str().unwrap().to_owned();
+                let plural = if entry["kind"] == "RegistryPolicy" { POLICIES } else { GRANTS };
+                let object = lab.kube.get(plural, &part("namespace"), &part("name")).unwrap();
+                assert!(object["metadata"]["finalizers"][0].is_string(), "on record without a finalizer: {entry}");
+            }
+        }
+        lab.until_ready(&["team-b/same", "team-b/within"]).await;
+        lab.assert_at_rest().await;
     });
 }

@@ -194,12 +194,11 @@ impl Chaos {
             8 => Fault::hang().after_effect(),
             9 => Fault::delay(Duration::from_millis(ms)),
             10 => Fault::delay(Duration::from_millis(ms)).after_effect(),
-            // A read of the past hides a foreign edit nobody has seen yet: that race cannot be won, and is not run.
-            11 if safe => Fault::stale_read().on("GetRegistryPolicy"),
-            // What two reads in a row say is believed: never two of these.
-            12 if safe && !is_blind(lab) => {
-                let nothing = Fault::nothing_there().on("GetRegistryPolicy").in_account(account).once();
-                lab.aws.world(|world| world.inject(nothing));
+            // A read of the past hides a foreign edit nobody has seen yet: that race cannot be won, and is not run. And
+            // what two reads in a row say is believed: never two of these.
+            11 | 12 if safe && !is_misled(lab) => {
+                let read = *self.choose(&[Fault::stale_read as fn() -> Fault, Fault::nothing_there]);
+                lab.aws.world(|world| world.inject(read().on("GetRegistryPolicy").in_account(account).once()));
                 return;
             }
             _ => {
@@ -392,9 +391,10 @@ impl Chaos {
     }
 }
 
-/// Whether a read will be told that nothing is there.
-fn is_blind(lab: &Lab) -> bool {
-    lab.aws.world(|world| world.faults().iter().any(|(_, fault)| fault.effect == Effect::NothingThere))
+/// Whether a read will be answered with something else than what is there.
+fn is_misled(lab: &Lab) -> bool {
+    let misleads = |fault: &Fault| matches!(fault.effect, Effect::NothingThere | Effect::StaleRead);
+    lab.aws.world(|world| world.faults().iter().any(|(_, fault)| misleads(fault)))
 }
 
 /// No call is under way, and none was made for a while: what is read next is read after this moment.
