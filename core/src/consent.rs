@@ -1,4 +1,4 @@
-//! Consent: what the owner of a registry lets others attach (`spec.allow` of the Registry; api.md, "Consent").
+//! Consent: what the owner of a registry lets others attach (`spec.allow` of the Registry; docs/api.md, "Consent").
 //!
 //! Nothing is allowed that no rule says. An object is accepted when *one* rule covers all it asks; what it may keep
 //! meanwhile is decided atom by atom. Containment is proven, never guessed, and a message never speaks of another
@@ -12,7 +12,7 @@ use crate::names::{AccountId, RegistryKey, RepositoryPattern};
 use crate::policy::{Action, Effect, Principal, Statement};
 use crate::reason::{Because, Reason};
 
-/// What a rule allows when it names no actions (api.md, "Consent").
+/// What a rule allows when it names no actions (docs/api.md, "Consent").
 pub const PULL_ACTIONS: [&str; 3] =
     ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"];
 

@@ -1,7 +1,6 @@
 //! Everything the operator writes to the API server: finalizers and statuses, never a spec. Each write carries the
 //! resourceVersion it was decided on; a lost race is somebody else's newer word, and the pass decides again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,25 +17,6 @@ use tokio::sync::Semaphore;
 const AT_ONCE: usize = 32;
 /// How long a write may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
-
-/// Objects the API server has confirmed to carry our finalizer: only they may get something in AWS.
-#[derive(Clone, Debug, Default)]
-pub struct Finalized(BTreeSet<ObjectId>);
-
-impl Finalized {
-    pub fn contains(&self, id: &ObjectId) -> bool {
-        self.0.contains(id)
-    }
-
-    /// Those of the objects that the API server showed with the finalizer.
-    pub fn seen<'a>(objects: impl Iterator<Item = &'a Attached>) -> Self {
-        Self(objects.filter(|object| object.meta.finalized).map(|object| object.id.clone()).collect())
-    }
-
-    pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-}
 
 /// How a write ended that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +65,11 @@ impl Writes {
     }
 
     /// Puts our finalizer on an object. Returns the object as it is now.
-    pub async fn finalize(&self, object: &Attached) -> Result<(Attached, Finalized), Failure> {
+    pub async fn finalize(&self, object: &Attached) -> Result<Attached, Failure> {
         let added = self.finalizers(&self.objects(&object.id), &object.meta, true).await;
         // An object that is going takes no new finalizer: it has changed since it was read.
         let meta = added.map_err(|failure| if failure.is_invalid() { Failure::Raced } else { failure })?;
-        Ok((Attached { meta, ..object.clone() }, Finalized([object.id.clone()].into())))
+        Ok(Attached { meta, ..object.clone() })
     }
 
     /// Takes our finalizer off: nothing of the object is ours to remove any more.

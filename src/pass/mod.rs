@@ -13,7 +13,6 @@ use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::queue::Key;
 use futures::StreamExt;
 
-use crate::kube::writes::Finalized;
 use crate::runtime::operator::Operator;
 
 /// How many writes to the API server one pass has under way at once.
@@ -39,13 +38,12 @@ async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Dur
     memory.retain(|id| gathered.attached.iter().any(|object| object.id == *id));
     let session = op.sessions.of(&gathered.key, &gathered.registry.spec).await;
     let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, op));
-    let finalized = match finalized {
-        Ok(finalized) => finalized,
-        Err(again) => return again.after(memory, op),
-    };
+    if let Err(again) = finalized {
+        return again.after(memory, op);
+    }
     let (applied, desired) = match proven {
         Err(because) => apply::nothing(because, compile(&gathered, memory, op.clock.now())),
-        Ok(proven) => match apply::apply(&mut gathered, &finalized, &proven, memory, op).await {
+        Ok(proven) => match apply::apply(&mut gathered, &proven, memory, op).await {
             Ok(done) => done,
             Err(again) => return again.after(memory, op),
         },
@@ -76,9 +74,9 @@ impl Again {
     }
 }
 
-/// The finalizer goes on before anything goes to AWS; the Registry's own first, since it holds the ledger.
-async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<Finalized, Again> {
-    let mut finalized = Finalized::seen(gathered.attached.iter().map(AsRef::as_ref));
+/// The finalizer goes on before anything goes to AWS; the Registry's own first, since it holds the ledger. An object
+/// that the API server has not shown with it gets nothing (`compile`).
+async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
     let registry = &gathered.registry;
     if !gathered.attached.is_empty() && !registry.meta.finalized && !registry.meta.deleting {
         let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
@@ -88,27 +86,22 @@ async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<Finalized, A
     let objects = std::mem::take(&mut gathered.attached);
     let added = futures::stream::iter(objects).map(|object| async move {
         if object.meta.finalized || object.meta.deleting {
-            return (object, None);
+            return object;
         }
         match op.writes.finalize(&object).await {
-            Ok((newer, receipt)) => {
+            Ok(newer) => {
                 op.with_index(|index| index.wrote_object(&object.meta.resource_version, newer.clone()));
-                (newer.into(), Some(receipt))
+                newer.into()
             }
-            // Without a receipt it gets nothing in this pass; the watch will bring what has changed.
+            // It gets nothing in this pass; the watch will bring what has changed.
             Err(error) => {
                 op.lost_write(&error);
-                (object, None)
+                object
             }
         }
     });
-    for (object, receipt) in added.buffered(WRITES_AT_ONCE).collect::<Vec<_>>().await {
-        gathered.attached.push(object);
-        if let Some(receipt) = receipt {
-            finalized.extend(receipt);
-        }
-    }
-    Ok(finalized)
+    gathered.attached = added.buffered(WRITES_AT_ONCE).collect().await;
+    Ok(())
 }
 
 fn next_run(

@@ -206,6 +206,10 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
+    /// The last token of the annotation `ecr-permissions.dev/prune` that a pass answered: it removes nothing again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_prune: Option<String>,
     /// Marks this installation's statements in AWS: 10 characters of every Sid it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -234,6 +238,7 @@ impl Default for RegistryStatus {
             observed_generation: default_generation(),
             conditions: Vec::new(),
             last_handled_reconcile_at: None,
+            last_handled_prune: None,
             installation_id: None,
             attached: BTreeMap::new(),
             documents: BTreeMap::new(),

@@ -27,7 +27,7 @@ pub trait Attached {
     fn statements(&self, registry: &RegistryKey, faults: &mut Faults) -> Vec<Statement>;
 }
 
-/// How consent is asked for in a kind's own words (api.md, "Consent").
+/// How consent is asked for in a kind's own words (docs/api.md, "Consent").
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// The field that names repositories.

@@ -11,7 +11,6 @@ use super::queue::Now;
 use crate::api::{DeletionPolicy, LedgerState, Management, Scope};
 use crate::consent::{consent, consented};
 use crate::kinds::translate;
-use crate::policy::digest::digest;
 use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
 use crate::reason::{Because, Reason};
 
@@ -52,10 +51,15 @@ pub struct Desired {
     pub restraint: Option<Because>,
     pub wants_scope_v2: bool,
     pub acknowledged_widening: Option<String>,
-    /// Orphans whose hash the Registry's prune annotation names are gone from `contributions` already.
-    pub pruned: Vec<ObjectId>,
-    /// Whether unclaimed statements of ours go too: set by the same annotation.
-    pub prune_token: Option<String>,
+    /// What a person has asked to be pruned.
+    pub prune: Prune,
+}
+
+/// A person's word that a set of orphans goes, and the last such word that was carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Prune {
+    pub asked: Option<String>,
+    pub handled: Option<String>,
 }
 
 impl Desired {
@@ -70,17 +74,6 @@ impl Desired {
 /// Whether scope V1 enforces every action of the statement.
 pub(super) fn is_v1(statement: &Statement) -> bool {
     statement.actions.iter().all(is_enforced_under_v1)
-}
-
-/// Names a set of orphans, so that a prune that was decided on one set never removes another: the uid tells an object
-/// from one of the same name that was made and lost later.
-pub fn orphan_token(orphans: &[&Contribution], unclaimed: &BTreeSet<Statement>) -> String {
-    let named = orphans
-        .iter()
-        .flat_map(|c| c.has.iter().map(move |statement| format!("{} {} {}", c.id, c.uid, statement.canonical())));
-    let nameless = unclaimed.iter().map(Statement::canonical);
-    let lines: Vec<String> = named.chain(nameless).collect();
-    digest(&lines.join("\n")).chars().take(16).collect()
 }
 
 /// What an object keeps when its edit is refused: what it has, as far as it still wants it. Its denials all stay:
@@ -103,8 +96,10 @@ pub fn compile(gathered: &Gathered, memory: &Memory, now: Now) -> Desired {
         restraint: restraint(gathered),
         wants_scope_v2: settings.scope == Some(Scope::V2),
         acknowledged_widening: settings.acknowledge_widening,
-        pruned: Vec::new(),
-        prune_token: gathered.registry.meta.prune.clone(),
+        prune: Prune {
+            asked: gathered.registry.meta.prune.clone(),
+            handled: gathered.registry.status.last_handled_prune.clone(),
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
 use super::ledger::{self, Holding, Holdings};
 use super::objects::{Attached, ObjectId, RegistryObject};
-use super::plan::Orphans;
+use super::orphans::Orphans;
 use crate::api::{
     AttachedCount, AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference, RegistryStatus,
 };
@@ -267,6 +267,10 @@ impl Judging<'_> {
         status.plan.clone_from(&self.applied.plan);
         status.attached = self.counts();
         status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
+        if self.applied.has.is_some() && self.desired.restraint.is_none() && registry.meta.prune.is_some() {
+            // Also a token that names nothing here: it was carried out before, or never will be.
+            status.last_handled_prune.clone_from(&registry.meta.prune);
+        }
         status.conditions =
             conditions(&self.registry_outcome(), registry.meta.generation, &registry.status.conditions, self.now);
         if let Some(orphans) = self.orphans_condition() {

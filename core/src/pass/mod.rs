@@ -10,6 +10,7 @@ pub mod judge;
 pub mod ledger;
 pub mod memory;
 pub mod objects;
+pub mod orphans;
 pub mod plan;
 pub mod queue;
 pub mod scope;

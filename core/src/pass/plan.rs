@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compile::{Contribution, Desired, Stance, is_v1, orphan_token, principal_gone};
+use super::compile::{Contribution, Desired, Stance, is_v1, principal_gone};
 use super::memory::Memory;
 use super::objects::ObjectId;
+use super::orphans::Orphans;
 use super::queue::Now;
 use super::scope::{self, ScopeView};
 use super::standing::{Known, Standing};
@@ -98,38 +99,6 @@ pub struct Plan {
     pub drift: BTreeSet<Sid>,
 }
 
-/// What stays in AWS and belongs to nobody who is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Orphans {
-    pub of: BTreeMap<ObjectId, Vec<Statement>>,
-    pub unclaimed: BTreeSet<Statement>,
-    /// Names this set for `prune`; empty if there is none.
-    pub token: String,
-    /// Pruned by this pass.
-    pub pruned: bool,
-}
-
-impl Orphans {
-    pub fn is_empty(&self) -> bool {
-        self.of.is_empty() && self.unclaimed.is_empty()
-    }
-
-    fn find(contributions: &[Contribution], unclaimed: BTreeSet<Statement>, prune: Option<&str>) -> Self {
-        let of: BTreeMap<_, _> = contributions
-            .iter()
-            .filter_map(|c| match &c.stance {
-                Stance::Orphaned(statements) => Some((c.id.clone(), statements.clone())),
-                _ => None,
-            })
-            .collect();
-        let orphaned: Vec<_> = contributions.iter().filter(|c| of.contains_key(&c.id)).collect();
-        let none = of.is_empty() && unclaimed.is_empty();
-        let token = if none { String::new() } else { orphan_token(&orphaned, &unclaimed) };
-        let pruned = !token.is_empty() && prune == Some(token.as_str());
-        Self { of, unclaimed, token, pruned }
-    }
-}
-
 /// Brings what is wanted and what is there together.
 pub fn plan(
     desired: &Desired,
@@ -145,7 +114,7 @@ pub fn plan(
     let scope = scope::decide(desired, observed, partition, &known);
     let mut unclaimed = standing.unclaimed(&desired.contributions);
     unclaimed.retain(|atom| !memory.gave_up(atom));
-    let orphans = Orphans::find(&desired.contributions, unclaimed, desired.prune_token.as_deref());
+    let orphans = Orphans::find(&desired.contributions, unclaimed, &desired.prune);
     let mut plan = Plan {
         document: observed.document.cloned(),
         known,
@@ -370,7 +339,7 @@ impl Plan {
         self.admitted.sort_unstable();
     }
 
-    /// Narrows what may grow: to objects whose finalizer is confirmed, or to a probe's.
+    /// Narrows what may grow to a probe's objects.
     pub fn admit_only(&mut self, may: impl Fn(&Growth) -> bool) {
         let growth = &self.growth;
         self.admitted.retain(|i| growth.get(*i).is_some_and(&may));

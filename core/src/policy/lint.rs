@@ -1,4 +1,4 @@
-//! What must not be granted, whoever asks: deny by default (design, rule 9; behaviour 35). Works on normal form, so no
+//! What must not be granted, whoever asks: deny by default (rule 9; behaviour 35). Works on normal form, so no
 //! spelling gets round it. It judges a statement by itself; whether its owner may grant this at all is consent's matter.
 
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! The rules that never break (design: "What makes it safe"), checked on every call as it takes effect. Written against
-//! the wire, without the operator's own policy code, so that both cannot be wrong alike.
+//! The rules that never break (docs/behaviours.md), checked on every call as it takes effect. Written against the wire,
+//! without the operator's own policy code, so that both cannot be wrong alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

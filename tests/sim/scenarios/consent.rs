@@ -76,7 +76,7 @@ fn whatever_no_rule_covers_is_refused_and_nothing_is_written() {
     }
 }
 
-/// Absent means none (api.md, "Consent").
+/// Absent means none (docs/api.md, "Consent").
 #[test]
 fn a_registry_without_rules_takes_nobody() {
     run(120, async |lab| {
@@ -216,7 +216,7 @@ fn withdrawn_consent_takes_a_replication_grant_along() {
     }
 }
 
-/// What is still covered of a refused object stays, what is not goes (design: "What makes it safe").
+/// What is still covered of a refused object stays, what is not goes (docs/behaviours.md, "Rules that never break").
 #[test]
 fn of_a_live_object_only_what_is_no_longer_covered_goes() {
     run(180, async |lab| {

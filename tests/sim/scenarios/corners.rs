@@ -213,6 +213,32 @@ fn a_used_prune_token_prunes_nothing_again() {
     });
 }
 
+/// The same for statements that no object is on record for: they carry no uid that would tell one loss from the next.
+#[test]
+fn a_used_prune_token_prunes_nothing_nameless_again() {
+    run(710, async |lab| {
+        lab.two_teams();
+        let object = pull("team-a", "lost", "default", &[B], "team-a/*");
+        for time in 0..2 {
+            lab.apply(&object);
+            lab.until_ready(&["team-a/lost"]).await;
+            lab.stop();
+            lab.kube.vanish(POLICIES, "team-a", "lost").unwrap();
+            lab.kube.edit("registries", "", "default", |registry| registry["status"]["ledger"] = json!([])).unwrap();
+            lab.start().await;
+            let orphaned = |lab: &crate::lab::Lab| lab.message("registries", "", "default", "Orphaned");
+            lab.until("the orphan is reported", |lab| orphaned(lab).contains("belong to no object")).await;
+            lab.settle().await;
+            assert!(lab.may_pull(B, "team-a/app"), "pruned by a token of an earlier time ({time})");
+            let token = orphaned(lab).rsplit(' ').next().unwrap().to_owned();
+            lab.annotate("registries", "", "default", "ecr-permissions.dev/prune", &token);
+            lab.until("it is pruned", |lab| !lab.may_pull(B, "team-a/app")).await;
+            lab.settle().await;
+        }
+        lab.assert_at_rest().await;
+    });
+}
+
 /// A read that comes late after a write makes nobody's readiness flap.
 #[test]
 fn a_late_read_after_a_write_leaves_everybody_else_alone() {

@@ -88,7 +88,7 @@ fn a_suspended_object_holds_what_is_allowed_of_it() {
     assert_eq!(holds(&revoked), (pull(&[B], &["x/*"]), Reason::NotAllowed));
 }
 
-/// api.md, "Consent": a namespace that is not seen is no revocation, one that is seen and does not match is.
+/// docs/api.md, "Consent": a namespace that is not seen is no revocation, one that is seen and does not match is.
 #[test]
 fn an_unseen_namespace_holds_everything() {
     let mut unseen = gathered(registry(&[OWN]), &had(&both()), vec![plain()]);
@@ -107,7 +107,7 @@ fn a_terminating_registry_takes_nobody_new() {
     assert_eq!(incumbent, Stance::Wants(both()));
 }
 
-/// api.md, "Deleting".
+/// docs/api.md, "Deleting".
 #[test]
 fn what_leaves_takes_all_along_but_what_is_retained_and_allowed() {
     let deleting = |more: &Value| {

@@ -117,7 +117,7 @@ fn what_is_paused_is_ready_only_if_it_is_equal() {
     assert_eq!(holding.unwrap().statements, wanted(), "what is only observed is not forgotten");
 }
 
-/// api.md, "Deleting": an object goes when nothing of it is left, or when a person lets it go.
+/// docs/api.md, "Deleting": an object goes when nothing of it is left, or when a person lets it go.
 #[test]
 fn an_object_goes_when_nothing_of_it_is_left() {
     let mut leaving = plain();

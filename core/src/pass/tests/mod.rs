@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::compile::{Contribution, Desired, Stance};
+use super::compile::{Contribution, Desired, Prune, Stance};
 use super::index::Gathered;
 use super::ledger;
 use super::memory::{Memory, Patience};
@@ -128,8 +128,7 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         restraint: None,
         wants_scope_v2: false,
         acknowledged_widening: None,
-        pruned: Vec::new(),
-        prune_token: None,
+        prune: Prune::default(),
     }
 }
 

@@ -167,16 +167,21 @@ fn prune_takes_exactly_the_orphans_it_was_told() {
     let there = document(&[], &[had.clone(), pull(&[B], &["y/*"])].concat());
     let orphan = || contribution("o", &had, Some(LedgerState::Orphan), Stance::Orphaned(had.clone()));
     let stays = || wants("p", &pull(&[B], &["y/*"]), &pull(&[B], &["y/*"]));
-    let with_token = |token: Option<String>| {
+    let with_tokens = |asked: Option<String>, handled: Option<String>| {
         let observed = Observed { document: Some(&there), record: None, scope: None };
-        let desired = Desired { prune_token: token, ..desired(vec![orphan(), stays()]) };
+        let desired = Desired { prune: Prune { asked, handled }, ..desired(vec![orphan(), stays()]) };
         plan(&desired, &observed, &us(), Partition::AWS, &mut memory(), NOW)
     };
+    let with_token = |asked| with_tokens(asked, None);
     let token = with_token(None).orphans.token;
     let both = atoms([had.clone(), pull(&[B], &["y/*"])].concat());
     assert_eq!(ours(&with_token(None)), both);
     assert_eq!(ours(&with_token(Some("another".to_owned()))), both);
-    assert_eq!(ours(&with_token(Some(token))), atoms(pull(&[B], &["y/*"])));
+    assert_eq!(ours(&with_token(Some(token.clone()))), atoms(pull(&[B], &["y/*"])));
+    // The like of what it removed once is another set, with a token of its own.
+    let again = with_tokens(Some(token.clone()), Some(token.clone()));
+    assert_eq!(ours(&again), both);
+    assert_eq!(ours(&with_tokens(Some(again.orphans.token), Some(token))), atoms(pull(&[B], &["y/*"])));
 }
 
 /// Behaviour 16: under V1 what needs V2 is refused, and nothing else.

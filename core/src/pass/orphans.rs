@@ -1,0 +1,57 @@
+//! What stays in AWS and belongs to nobody who is there: kept and reported, and removed when a person says so.
+//!
+//! The word is a token that names exactly one set, and works once: what is lost later is another set, even if it looks
+//! the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compile::{Contribution, Prune, Stance};
+use super::objects::ObjectId;
+use crate::policy::Statement;
+use crate::policy::digest::digest;
+
+/// What stays in AWS and belongs to nobody who is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orphans {
+    pub of: BTreeMap<ObjectId, Vec<Statement>>,
+    pub unclaimed: BTreeSet<Statement>,
+    /// Names this set for `prune`; empty if there is none.
+    pub token: String,
+    /// Pruned by this pass.
+    pub pruned: bool,
+}
+
+impl Orphans {
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty() && self.unclaimed.is_empty()
+    }
+
+    pub(super) fn find(contributions: &[Contribution], unclaimed: BTreeSet<Statement>, prune: &Prune) -> Self {
+        let mut of = BTreeMap::new();
+        let mut lines = Vec::new();
+        for contribution in contributions {
+            let Stance::Orphaned(statements) = &contribution.stance else { continue };
+            // The uid tells an object from one of the same name that was made and lost later.
+            let named =
+                |statement: &Statement| format!("{} {} {}", contribution.id, contribution.uid, statement.canonical());
+            lines.extend(contribution.has.iter().map(named));
+            of.insert(contribution.id.clone(), statements.clone());
+        }
+        lines.extend(unclaimed.iter().map(Statement::canonical));
+        let none = of.is_empty() && unclaimed.is_empty();
+        let token = if none { String::new() } else { token(lines, prune.handled.as_deref()) };
+        let pruned = !token.is_empty() && prune.asked.as_deref() == Some(token.as_str());
+        Self { of, unclaimed, token, pruned }
+    }
+}
+
+/// Statements that no object ever claimed carry no uid: after its use a token names their like no more.
+fn token(mut lines: Vec<String>, handled: Option<&str>) -> String {
+    let short = |lines: &[String]| -> String { digest(&lines.join("\n")).chars().take(16).collect() };
+    let token = short(&lines);
+    if handled != Some(token.as_str()) {
+        return token;
+    }
+    lines.push(token);
+    short(&lines)
+}

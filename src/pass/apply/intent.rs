@@ -1,0 +1,84 @@
+//! What is told before a write: to everybody that somebody else changed the policy, and to the ledger what may be in AWS
+//! from now on.
+
+use ecr_permissions_core::api::LedgerState;
+use ecr_permissions_core::pass::compile::{Stance, compile};
+use ecr_permissions_core::pass::ledger;
+use ecr_permissions_core::pass::plan::{Plan, without};
+use ecr_permissions_core::policy::atoms;
+use ecr_permissions_core::reason::Reason;
+
+use super::{Again, Writing};
+
+impl Writing<'_> {
+    /// Tells of drift that this write puts right.
+    pub(super) async fn note_repair(&self, plan: &Plan) -> bool {
+        let restores = plan.admitted.iter().filter_map(|i| plan.growth.get(*i)).any(|growth| growth.restores);
+        // The same statement twice is nobody's work but somebody else's.
+        let doubled = !plan.standing.disturbed.is_disjoint(&plan.standing.intact);
+        let repairs = !plan.drift.is_empty() && (restores || doubled);
+        if repairs {
+            self.op.metrics.drifted(&self.gathered.key);
+            tracing::info!(registry = %self.gathered.key, statements = plan.drift.len(), "drift: the policy was changed from outside, putting ours back");
+            self.op.events.drift(&self.gathered.registry, plan.drift.len()).await;
+        }
+        repairs
+    }
+
+    /// What may be in AWS is on record before it can be: a crash after the Put leaves nothing that is nobody's.
+    pub(super) async fn record_intent(&mut self, plan: &Plan) -> Result<(), Again> {
+        let mut holdings = ledger::parse(&self.gathered.registry.status.ledger);
+        let mut changed = false;
+        for growth in plan.admitted.iter().filter_map(|i| plan.growth.get(*i)) {
+            let Some(contribution) = self.desired.contributions.iter().find(|c| c.id == growth.id) else { continue };
+            let recorded = atoms(contribution.has.clone());
+            if atoms(growth.to.clone()).is_subset(&recorded) && contribution.state.is_some() {
+                continue;
+            }
+            // Of a write that was on record already only what AWS shows of it counts: intents do not pile up.
+            let mut statements = match contribution.state {
+                Some(LedgerState::Writing) => plan.standing.present(&contribution.has),
+                _ => contribution.has.clone(),
+            };
+            statements.extend(growth.to.iter().filter(|s| !contribution.has.contains(s)).cloned());
+            changed = true;
+            holdings.insert(
+                growth.id.clone(),
+                ledger::Holding {
+                    uid: contribution.uid.clone(),
+                    generation: contribution.generation,
+                    state: LedgerState::Writing,
+                    statements,
+                },
+            );
+        }
+        for contribution in self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Wants(_))) {
+            let verdict = plan.verdicts.get(&contribution.id);
+            if verdict.is_some_and(|because| because.reason == Reason::PrincipalGone) {
+                // Known before the document forgets it: once the unique id is gone, nothing else tells.
+                changed = true;
+                holdings.insert(
+                    contribution.id.clone(),
+                    ledger::Holding {
+                        uid: contribution.uid.clone(),
+                        generation: contribution.generation,
+                        state: LedgerState::PrincipalGone,
+                        statements: without(&contribution.has, &plan.standing.gone),
+                    },
+                );
+            }
+        }
+        if changed {
+            self.write_ledger(&holdings).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_ledger(&mut self, holdings: &ledger::Holdings) -> Result<(), Again> {
+        let mut status = self.gathered.registry.status.clone();
+        status.ledger = ledger::entries(holdings);
+        self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();
+        self.desired = compile(self.gathered, self.memory, self.op.clock.now());
+        Ok(())
+    }
+}
