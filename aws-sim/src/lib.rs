@@ -13,4 +13,6 @@ pub mod world;
 pub use config::WorldFile;
 pub use connector::{ConnectError, Connector, Observer, Then};
 pub use control::Control;
-pub use world::{Call, Decision, DocumentWrite, Effect, Fault, Outage, Outcome, Phase, Reply, Scope, Trust, World};
+pub use world::{
+    Call, Decision, DocumentWrite, Effect, Fault, Outage, Outcome, Phase, Reply, Role, Scope, Trust, World,
+};

@@ -98,6 +98,30 @@ pub(crate) fn reply(world: &mut World, request: Request<Bytes>) -> Reply {
     world.handle(request, now)
 }
 
+/// A call to ECR, answered.
+pub(crate) fn call(world: &mut World, keys: &Keys, operation: &str, input: &Value) -> Answer {
+    ask(world, ecr(keys, REGION, operation, input))
+}
+
+/// A call that goes well: its members.
+pub(crate) fn done(world: &mut World, keys: &Keys, operation: &str, input: &Value) -> Value {
+    let answer = call(world, keys, operation, input);
+    assert_eq!(answer.status, 200, "{operation} {input}: {}", answer.text);
+    answer.json
+}
+
+/// A call that is refused: its code and text.
+pub(crate) fn refused(world: &mut World, keys: &Keys, operation: &str, input: &Value) -> (String, String) {
+    let answer = call(world, keys, operation, input);
+    assert_eq!(answer.status, 400, "{operation} {input}: {}", answer.text);
+    (answer.code, answer.message)
+}
+
+/// The members of a list by one of theirs.
+pub(crate) fn column(list: &Value, member: &str) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|item| item[member].as_str().unwrap().to_owned()).collect()
+}
+
 pub(crate) fn get(world: &mut World, keys: &Keys) -> Answer {
     ask(world, ecr(keys, REGION, "GetRegistryPolicy", &json!({})))
 }

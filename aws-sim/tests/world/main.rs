@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail as tests do")]
 
+mod cache_rule_refusals;
+mod cache_rules;
 mod client;
 mod connector;
 mod controls;
 mod document;
 mod faults;
 mod identity;
+mod pull_through;
 mod reads;
+mod repositories;
+mod repository_policies;
 mod settings;
 mod socket;
+mod validate;
 mod would;

@@ -6,6 +6,7 @@ use crate::world::World;
 use crate::world::account::session_caller;
 use crate::world::error::AwsError;
 use crate::world::identity::Caller;
+use crate::world::policy::evaluate::{Subject, Verdict};
 use crate::world::wire::{Asked, escape, form_value};
 
 const HOUR: u64 = 3_600;
@@ -32,12 +33,19 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked) -> Result<S
     };
     let mut parts = wanted.role_arn.split(':');
     let (partition, account) = (parts.nth(1).unwrap_or_default(), parts.nth(2).unwrap_or_default());
-    let role = world.visible_entity(account, &wanted.role_arn).ok_or_else(denied)?;
-    let trust = role.trust.as_ref().ok_or_else(denied)?;
-    if !trust.admits(caller, wanted.external_id.as_deref()) {
+    let role = world.role_seen(&wanted.role_arn).ok_or_else(denied)?;
+    let external_id = wanted.external_id.iter().map(|id| ("sts:externalid".to_owned(), id.clone()));
+    let session_name = [("sts:rolesessionname".to_owned(), wanted.session_name.clone())];
+    let more = external_id.chain(session_name).collect();
+    if !matches!(world.trusts(&wanted.role_arn, &subject_of(world, caller), more), Verdict::Allowed(_)) {
         return Err(denied());
     }
-    let unique_id = role.unique_id.clone();
+    if !caller.is_role && wanted.lasting > u64::from(role.max_session_seconds) {
+        return Err(AwsError::validation(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
+    }
+    let unique_id = role.id.clone();
     let session = session_caller(account, partition, &wanted.role_arn, &unique_id, &wanted.session_name);
     let (arn, id) = (session.arn.clone(), session.user_id.clone());
     let (key_id, secret, token) = world.mint(session, Duration::from_secs(wanted.lasting));
@@ -49,6 +57,11 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked) -> Result<S
         escape(&id),
         escape(&arn)
     ))
+}
+
+/// The caller as policies see it: a session is its role's too, path and all.
+fn subject_of(world: &World, caller: &Caller) -> Subject {
+    Subject { entity_arn: caller.entity_arn.clone(), ..world.subject(&caller.arn) }
 }
 
 fn read(body: &[u8], caller: &Caller) -> Result<Wanted, AwsError> {
@@ -79,7 +92,7 @@ fn read(body: &[u8], caller: &Caller) -> Result<Wanted, AwsError> {
     Ok(Wanted { role_arn, session_name, lasting, external_id })
 }
 
-/// aws-facts A.4: 900 to 43,200 seconds, an hour when one role assumes another; roles here allow an hour.
+/// aws-facts A.4: 900 to 43,200 seconds, an hour when one role assumes another.
 fn check_duration(lasting: u64, caller: &Caller) -> Result<(), AwsError> {
     if !(900..=43_200).contains(&lasting) {
         return Err(AwsError::validation(format!(
@@ -87,12 +100,10 @@ fn check_duration(lasting: u64, caller: &Caller) -> Result<(), AwsError> {
              must have value between 900 and 43200"
         )));
     }
-    if lasting > HOUR {
-        return Err(AwsError::validation(if caller.is_role {
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
-        } else {
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        }));
+    if caller.is_role && lasting > HOUR {
+        return Err(AwsError::validation(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+        ));
     }
     Ok(())
 }
