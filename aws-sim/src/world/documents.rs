@@ -9,8 +9,10 @@ use serde_json::Value;
 use super::World;
 use super::faults::Fault;
 use super::identity::partition_of;
-use super::policy::{self, as_list, render::Rendering};
+use super::policy::render::{Layout, Rendering};
+use super::policy::{self, as_list};
 use super::registry::{Scope, State, StoredPolicy};
+use super::role::Role;
 
 impl World {
     /// The registry policy as it is stored: the text as it was sent.
@@ -109,11 +111,21 @@ impl World {
         set.or(self.habits.unset_scope).unwrap_or(Scope::V1)
     }
 
-    /// A policy as a read shows it: differently each time.
+    /// A policy as a read of ECR shows it: differently each time.
     pub(super) fn render(&mut self, policy: &StoredPolicy, region: &str) -> String {
+        self.render_as(policy, Layout::Pretty, partition_of(region))
+    }
+
+    /// A trust policy as a read of IAM shows it.
+    pub(super) fn render_trust(&mut self, role: &Role) -> String {
+        let partition = role.arn.split(':').nth(1).unwrap_or_default();
+        self.render_as(&role.stored_trust(), Layout::Compact, partition)
+    }
+
+    fn render_as(&mut self, policy: &StoredPolicy, layout: Layout, partition: &str) -> String {
         let renamed = self.renamed(policy);
         let convert_account_ids = self.habits.convert_account_ids;
-        let rendering = Rendering { partition: partition_of(region), convert_account_ids, renamed: &renamed };
+        let rendering = Rendering { layout, partition, convert_account_ids, renamed: &renamed };
         rendering.render(&policy.text, &mut self.rng)
     }
 

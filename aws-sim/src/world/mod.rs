@@ -14,7 +14,9 @@ mod documents;
 mod ecr;
 mod error;
 mod faults;
+mod iam;
 mod identity;
+mod moment;
 mod permissions;
 mod policy;
 mod pull_through;
@@ -27,6 +29,7 @@ mod secrets;
 mod service;
 mod sts;
 mod throttle;
+mod token;
 mod upstream;
 mod wire;
 mod would;
@@ -37,7 +40,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use error::{AwsError, Protocol};
+use error::AwsError;
 use faults::{Faults, Fired};
 use identity::{Account, Caller, Key};
 use registry::{Registry, View};
@@ -211,7 +214,7 @@ impl World {
             let is_write = recorded.is_write;
             recorded.write = is_write.then(|| DocumentWrite { before, sent: service::sent(&call.asked), after });
         }
-        let outcome = self.answer(ran, call.asked.protocol);
+        let outcome = self.answer(ran, &call.asked);
         self.reply(seq, Reply { after: call.way_back + call.fired.delay_after, outcome });
     }
 
@@ -266,10 +269,10 @@ impl World {
         }
     }
 
-    fn answer(&mut self, ran: Ran, protocol: Protocol) -> Outcome {
+    fn answer(&mut self, ran: Ran, asked: &Asked) -> Outcome {
         match ran {
             Ran::Answer(response) => Outcome::Response(response),
-            Ran::Refused(error) => Outcome::Response(wire::refusal(protocol, &error, &self.request_id())),
+            Ran::Refused(error) => Outcome::Response(wire::refusal(asked, &error, &self.request_id())),
             Ran::Hang => Outcome::Hang,
             Ran::Reset => Outcome::Reset,
         }

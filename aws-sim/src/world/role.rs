@@ -43,6 +43,11 @@ pub struct Role {
 }
 
 impl Role {
+    /// Belongs to a service: nobody else may change it.
+    pub(crate) fn is_service_linked(&self) -> bool {
+        self.path.starts_with("/aws-service-role/")
+    }
+
     /// The trust as documents are stored.
     pub(crate) fn stored_trust(&self) -> StoredPolicy {
         StoredPolicy { text: self.trust.clone(), bound: self.trust_bound.clone() }

@@ -8,12 +8,13 @@ use super::error::AwsError;
 use super::identity::Caller;
 use super::registry::View;
 use super::wire::{self, Asked};
-use super::{ecr, sts};
+use super::{ecr, iam, sts};
 
 /// Whether a call would change something in AWS. AssumeRole is no such call.
 pub(super) fn is_write(asked: &Asked) -> bool {
     match asked.service.as_str() {
         "ecr" => ecr::is_write(asked),
+        "iam" => iam::is_write(asked),
         _ => false,
     }
 }
@@ -22,6 +23,7 @@ pub(super) fn is_write(asked: &Asked) -> bool {
 pub(super) fn target(asked: &Asked) -> Option<String> {
     match asked.service.as_str() {
         "ecr" => ecr::target(asked),
+        "iam" => iam::target(asked),
         _ => None,
     }
 }
@@ -30,6 +32,7 @@ pub(super) fn target(asked: &Asked) -> Option<String> {
 pub(super) fn text(world: &World, account: &str, asked: &Asked) -> Option<String> {
     match asked.service.as_str() {
         "ecr" => ecr::text(world, account, asked),
+        "iam" => iam::text(world, account, asked),
         _ => None,
     }
 }
@@ -38,6 +41,7 @@ pub(super) fn text(world: &World, account: &str, asked: &Asked) -> Option<String
 pub(super) fn sent(asked: &Asked) -> Option<String> {
     match asked.service.as_str() {
         "ecr" => ecr::sent(asked),
+        "iam" => iam::sent(asked),
         _ => None,
     }
 }
@@ -46,10 +50,14 @@ pub(super) fn sent(asked: &Asked) -> Option<String> {
 pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked, view: View) -> Result<Response<Bytes>, AwsError> {
     let request_id = world.request_id();
     if asked.service == "sts" {
-        return sts::run(world, caller, asked).map(|result| wire::xml_answer(&asked.operation, &result, &request_id));
+        return sts::run(world, caller, asked).map(|result| wire::xml_answer(asked, Some(&result), &request_id));
     }
     if !world.throttles.admit(&caller.account, &asked.region, world.now) {
         return Err(asked.protocol.throttled());
+    }
+    if asked.service == "iam" {
+        return iam::run(world, caller, asked, view)
+            .map(|result| wire::xml_answer(asked, result.as_deref(), &request_id));
     }
     ecr::run(world, caller, asked, view).map(|value| wire::json_answer(&value, &request_id))
 }

@@ -38,7 +38,7 @@ struct EcrCall<'a> {
 
 /// Runs the operation that was asked for.
 pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked, view: View) -> Result<Value, AwsError> {
-    let operation = find(asked).ok_or_else(|| asked.protocol.unknown_operation(&asked.operation))?;
+    let operation = find(asked).ok_or_else(|| asked.protocol.unknown_operation(&asked.operation, ""))?;
     let input = read_input(&asked.body)?;
     let account = if operation.about == About::Registry { None } else { registry_id(&input)? };
     let account = account.unwrap_or_else(|| caller.account.clone());

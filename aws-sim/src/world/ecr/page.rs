@@ -2,6 +2,7 @@
 
 use super::EcrCall;
 use crate::world::error::AwsError;
+use crate::world::token;
 
 const DEFAULT: usize = 100;
 
@@ -15,10 +16,10 @@ impl EcrCall<'_> {
     /// The page that was asked for, of items in the order of their keys.
     pub(super) fn page<T>(&self, items: Vec<(String, T)>) -> Result<Page<T>, AwsError> {
         let size = self.page_size()?.unwrap_or(DEFAULT);
-        let after = self.optional_text("nextToken")?.map(|token| read(&token)).transpose()?;
+        let after = self.optional_text("nextToken")?.map(|text| read(&text)).transpose()?;
         let mut rest = items.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
         let taken: Vec<_> = rest.by_ref().take(size).collect();
-        let next_token = rest.next().and_then(|_| taken.last().map(|(key, _)| write(key)));
+        let next_token = rest.next().and_then(|_| taken.last().map(|(key, _)| token::write(key)));
         Ok(Page { items: taken.into_iter().map(|(_, item)| item).collect(), next_token })
     }
 
@@ -43,26 +44,6 @@ impl EcrCall<'_> {
     }
 }
 
-fn write(key: &str) -> String {
-    key.bytes().flat_map(|b| [b >> 4, b & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
-}
-
-fn read(token: &str) -> Result<String, AwsError> {
-    let byte = |at: usize| u8::from_str_radix(token.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..token.len()).step_by(2).map(byte).collect();
-    let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    key.ok_or_else(|| AwsError::invalid_parameter("nextToken", "Invalid token"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{read, write};
-
-    #[test]
-    fn tokens_hold_their_key_and_others_are_none() {
-        assert_eq!(read(&write("team-a/ü")).unwrap(), "team-a/ü");
-        for token in ["x", "zz", "ff"] {
-            assert!(read(token).is_err(), "{token}");
-        }
-    }
+fn read(text: &str) -> Result<String, AwsError> {
+    token::read(text).ok_or_else(|| AwsError::invalid_parameter("nextToken", "Invalid token"))
 }

@@ -81,7 +81,8 @@ impl Judge<'_> {
     }
 }
 
-fn is_service(name: &str) -> bool {
+/// The name of a service, as policies name it: its host.
+pub(crate) fn is_service(name: &str) -> bool {
     let host = name.strip_suffix(".cn").unwrap_or(name);
     host.strip_suffix(".amazonaws.com").is_some_and(|service| {
         !service.is_empty()
