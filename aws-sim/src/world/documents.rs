@@ -97,9 +97,22 @@ impl World {
         self.faults.list()
     }
 
-    /// ECR calls of an account in a Region beyond this rate are answered `ThrottlingException`.
+    /// Calls of an account in a Region beyond this rate are answered `ThrottlingException`: ECR's, or in the Region
+    /// `aws-global` IAM's, which says `Throttling`.
     pub fn set_throttle(&mut self, account: &str, region: &str, per_second: f64, burst: u32) {
-        self.throttles.set(account, region, per_second, burst, self.now);
+        self.throttles.set((account, region, ""), per_second, burst, self.now);
+    }
+
+    /// The same for one operation of ECR, IAM or Secrets Manager.
+    pub fn set_operation_throttle(
+        &mut self,
+        account: &str,
+        region: &str,
+        operation: &str,
+        per_second: f64,
+        burst: u32,
+    ) {
+        self.throttles.set((account, region, operation), per_second, burst, self.now);
     }
 
     /// No throttling any more.

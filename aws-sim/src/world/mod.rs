@@ -26,6 +26,7 @@ mod repository;
 mod role;
 mod roles;
 mod secrets;
+mod secretsmanager;
 mod service;
 mod sts;
 mod throttle;

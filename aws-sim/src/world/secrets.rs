@@ -19,7 +19,10 @@ pub(crate) struct Secret {
     /// Of the customer; none: `aws/secretsmanager`.
     pub(crate) kms_key_id: Option<String>,
     /// Seconds since 1970.
+    pub(crate) created_at: f64,
+    /// When it will be gone; until then it can be described and not be read.
     pub(crate) deleted_at: Option<f64>,
+    pub(crate) version_id: String,
     /// Whether the upstream takes what it holds.
     pub(crate) opens_upstream: bool,
 }
@@ -40,7 +43,15 @@ impl World {
     pub fn create_secret(&mut self, account: &str, region: &str, name: &str) -> String {
         let suffix = self.random(SUFFIX_LETTERS, 6);
         let arn = format!("arn:{}:secretsmanager:{region}:{account}:secret:{name}-{suffix}", partition_of(region));
-        let secret = Secret { arn: arn.clone(), kms_key_id: None, deleted_at: None, opens_upstream: true };
+        let (created_at, version_id) = (self.unix_now(), self.request_id());
+        let secret = Secret {
+            arn: arn.clone(),
+            kms_key_id: None,
+            created_at,
+            deleted_at: None,
+            version_id,
+            opens_upstream: true,
+        };
         self.secrets_mut(account, region).change(|secrets| secrets.insert(name.to_owned(), secret));
         arn
     }

@@ -8,7 +8,7 @@ use super::error::AwsError;
 use super::identity::Caller;
 use super::registry::View;
 use super::wire::{self, Asked};
-use super::{ecr, iam, sts};
+use super::{ecr, iam, secretsmanager, sts};
 
 /// Whether a call would change something in AWS. AssumeRole is no such call.
 pub(super) fn is_write(asked: &Asked) -> bool {
@@ -24,6 +24,7 @@ pub(super) fn target(asked: &Asked) -> Option<String> {
     match asked.service.as_str() {
         "ecr" => ecr::target(asked),
         "iam" => iam::target(asked),
+        "secretsmanager" => secretsmanager::target(asked),
         _ => None,
     }
 }
@@ -52,12 +53,15 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked, view: View)
     if asked.service == "sts" {
         return sts::run(world, caller, asked).map(|result| wire::xml_answer(asked, Some(&result), &request_id));
     }
-    if !world.throttles.admit(&caller.account, &asked.region, world.now) {
+    if !world.throttles.admit(&caller.account, asked, world.now) {
         return Err(asked.protocol.throttled());
     }
-    if asked.service == "iam" {
-        return iam::run(world, caller, asked, view)
-            .map(|result| wire::xml_answer(asked, result.as_deref(), &request_id));
+    let json = |value| wire::json_answer(&value, &request_id);
+    match asked.service.as_str() {
+        "iam" => {
+            iam::run(world, caller, asked, view).map(|result| wire::xml_answer(asked, result.as_deref(), &request_id))
+        }
+        "secretsmanager" => secretsmanager::run(world, caller, asked, view).map(json),
+        _ => ecr::run(world, caller, asked, view).map(json),
     }
-    ecr::run(world, caller, asked, view).map(|value| wire::json_answer(&value, &request_id))
 }

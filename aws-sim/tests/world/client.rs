@@ -60,6 +60,14 @@ pub(crate) fn ecr(keys: &Keys, region: &str, operation: &str, input: &Value) -> 
         .unwrap()
 }
 
+pub(crate) fn secrets(keys: &Keys, region: &str, operation: &str, input: &Value) -> Request<Bytes> {
+    signed(keys, region, "secretsmanager")
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", format!("secretsmanager.{operation}"))
+        .body(Bytes::from(input.to_string()))
+        .unwrap()
+}
+
 pub(crate) fn sts(keys: &Keys, operation: &str, input: &[(&str, &str)]) -> Request<Bytes> {
     query(signed(keys, "us-east-1", "sts"), operation, "2011-06-15", input)
 }
@@ -83,7 +91,7 @@ pub(crate) fn read(response: Response<Bytes>) -> Answer {
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let member = |name: &str| json[name].as_str().map(str::to_owned);
     let code = member("__type").or_else(|| xml(&text, "Code")).unwrap_or_default();
-    let message = member("message").or_else(|| xml(&text, "Message")).unwrap_or_default();
+    let message = member("message").or_else(|| member("Message")).or_else(|| xml(&text, "Message")).unwrap_or_default();
     Answer { status, code, message, json, text }
 }
 

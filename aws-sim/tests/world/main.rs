@@ -18,6 +18,7 @@ mod pull_through;
 mod reads;
 mod repositories;
 mod repository_policies;
+mod secrets;
 mod settings;
 mod socket;
 mod validate;
