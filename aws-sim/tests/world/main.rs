@@ -6,6 +6,7 @@ mod cache_rule_refusals;
 mod cache_rules;
 mod client;
 mod connector;
+mod control_paths;
 mod controls;
 mod document;
 mod faults;
