@@ -76,12 +76,7 @@ pub(super) fn delete(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
         return Err(AwsError::new(400, "RepositoryNotEmptyException", message));
     }
     call.change(|state| drop(state.repositories.remove(&name)));
-    let mut shown = repository.shown(account, call.region, &name);
-    // What is gone is described by its name alone.
-    for member in ["imageScanningConfiguration", "encryptionConfiguration"] {
-        shown.as_object_mut().and_then(|shown| shown.shift_remove(member));
-    }
-    Ok(json!({"repository": shown}))
+    Ok(json!({"repository": repository.shown(account, call.region, &name)}))
 }
 
 pub(super) fn not_found(account: &str, name: &str) -> AwsError {

@@ -61,10 +61,9 @@ pub(super) fn check_permissions(text: &str) -> Result<(), AwsError> {
         }
         let actions = texts(&statement, "Action", "NotAction")
             .ok_or_else(|| malformed("Policy statement must contain actions."))?;
-        if let Some(action) = actions.iter().find(|action| **action != "*" && !action.contains(':')) {
-            return Err(malformed(format!(
-                "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. ({action})"
-            )));
+        if actions.iter().any(|action| *action != "*" && !action.contains(':')) {
+            let message = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
+            return Err(malformed(message));
         }
         let resources = texts(&statement, "Resource", "NotResource")
             .ok_or_else(|| malformed("Policy statement must contain resources."))?;
