@@ -131,7 +131,13 @@ fn another_accounts_registry_is_open_to_whom_its_policies_name() {
     assert_eq!(done(&mut world, &b, "CreateRepository", &input)["repository"]["registryId"], A);
     assert_eq!(world.repositories(A, REGION), ["from-b"]);
     assert!(world.repositories(B, REGION).is_empty());
-    let rules = call(&mut world, &b, "DescribePullThroughCacheRules", &json!({"registryId": A}));
-    assert_eq!((rules.status, rules.code.as_str()), (403, "AccessDeniedException"));
+    // Rules are nobody else's business, however open the registry (D.5), nor is the list of all repositories.
+    put(&mut world, &a, &policy(&json!(B), &json!("ecr:*")));
+    let rule = json!({"registryId": A, "ecrRepositoryPrefix": "theirs", "upstreamRegistryUrl": "quay.io"});
+    for operation in ["DescribePullThroughCacheRules", "CreatePullThroughCacheRule", "DescribeRepositories"] {
+        let denied = call(&mut world, &b, operation, &rule);
+        assert_eq!((denied.status, denied.code.as_str()), (403, "AccessDeniedException"), "{operation}");
+    }
+    assert!(world.cache_prefixes(A, REGION).is_empty());
     assert_eq!(call(&mut world, &b, "DescribeRepositories", &json!({"registryId": B})).status, 200);
 }

@@ -94,8 +94,8 @@ fn registry_id(input: &Map<String, Value>) -> Result<Option<String>, AwsError> {
 }
 
 impl EcrCall<'_> {
-    /// A caller may do everything in its own account. In another's: to a repository what the policies there allow, and
-    /// nothing to the rules, which no resource's policy covers (aws-facts A.0, D.5).
+    /// A caller may do everything in its own account. In another's: to a repository it names what the policies
+    /// there allow, and nothing to the rules, which no resource's policy covers (aws-facts A.0, D.5).
     fn authorize(&self, operation: &Operation) -> Result<(), AwsError> {
         if self.account == self.caller.account {
             return Ok(());
