@@ -11,7 +11,7 @@ use clap::Parser;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-/// An AWS endpoint for development and tests: STS and ECR for many accounts and Regions.
+/// An AWS endpoint for development and tests: STS, ECR, IAM and Secrets Manager for many accounts and Regions.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

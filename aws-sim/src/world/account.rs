@@ -25,37 +25,25 @@ impl World {
         partition.clone_into(&mut self.owned(account).partition);
     }
 
-    /// Creates a role, or re-creates it with a new unique id; `name` includes the IAM path (`team/member`). Returns the
-    /// ARN. Others see it after the propagation delay.
-    pub fn add_role(&mut self, account: &str, name: &str, trust: Trust) -> String {
-        self.create(account, &format!("role/{name}"), "AROA", Some(trust))
-    }
-
     /// Creates a user, or re-creates it with a new unique id. Returns the ARN.
     pub fn add_user(&mut self, account: &str, name: &str) -> String {
-        self.create(account, &format!("user/{name}"), "AIDA", None)
-    }
-
-    /// Changes whom a role trusts; nothing if there is no such role.
-    pub fn set_trust(&mut self, account: &str, name: &str, trust: Trust) {
+        let unique_id = self.unique_id_of_new("AIDA");
+        let visible_from = self.now + self.habits.propagation;
         let owned = self.owned(account);
-        let arn = format!("arn:{}:iam::{account}:role/{name}", owned.partition);
-        if let Some(role) = owned.entities.get_mut(&arn) {
-            role.trust = Some(trust);
-        }
-    }
-
-    /// Deletes a role: its sessions die, and policies that name it read back its `AROA…` id.
-    pub fn delete_role(&mut self, account: &str, name: &str) {
-        self.delete(account, &format!("role/{name}"));
+        let arn = format!("arn:{}:iam::{account}:user/{name}", owned.partition);
+        owned.entities.change(|all| all.insert(arn.clone(), Entity { unique_id, visible_from, role: None }));
+        arn
     }
 
     /// Deletes a user: its keys die, and policies that name it read back its `AIDA…` id.
     pub fn delete_user(&mut self, account: &str, name: &str) {
-        self.delete(account, &format!("user/{name}"));
+        let owned = self.owned(account);
+        let arn = format!("arn:{}:iam::{account}:user/{name}", owned.partition);
+        owned.entities.change(|all| all.remove(&arn));
     }
 
-    /// How long a role or user created from now on stays unknown to policies and to AssumeRole.
+    /// How long what is created or changed in IAM from now on stays unknown to others: roles and users to policies, to
+    /// ECR and to AssumeRole. Deletions are seen at once.
     pub fn set_propagation(&mut self, delay: Duration) {
         self.habits.propagation = delay;
     }
@@ -78,14 +66,15 @@ impl World {
     pub fn add_access_key(&mut self, key_id: &str, account: &str, principal: &str) {
         let partition = self.owned(account).partition.clone();
         let arn = format!("arn:{partition}:iam::{account}:{principal}");
-        let is_missing = !self.owned(account).entities.contains_key(&arn);
-        let (is_role, is_user) = (principal.starts_with("role/"), principal.starts_with("user/"));
-        if is_missing && is_role {
-            self.create(account, principal, "AROA", Some(Trust::default()));
-        } else if is_missing && is_user {
-            self.create(account, principal, "AIDA", None);
+        let is_missing = self.owned(account).entity(&arn).is_none();
+        let is_role = principal.starts_with("role/");
+        match principal.split_once('/') {
+            Some(("role", name)) if is_missing => drop(self.add_role(account, name, Trust::default())),
+            Some(("user", name)) if is_missing => drop(self.add_user(account, name)),
+            _ => {}
         }
-        let unique_id = self.owned(account).entities.get(&arn).map_or_else(String::new, |e| e.unique_id.clone());
+        let is_user = principal.starts_with("user/");
+        let unique_id = self.owned(account).entity(&arn).map_or_else(String::new, |e| e.unique_id.clone());
         let caller = if is_role {
             session_caller(account, &partition, &arn, &unique_id, "sim")
         } else {
@@ -119,9 +108,9 @@ impl World {
         (key_id, secret, token)
     }
 
-    /// A role that others can see by now.
+    /// A role or user that others can see by now.
     pub(crate) fn visible_entity(&self, account: &str, arn: &str) -> Option<&Entity> {
-        self.accounts.get(account)?.entities.get(arn).filter(|e| e.visible_from <= self.now)
+        self.accounts.get(account)?.entity(arn).filter(|e| e.visible_from <= self.now)
     }
 
     /// Whether a policy may name this principal (aws-facts B.4: unknown or not yet visible is refused).
@@ -133,7 +122,7 @@ impl World {
             Principal::Entity { account } if is_owned(account) => self.visible_entity(account, name).is_some(),
             Principal::Session { account, role } if is_owned(account) => {
                 let named = |arn: &str| arn.contains(":role/") && arn.rsplit('/').next() == Some(role);
-                let entities = self.accounts.get(account).into_iter().flat_map(|a| &a.entities);
+                let entities = self.accounts.get(account).into_iter().flat_map(|a| a.entities.current());
                 entities.into_iter().any(|(arn, e)| named(arn) && e.visible_from <= self.now)
             }
             Principal::Entity { .. } | Principal::Session { .. } => self.habits.accept_unknown_accounts,
@@ -144,19 +133,8 @@ impl World {
         self.accounts.entry(account.to_owned()).or_insert_with(Account::new)
     }
 
-    fn create(&mut self, account: &str, resource: &str, prefix: &str, trust: Option<Trust>) -> String {
-        let unique_id = format!("{prefix}{}", self.random(KEY_LETTERS, 17));
-        let visible_from = self.now + self.habits.propagation;
-        let owned = self.owned(account);
-        let arn = format!("arn:{}:iam::{account}:{resource}", owned.partition);
-        owned.entities.insert(arn.clone(), Entity { unique_id, visible_from, trust });
-        arn
-    }
-
-    fn delete(&mut self, account: &str, resource: &str) {
-        let owned = self.owned(account);
-        let arn = format!("arn:{}:iam::{account}:{resource}", owned.partition);
-        owned.entities.remove(&arn);
+    pub(super) fn unique_id_of_new(&mut self, prefix: &str) -> String {
+        format!("{prefix}{}", self.random(KEY_LETTERS, 17))
     }
 }
 

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::World;
 use super::faults::Fault;
-use super::identity::{is_account_id, partition_of};
-use super::policy::evaluate::{Decision, Question, Subject, decide};
-use super::policy::{self, as_list, principal, render::Rendering};
+use super::identity::partition_of;
+use super::policy::render::{Layout, Rendering};
+use super::policy::{self, as_list};
 use super::registry::{Scope, State, StoredPolicy};
+use super::role::Role;
 
 impl World {
     /// The registry policy as it is stored: the text as it was sent.
@@ -96,9 +97,22 @@ impl World {
         self.faults.list()
     }
 
-    /// ECR calls of an account in a Region beyond this rate are answered `ThrottlingException`.
+    /// Calls of an account in a Region beyond this rate are answered `ThrottlingException`: ECR's, or in the Region
+    /// `aws-global` IAM's, which says `Throttling`.
     pub fn set_throttle(&mut self, account: &str, region: &str, per_second: f64, burst: u32) {
-        self.throttles.set(account, region, per_second, burst, self.now);
+        self.throttles.set((account, region, ""), per_second, burst, self.now);
+    }
+
+    /// The same for one operation of ECR, IAM or Secrets Manager.
+    pub fn set_operation_throttle(
+        &mut self,
+        account: &str,
+        region: &str,
+        operation: &str,
+        per_second: f64,
+        burst: u32,
+    ) {
+        self.throttles.set((account, region, operation), per_second, burst, self.now);
     }
 
     /// No throttling any more.
@@ -106,32 +120,25 @@ impl World {
         self.throttles.clear(account, region);
     }
 
-    /// Whether the registry's policy lets a principal (an account id, a root, role, user or session ARN, or a service)
-    /// do an action (`ecr:…`) on a repository. The resource's half only: identity policies are assumed to allow.
-    pub fn would(&self, principal: &str, action: &str, repository: &str, account: &str, region: &str) -> Decision {
-        let stored = self.stored(account, region);
-        let policy = stored.and_then(|s| s.policy.as_ref());
-        let partition = partition_of(region);
-        let question = Question {
-            subject: &self.subject(principal),
-            action,
-            resource: &format!("arn:{partition}:ecr:{region}:{account}:repository/{repository}"),
-            region,
-            partition,
-            renamed: &policy.map_or_else(BTreeMap::new, |p| self.renamed(p)),
-        };
-        decide(policy.map(|p| p.text.as_str()), self.scope_of(stored.and_then(|s| s.scope)), &question)
-    }
-
     pub(super) fn scope_of(&self, set: Option<Scope>) -> Scope {
         set.or(self.habits.unset_scope).unwrap_or(Scope::V1)
     }
 
-    /// A policy as a read shows it: differently each time.
+    /// A policy as a read of ECR shows it: differently each time.
     pub(super) fn render(&mut self, policy: &StoredPolicy, region: &str) -> String {
+        self.render_as(policy, Layout::Pretty, partition_of(region))
+    }
+
+    /// A trust policy as a read of IAM shows it.
+    pub(super) fn render_trust(&mut self, role: &Role) -> String {
+        let partition = role.arn.split(':').nth(1).unwrap_or_default();
+        self.render_as(&role.stored_trust(), Layout::Compact, partition)
+    }
+
+    fn render_as(&mut self, policy: &StoredPolicy, layout: Layout, partition: &str) -> String {
         let renamed = self.renamed(policy);
         let convert_account_ids = self.habits.convert_account_ids;
-        let rendering = Rendering { partition: partition_of(region), convert_account_ids, renamed: &renamed };
+        let rendering = Rendering { layout, partition, convert_account_ids, renamed: &renamed };
         rendering.render(&policy.text, &mut self.rng)
     }
 
@@ -144,38 +151,18 @@ impl World {
         StoredPolicy { text: text.to_owned(), bound }
     }
 
-    fn stored(&self, account: &str, region: &str) -> Option<&State> {
-        self.registries.get(&(account.to_owned(), region.to_owned())).map(super::registry::Registry::current)
+    pub(super) fn stored(&self, account: &str, region: &str) -> Option<&State> {
+        self.registries.get(&(account.to_owned(), region.to_owned())).map(super::registry::Versioned::current)
     }
 
     fn unique_id(&self, arn: &str) -> Option<String> {
         let account = arn.split(':').nth(4)?;
-        self.accounts.get(account)?.entities.get(arn).map(|e| e.unique_id.clone())
+        self.accounts.get(account)?.entity(arn).map(|e| e.unique_id.clone())
     }
 
     /// The ARNs whose entity is gone, or is another one by now.
-    fn renamed(&self, policy: &StoredPolicy) -> BTreeMap<String, String> {
+    pub(super) fn renamed(&self, policy: &StoredPolicy) -> BTreeMap<String, String> {
         let gone = policy.bound.iter().filter(|(arn, id)| self.unique_id(arn).as_ref() != Some(id));
         gone.map(|(arn, id)| (arn.clone(), id.clone())).collect()
-    }
-
-    fn subject(&self, name: &str) -> Subject {
-        let account = name.split(':').nth(4).unwrap_or(name);
-        let account = if is_account_id(account) { account } else { "" };
-        let in_partition = name.split(':').nth(1).unwrap_or("aws");
-        let entity_arn = match principal::parse(name, in_partition) {
-            Some(principal::Principal::Session { account, role }) => self.role_arn(account, role, in_partition),
-            Some(principal::Principal::Account(account)) => format!("arn:{in_partition}:iam::{account}:root"),
-            _ => name.to_owned(),
-        };
-        let organization_id = self.accounts.get(account).and_then(|a| a.organization_id.clone());
-        Subject { account: account.to_owned(), entity_arn, name: name.to_owned(), organization_id }
-    }
-
-    /// A session's ARN lacks the path of its role.
-    fn role_arn(&self, account: &str, role: &str, partition: &str) -> String {
-        let entities = self.accounts.get(account).into_iter().flat_map(|a| a.entities.keys());
-        let found = entities.into_iter().find(|arn| arn.contains(":role/") && arn.rsplit('/').next() == Some(role));
-        found.cloned().unwrap_or_else(|| format!("arn:{partition}:iam::{account}:role/{role}"))
     }
 }

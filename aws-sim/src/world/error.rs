@@ -1,4 +1,4 @@
-//! What AWS says when it refuses. Texts and codes are those of aws-facts A.0, A.1, A.4 and B.4, built here only.
+//! What AWS says when it refuses. Texts and codes are those of aws-facts A.0, A.1, A.4 and B.4.
 
 /// A refusal: HTTP status, wire code, text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +27,25 @@ impl AwsError {
         Self::invalid_parameter("PolicyText", "Invalid registry policy provided")
     }
 
-    /// STS's answer to a parameter it does not like.
+    /// The answer of STS and IAM to a parameter they do not like.
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new(400, "ValidationError", message)
+    }
+
+    /// The same, in the words of both for a member that breaks its constraint.
+    pub(crate) fn broken_constraint(member: &str, value: &str, constraint: &str) -> Self {
+        Self::validation(format!(
+            "1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {constraint}"
+        ))
     }
 }
 
 /// The protocols differ in how a refusal before any operation is named: ECR's codes end in "Exception" (A.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// awsJson1.1: ECR, and whatever cannot be told.
+    /// awsJson1.1: ECR, Secrets Manager, and whatever cannot be told.
     Json,
-    /// Query in, XML out: STS.
+    /// Query in, XML out: STS and IAM.
     Query,
 }
 
@@ -87,13 +94,13 @@ impl Protocol {
         AwsError::new(400, code, "Rate exceeded")
     }
 
-    pub(crate) fn unknown_operation(self, operation: &str) -> AwsError {
+    pub(crate) fn unknown_operation(self, operation: &str, version: &str) -> AwsError {
         match self {
             Self::Json => AwsError::new(404, "UnknownOperationException", format!("Unknown operation {operation}")),
             Self::Query => AwsError::new(
                 400,
                 "InvalidAction",
-                format!("Could not find operation {operation} for version 2011-06-15"),
+                format!("Could not find operation {operation} for version {version}"),
             ),
         }
     }

@@ -48,9 +48,10 @@ pub enum Effect {
     Reset,
     /// No answer, ever.
     Hang,
-    /// A read of a registry is answered from the state before the last change. Writes and STS do not notice.
+    /// A read of a registry, of roles or of secrets is answered from the state before the last change there. Writes and
+    /// STS do not notice.
     StaleRead,
-    /// A read of a registry is answered as though nothing had ever been set.
+    /// Such a read is answered as though nothing had ever been set.
     NothingThere,
 }
 
@@ -107,7 +108,7 @@ impl Fault {
         self
     }
 
-    /// Only this service (`ecr`, `sts`).
+    /// Only this service (`ecr`, `sts`, `iam`, `secretsmanager`).
     #[must_use]
     pub fn of_service(mut self, service: &str) -> Self {
         self.service = Some(service.to_owned());

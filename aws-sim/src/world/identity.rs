@@ -6,19 +6,40 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::registry::Versioned;
+use super::role::{History, Role};
+
 /// An account the World owns.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) partition: String,
     pub(crate) organization_id: Option<String>,
     /// By ARN.
-    pub(crate) entities: BTreeMap<String, Entity>,
+    pub(crate) entities: Versioned<BTreeMap<String, Entity>>,
+    /// Documents of the customer's managed policies, by ARN.
+    pub(crate) managed_policies: BTreeMap<String, String>,
     pub(crate) outage: Option<Outage>,
 }
 
 impl Account {
     pub(crate) fn new() -> Self {
-        Self { partition: "aws".to_owned(), organization_id: None, entities: BTreeMap::new(), outage: None }
+        Self {
+            partition: "aws".to_owned(),
+            organization_id: None,
+            entities: Versioned::default(),
+            managed_policies: BTreeMap::new(),
+            outage: None,
+        }
+    }
+
+    /// A role or user that exists, whether or not others see it yet.
+    pub(crate) fn entity(&self, arn: &str) -> Option<&Entity> {
+        self.entities.current().get(arn)
+    }
+
+    /// A role as IAM shows it.
+    pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
+        self.entity(arn)?.role.as_ref().map(History::newest)
     }
 }
 
@@ -30,10 +51,10 @@ pub(crate) struct Entity {
     /// IAM propagation: unknown to others before.
     pub(crate) visible_from: Duration,
     /// Roles only.
-    pub(crate) trust: Option<Trust>,
+    pub(crate) role: Option<History>,
 }
 
-/// Who may assume a role.
+/// Who may assume a role, in short: the trust policy of a role made by a control.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
@@ -56,17 +77,6 @@ impl Trust {
     pub fn with_external_id(mut self, external_id: &str) -> Self {
         self.external_id = Some(external_id.to_owned());
         self
-    }
-
-    pub(crate) fn admits(&self, caller: &Caller, external_id: Option<&str>) -> bool {
-        let trusted = self.principals.iter().any(|p| {
-            p == "*"
-                || *p == caller.account
-                || *p == caller.entity_arn
-                || *p == caller.arn
-                || p.ends_with(&format!(":iam::{}:root", caller.account))
-        });
-        trusted && (self.external_id.is_none() || self.external_id.as_deref() == external_id)
     }
 }
 

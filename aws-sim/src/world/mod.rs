@@ -8,17 +8,32 @@
 //! at once. A call that was submitted takes effect even if its caller has gone meanwhile, as over a real network.
 
 mod account;
+mod cache;
+mod cache_rule;
 mod documents;
 mod ecr;
 mod error;
 mod faults;
+mod iam;
 mod identity;
+mod moment;
+mod permissions;
 mod policy;
+mod pull_through;
 mod record;
 mod registry;
+mod repository;
+mod role;
+mod roles;
+mod secrets;
+mod secretsmanager;
+mod service;
 mod sts;
 mod throttle;
+mod token;
+mod upstream;
 mod wire;
+mod would;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,10 +41,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use error::{AwsError, Protocol};
+use error::AwsError;
 use faults::{Faults, Fired};
 use identity::{Account, Caller, Key};
 use registry::{Registry, View};
+use secrets::Secrets;
 use throttle::Throttles;
 use wire::Asked;
 
@@ -38,6 +54,7 @@ pub use identity::{Outage, Trust};
 pub use policy::evaluate::Decision;
 pub use record::{Call, DocumentWrite, Outcome, Phase, Reply};
 pub use registry::Scope;
+pub use role::Role;
 
 /// 2026-01-01T00:00:00Z: what "start" means to credentials until [`World::set_epoch`] says otherwise.
 const EPOCH: u64 = 1_767_225_600;
@@ -50,6 +67,7 @@ pub struct World {
     epoch: u64,
     accounts: BTreeMap<String, Account>,
     registries: BTreeMap<(String, String), Registry>,
+    secrets: BTreeMap<(String, String), Secrets>,
     keys: BTreeMap<String, Key>,
     habits: Habits,
     delay: Duration,
@@ -70,6 +88,8 @@ struct Habits {
     /// What a registry says that never had a scope.
     unset_scope: Option<Scope>,
     propagation: Duration,
+    /// Whether ECR names the rule's account when it assumes a role.
+    sends_source_account: bool,
 }
 
 /// A call between its arrival and its effect.
@@ -106,12 +126,14 @@ impl World {
             epoch: EPOCH,
             accounts: BTreeMap::new(),
             registries: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             keys: BTreeMap::new(),
             habits: Habits {
                 accept_unknown_accounts: true,
                 convert_account_ids: true,
                 unset_scope: Some(Scope::V2),
                 propagation: Duration::ZERO,
+                sends_source_account: false,
             },
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
@@ -150,7 +172,8 @@ impl World {
             region: asked.region.clone(),
             service: asked.service.clone(),
             operation: asked.operation.clone(),
-            is_write: ecr::document_of(&asked).is_some(),
+            target: service::target(&asked),
+            is_write: service::is_write(&asked),
             outcome: "Pending".to_owned(),
             took_effect: false,
             write: None,
@@ -180,12 +203,8 @@ impl World {
             return;
         };
         self.advance(due);
-        let document = ecr::document_of(&call.asked);
-        let at = call.caller.as_ref().ok().map(|c| (c.account.clone(), call.asked.region.clone()));
-        let text_of = |world: &Self| {
-            let (operation, at) = (document?, at.as_ref()?);
-            (operation.document)(world.registries.get(at)?.current())
-        };
+        let account = call.caller.as_ref().ok().map(|c| c.account.clone());
+        let text_of = |world: &Self| service::text(world, account.as_deref()?, &call.asked);
         let before = text_of(self);
         let (ran, took_effect) = self.run(&call);
         let after = text_of(self);
@@ -193,9 +212,10 @@ impl World {
         if let Some(recorded) = self.calls.get_mut(usize::try_from(seq).unwrap_or(usize::MAX)) {
             recorded.outcome = name;
             recorded.took_effect = took_effect;
-            recorded.write = document.map(|d| DocumentWrite { before, sent: d.sent(&call.asked.body), after });
+            let is_write = recorded.is_write;
+            recorded.write = is_write.then(|| DocumentWrite { before, sent: service::sent(&call.asked), after });
         }
-        let outcome = self.answer(ran, call.asked.protocol);
+        let outcome = self.answer(ran, &call.asked);
         self.reply(seq, Reply { after: call.way_back + call.fired.delay_after, outcome });
     }
 
@@ -250,10 +270,10 @@ impl World {
         }
     }
 
-    fn answer(&mut self, ran: Ran, protocol: Protocol) -> Outcome {
+    fn answer(&mut self, ran: Ran, asked: &Asked) -> Outcome {
         match ran {
             Ran::Answer(response) => Outcome::Response(response),
-            Ran::Refused(error) => Outcome::Response(wire::refusal(protocol, &error, &self.request_id())),
+            Ran::Refused(error) => Outcome::Response(wire::refusal(asked, &error, &self.request_id())),
             Ran::Hang => Outcome::Hang,
             Ran::Reset => Outcome::Reset,
         }
@@ -282,22 +302,12 @@ impl World {
 
     fn operate(&mut self, call: &InFlight) -> Result<Response<Bytes>, AwsError> {
         let caller = call.caller.as_ref().map_err(Clone::clone)?;
-        let request_id = self.request_id();
-        match call.asked.protocol {
-            Protocol::Json => {
-                if !self.throttles.admit(&caller.account, &call.asked.region, self.now) {
-                    return Err(call.asked.protocol.throttled());
-                }
-                let view = match &call.fired.strike {
-                    Some((_, Effect::StaleRead)) => View::Previous,
-                    Some((_, Effect::NothingThere)) => View::Nothing,
-                    _ => View::Current,
-                };
-                ecr::run(self, caller, &call.asked, view).map(|value| wire::json_answer(&value, &request_id))
-            }
-            Protocol::Query => sts::run(self, caller, &call.asked)
-                .map(|result| wire::xml_answer(&call.asked.operation, &result, &request_id)),
-        }
+        let view = match &call.fired.strike {
+            Some((_, Effect::StaleRead)) => View::Previous,
+            Some((_, Effect::NothingThere)) => View::Nothing,
+            _ => View::Current,
+        };
+        service::run(self, caller, &call.asked, view)
     }
 
     /// An account out of reach takes its own calls with it, and those that would assume its roles.
@@ -319,13 +329,19 @@ impl World {
             }
         }
         // Credentials die with their role or user.
-        let entity = self.accounts.get(&key.caller.account).and_then(|a| a.entities.get(&key.caller.entity_arn));
+        let entity = self.accounts.get(&key.caller.account).and_then(|a| a.entity(&key.caller.entity_arn));
         let is_alive = key.caller.unique_id.is_empty() || entity.is_some_and(|e| e.unique_id == key.caller.unique_id);
         if is_alive { Ok(key.caller.clone()) } else { Err(asked.protocol.unknown_key()) }
     }
 
     fn registry(&mut self, account: &str, region: &str) -> &mut Registry {
         self.registries.entry((account.to_owned(), region.to_owned())).or_default()
+    }
+
+    /// Seconds since 1970.
+    fn unix_now(&self) -> f64 {
+        let start = Duration::from_secs(self.epoch);
+        (start + self.now).as_secs_f64()
     }
 
     fn random(&mut self, alphabet: &[u8], length: usize) -> String {

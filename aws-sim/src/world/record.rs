@@ -19,25 +19,28 @@ pub struct Call {
     pub principal: Option<String>,
     /// The Region of the credential scope.
     pub region: String,
-    /// `ecr` or `sts`.
+    /// `ecr`, `sts`, `iam` or `secretsmanager`.
     pub service: String,
     pub operation: String,
+    /// What the call is about, where that is one thing: `registry`, `pull-through-cache-rule/PREFIX`,
+    /// `repository/NAME`, `role/NAME`, `secret/NAME-OR-ARN`.
+    pub target: Option<String>,
     /// True for operations that change something in AWS, whether or not this one did. AssumeRole is not one.
     pub is_write: bool,
     /// `ok`, an error code, or one of `Pending`, `Reset`, `Hang`, `Lost` (stopped by the observer).
     pub outcome: String,
     /// True if the operation ran and succeeded, whatever the caller was told.
     pub took_effect: bool,
-    /// For writes of a document: its text around the call.
+    /// For writes: what is written, around the call.
     pub write: Option<DocumentWrite>,
 }
 
-/// The raw texts around a write of a document.
+/// The raw texts around a write: of a document as it is stored; of a rule, a repository or a role as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DocumentWrite {
     /// As stored before.
     pub before: Option<String>,
-    /// As sent; absent for a deletion.
+    /// As sent: the document, or the call's parameters as JSON; absent for a deletion.
     pub sent: Option<String>,
     /// As stored afterwards; equals `before` if refused.
     pub after: Option<String>,

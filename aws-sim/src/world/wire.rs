@@ -1,4 +1,4 @@
-//! The two protocols: what a request asks for and who signed it, and how an answer is written. Signatures are not
+//! The two protocols, and which of the services is meant: what a request asks for and who signed it, and how an answer is written. Signatures are not
 //! verified: a caller is whoever its access key id says.
 
 use bytes::Bytes;
@@ -9,7 +9,13 @@ use super::error::{AwsError, Protocol};
 
 /// The prefix of ECR's `x-amz-target` (aws-facts A.0).
 const ECR_TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.";
-const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// The prefix of Secrets Manager's.
+const SECRETS_TARGET: &str = "secretsmanager.";
+/// IAM's version of the query protocol; STS has the other.
+const IAM_VERSION: &str = "2010-05-08";
+/// What the record says of IAM's Region: it has one endpoint for all. Whatever Region a caller signs for is taken, since
+/// clients that are given an endpoint sign for their own.
+const IAM_REGION: &str = "aws-global";
 
 /// A request, read.
 #[derive(Debug)]
@@ -46,13 +52,16 @@ pub(crate) fn read(request: Request<Bytes>) -> Asked {
         (None, Protocol::Query) => form_value(&body, "Action").unwrap_or_default(),
         (None, Protocol::Json) => String::new(),
     };
-    let expected = match protocol {
-        Protocol::Json => "ecr",
-        Protocol::Query => "sts",
+    let expected = match (protocol, &target) {
+        (Protocol::Json, Some(target)) if target.starts_with(SECRETS_TARGET) => "secretsmanager",
+        (Protocol::Json, _) => "ecr",
+        (Protocol::Query, _) if form_value(&body, "Version").as_deref() == Some(IAM_VERSION) => "iam",
+        (Protocol::Query, _) => "sts",
     };
     let scope = authorization(&parts.headers, protocol);
     let region = scope.as_ref().map_or_else(|_| String::new(), |s| s.region.clone());
-    let known_target = target.is_none_or(|t| t.starts_with(ECR_TARGET));
+    let region = if expected == "iam" { IAM_REGION.to_owned() } else { region };
+    let known_target = target.is_none_or(|t| t.starts_with(ECR_TARGET) || t.starts_with(SECRETS_TARGET));
     let operation = if known_target { operation } else { format!("{operation} (foreign target)") };
     let credential = scope.and_then(|s| {
         if s.service != expected {
@@ -96,26 +105,38 @@ pub(crate) fn json_answer(value: &Value, request_id: &str) -> Response<Bytes> {
     answer(200, "application/x-amz-json-1.1", value.to_string(), request_id)
 }
 
-/// An XML answer: `result` is the inner XML of `<OperationResult>`.
-pub(crate) fn xml_answer(operation: &str, result: &str, request_id: &str) -> Response<Bytes> {
+/// An XML answer: `result` is the inner XML of `<OperationResult>`, which some operations do without.
+pub(crate) fn xml_answer(asked: &Asked, result: Option<&str>, request_id: &str) -> Response<Bytes> {
+    let (operation, namespace) = (&asked.operation, namespace(&asked.service));
+    let result = result.map(|inner| format!("<{operation}Result>{inner}</{operation}Result>")).unwrap_or_default();
     let text = format!(
-        "<{operation}Response xmlns=\"{STS_NAMESPACE}\"><{operation}Result>{result}</{operation}Result>\
+        "<{operation}Response xmlns=\"{namespace}\">{result}\
          <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
     );
     answer(200, "text/xml", text, request_id)
 }
 
-/// A refusal, in the protocol of the request.
-pub(crate) fn refusal(protocol: Protocol, error: &AwsError, request_id: &str) -> Response<Bytes> {
-    match protocol {
+fn namespace(service: &str) -> &'static str {
+    if service == "iam" {
+        "https://iam.amazonaws.com/doc/2010-05-08/"
+    } else {
+        "https://sts.amazonaws.com/doc/2011-06-15/"
+    }
+}
+
+/// A refusal, in the protocol of the request and the spelling of its service.
+pub(crate) fn refusal(asked: &Asked, error: &AwsError, request_id: &str) -> Response<Bytes> {
+    match asked.protocol {
         Protocol::Json => {
-            let text = json!({"__type": error.code, "message": error.message}).to_string();
+            let member = if asked.service == "secretsmanager" { "Message" } else { "message" };
+            let text = json!({"__type": error.code, member: error.message}).to_string();
             answer(error.status, "application/x-amz-json-1.1", text, request_id)
         }
         Protocol::Query => {
             let kind = if error.status >= 500 { "Receiver" } else { "Sender" };
+            let namespace = namespace(&asked.service);
             let text = format!(
-                "<ErrorResponse xmlns=\"{STS_NAMESPACE}\"><Error><Type>{kind}</Type><Code>{}</Code>\
+                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{kind}</Type><Code>{}</Code>\
                  <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
                 escape(&error.code),
                 escape(&error.message)

@@ -1,21 +1,13 @@
-"""The simulator and moto, asked the same: they answer alike, or DIFFERENCES says which fact decides.
-
-Answers are compared as a client sees them: members, error code, HTTP status, text. What is random by nature (ids, keys,
-times) is compared by its form. A difference that is listed and does not show is an error too.
-"""
+"""The simulator and moto on registry policies and sessions (see differential.py)."""
 
 import json
-import os
 import re
 
-import botocore.exceptions
 import pytest
-from conftest import Sim, client, policy
-from moto.server import ThreadedMotoServer
+from conftest import client, policy
+from differential import ACCOUNT, FORMS, KEY, assert_alike, both_sides
 
-ACCOUNT = "123456789012"
 OTHER = "222222222222"
-KEY = "AKIADIFFERENTIAL"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/team/member"
 WORLD = {
     "accounts": [
@@ -58,12 +50,12 @@ DIFFERENCES = {
 
 
 def _put(text):
-    return lambda ecr, sts: ecr.put_registry_policy(policyText=text)
+    return lambda aws: aws.ecr.put_registry_policy(policyText=text)
 
 
 def _assume(**change):
     wanted = {"RoleArn": ROLE, "RoleSessionName": "test"} | change
-    return lambda ecr, sts: sts.assume_role(**wanted)
+    return lambda aws: aws.sts.assume_role(**wanted)
 
 
 def _without(member):
@@ -80,9 +72,9 @@ def _with(**members):
 
 # Run in this order, on one registry of each side.
 CASES = {
-    "a get of nothing": lambda ecr, sts: ecr.get_registry_policy(),
-    "a delete of nothing": lambda ecr, sts: ecr.delete_registry_policy(),
-    "a fresh registry": lambda ecr, sts: ecr.describe_registry(),
+    "a get of nothing": lambda aws: aws.ecr.get_registry_policy(),
+    "a delete of nothing": lambda aws: aws.ecr.delete_registry_policy(),
+    "a fresh registry": lambda aws: aws.ecr.describe_registry(),
     "a put of no JSON": _put("{"),
     "a put of a list": _put("[]"),
     "a put without statements": _put('{"Version":"2012-10-17"}'),
@@ -103,85 +95,32 @@ CASES = {
     "a put of 10,241 characters": _put(policy([OTHER]).ljust(10_241)),
     "a put of 10,240 characters": _put(policy([OTHER]).ljust(10_240)),
     "a put answers": _put(policy([OTHER, "333333333333"], ["ecr:ReplicateImage", "ecr:CreateRepository"])),
-    "a get answers": lambda ecr, sts: ecr.get_registry_policy(),
-    "a delete answers": lambda ecr, sts: ecr.delete_registry_policy(),
-    "a get after a delete": lambda ecr, sts: ecr.get_registry_policy(),
-    "who the caller is": lambda ecr, sts: sts.get_caller_identity(),
+    "a get answers": lambda aws: aws.ecr.get_registry_policy(),
+    "a delete answers": lambda aws: aws.ecr.delete_registry_policy(),
+    "a get after a delete": lambda aws: aws.ecr.get_registry_policy(),
+    "who the caller is": lambda aws: aws.sts.get_caller_identity(),
     "assuming a role": _assume(),
     "assuming with an external id": _assume(ExternalId="the-id"),
     "assuming a missing role": _assume(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/nobody"),
     "assuming for too long": _assume(DurationSeconds=43_201),
 }
 
-FORMS = {
-    "AccessKeyId": r"^ASIA[A-Z0-9]{16}$",
-    "SecretAccessKey": r"^.{40}$",
-    "SessionToken": r"^.{100,}$",
-    "AssumedRoleId": r"^AROA[A-Z0-9]{17}:test$",
-    "Expiration": r"^20\d\d-",
-}
-
-
-def _flat(answer):
-    """Members by name, what is random by its form; policies as they mean (order of principals aside)."""
-    out = {"outcome": "ok"}
-    for name, value in answer.items():
-        if name == "ResponseMetadata":
-            out["status"] = value["HTTPStatusCode"]
-        elif name in FORMS:
-            out[name] = FORMS[name] if re.match(FORMS[name], str(value)) else value
-        elif isinstance(value, dict):
-            inner = _flat(value)
-            inner.pop("outcome")
-            out |= {key: inner[key] for key in inner}
-        else:
-            out[name] = value
-    return out
-
-
-def _seen(case, clients):
-    try:
-        return _flat(CASES[case](*clients))
-    except botocore.exceptions.ClientError as refusal:
-        error = refusal.response
-        status = error["ResponseMetadata"]["HTTPStatusCode"]
-        return {"outcome": error["Error"]["Code"], "status": status, "message": error["Error"]["Message"]}
-
-
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
-    moto = ThreadedMotoServer(port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    moto_url = f"http://{host}:{port}"
-    client(moto_url, "iam", KEY).create_role(Path="/team/", RoleName="member", AssumeRolePolicyDocument=TRUST)
-    sim = Sim(WORLD, tmp_path_factory.mktemp("world"))
-    yield {side: [client(url, service, KEY) for service in ("ecr", "sts")]
-           for side, url in (("sim", sim.url), ("moto", moto_url))}
-    sim.stop()
-    moto.stop()
+    with both_sides(WORLD, tmp_path_factory.mktemp("world"), ("ecr", "sts", "iam")) as (sides, _):
+        sides["moto"].iam.create_role(Path="/team/", RoleName="member", AssumeRolePolicyDocument=TRUST)
+        yield sides
 
 
 def test_both_answer_alike_or_the_facts_decide(sides):
-    found = {}
-    for case in CASES:
-        sim, moto = _seen(case, sides["sim"]), _seen(case, sides["moto"])
-        if sim["outcome"] != moto["outcome"]:
-            found[case, "outcome"] = (sim, moto)
-            continue
-        for member in sorted(sim.keys() | moto.keys()):
-            if sim.get(member) != moto.get(member):
-                found[case, member] = (sim.get(member), moto.get(member))
-    undecided = {key: value for key, value in found.items() if key not in DIFFERENCES}
-    assert not undecided, json.dumps({" / ".join(k): v for k, v in undecided.items()}, indent=1, default=str)
-    assert not DIFFERENCES.keys() - found.keys(), "listed, but they do not differ"
+    assert_alike(CASES, DIFFERENCES, sides)
 
 
 def test_policies_mean_the_same_where_only_their_text_differs(sides):
     """aws-facts B.5: what is left once ids are root ARNs and principals are sorted."""
     meanings = []
-    for ecr, _ in sides.values():
+    for aws in sides.values():
+        ecr = aws.ecr
         ecr.put_registry_policy(policyText=policy([OTHER, "333333333333"], ["ecr:ReplicateImage"]))
         document = json.loads(ecr.get_registry_policy()["policyText"])
         statement = document["Statement"][0]
@@ -195,7 +134,8 @@ def test_policies_mean_the_same_where_only_their_text_differs(sides):
 
 def test_an_assumed_role_is_the_same_caller_on_both(sides):
     seen = []
-    for ecr, sts in sides.values():
+    for aws in sides.values():
+        sts = aws.sts
         keys = sts.assume_role(RoleArn=ROLE, RoleSessionName="test")["Credentials"]
         url = sts.meta.endpoint_url
         session = {"key": keys["AccessKeyId"], "token": keys["SessionToken"]}

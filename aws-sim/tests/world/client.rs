@@ -60,10 +60,26 @@ pub(crate) fn ecr(keys: &Keys, region: &str, operation: &str, input: &Value) -> 
         .unwrap()
 }
 
+pub(crate) fn secrets(keys: &Keys, region: &str, operation: &str, input: &Value) -> Request<Bytes> {
+    signed(keys, region, "secretsmanager")
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", format!("secretsmanager.{operation}"))
+        .body(Bytes::from(input.to_string()))
+        .unwrap()
+}
+
 pub(crate) fn sts(keys: &Keys, operation: &str, input: &[(&str, &str)]) -> Request<Bytes> {
+    query(signed(keys, "us-east-1", "sts"), operation, "2011-06-15", input)
+}
+
+pub(crate) fn iam(keys: &Keys, operation: &str, input: &[(&str, &str)]) -> Request<Bytes> {
+    query(signed(keys, "us-east-1", "iam"), operation, "2010-05-08", input)
+}
+
+fn query(builder: http::request::Builder, operation: &str, version: &str, input: &[(&str, &str)]) -> Request<Bytes> {
     let mut body = form_urlencoded::Serializer::new(String::new());
-    body.append_pair("Action", operation).append_pair("Version", "2011-06-15").extend_pairs(input);
-    signed(keys, "us-east-1", "sts")
+    body.append_pair("Action", operation).append_pair("Version", version).extend_pairs(input);
+    builder
         .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
         .body(Bytes::from(body.finish()))
         .unwrap()
@@ -75,8 +91,39 @@ pub(crate) fn read(response: Response<Bytes>) -> Answer {
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let member = |name: &str| json[name].as_str().map(str::to_owned);
     let code = member("__type").or_else(|| xml(&text, "Code")).unwrap_or_default();
-    let message = member("message").or_else(|| xml(&text, "Message")).unwrap_or_default();
+    let message = member("message").or_else(|| member("Message")).or_else(|| xml(&text, "Message")).unwrap_or_default();
     Answer { status, code, message, json, text }
+}
+
+/// A call to IAM that goes well: its XML.
+pub(crate) fn in_iam(world: &mut World, keys: &Keys, operation: &str, input: &[(&str, &str)]) -> String {
+    let answer = ask(world, iam(keys, operation, input));
+    assert_eq!(answer.status, 200, "{operation} {input:?}: {}", answer.text);
+    answer.text
+}
+
+/// A call to IAM that is refused: status, code, text.
+pub(crate) fn iam_refuses(
+    world: &mut World,
+    keys: &Keys,
+    operation: &str,
+    input: &[(&str, &str)],
+) -> (u16, String, String) {
+    let answer = ask(world, iam(keys, operation, input));
+    assert_ne!(answer.status, 200, "{operation} {input:?}");
+    (answer.status, answer.code, answer.message.replace("&quot;", "\"").replace("&apos;", "'"))
+}
+
+/// A document as IAM returned it, decoded.
+pub(crate) fn decoded(text: &str) -> String {
+    let form = format!("x={}", text.replace('+', "%2B"));
+    form_urlencoded::parse(form.as_bytes()).next().unwrap().1.into_owned()
+}
+
+/// The contents of all such elements.
+pub(crate) fn all_xml(text: &str, element: &str) -> Vec<String> {
+    let (start, end) = (format!("<{element}>"), format!("</{element}>"));
+    text.split(&start).skip(1).map(|part| part.split(&end).next().unwrap().to_owned()).collect()
 }
 
 /// The content of the first such element.
@@ -96,6 +143,30 @@ pub(crate) fn ask(world: &mut World, request: Request<Bytes>) -> Answer {
 pub(crate) fn reply(world: &mut World, request: Request<Bytes>) -> Reply {
     let now = world.now();
     world.handle(request, now)
+}
+
+/// A call to ECR, answered.
+pub(crate) fn call(world: &mut World, keys: &Keys, operation: &str, input: &Value) -> Answer {
+    ask(world, ecr(keys, REGION, operation, input))
+}
+
+/// A call that goes well: its members.
+pub(crate) fn done(world: &mut World, keys: &Keys, operation: &str, input: &Value) -> Value {
+    let answer = call(world, keys, operation, input);
+    assert_eq!(answer.status, 200, "{operation} {input}: {}", answer.text);
+    answer.json
+}
+
+/// A call that is refused: its code and text.
+pub(crate) fn refused(world: &mut World, keys: &Keys, operation: &str, input: &Value) -> (String, String) {
+    let answer = call(world, keys, operation, input);
+    assert_eq!(answer.status, 400, "{operation} {input}: {}", answer.text);
+    (answer.code, answer.message)
+}
+
+/// The members of a list by one of theirs.
+pub(crate) fn column(list: &Value, member: &str) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|item| item[member].as_str().unwrap().to_owned()).collect()
 }
 
 pub(crate) fn get(world: &mut World, keys: &Keys) -> Answer {

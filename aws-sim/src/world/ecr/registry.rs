@@ -8,6 +8,6 @@ use crate::world::error::AwsError;
 
 #[expect(clippy::unnecessary_wraps, reason = "a row of the operations' table")]
 pub(super) fn describe(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
-    let rules = call.seen().replication_rules;
+    let rules = call.seen().replication_rules.clone();
     Ok(json!({"registryId": call.account, "replicationConfiguration": {"rules": rules}}))
 }

@@ -6,13 +6,14 @@ use super::EcrCall;
 use crate::world::error::AwsError;
 use crate::world::identity::partition_of;
 use crate::world::policy::accept::Judge;
+use crate::world::policy::evaluate::Holder;
 use crate::world::registry::StoredPolicy;
 
 /// Characters of the text as it is sent (aws-facts B.1).
 const LIMIT: usize = 10_240;
 
 pub(super) fn get(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
-    let policy = call.seen().policy.ok_or_else(|| not_found(call.account))?;
+    let policy = call.seen().policy.clone().ok_or_else(|| not_found(call.account))?;
     Ok(output(call, &policy))
 }
 
@@ -25,6 +26,7 @@ pub(super) fn put(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
     let set = call.current().scope;
     let world = &call.world;
     let judge = Judge {
+        holder: Holder::Registry,
         scope: world.scope_of(set),
         partition: partition_of(call.region),
         exists: &|principal, name| world.exists(principal, name),
@@ -37,7 +39,7 @@ pub(super) fn put(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
 }
 
 pub(super) fn delete(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
-    let policy = call.current().policy.ok_or_else(|| not_found(call.account))?;
+    let policy = call.current().policy.clone().ok_or_else(|| not_found(call.account))?;
     call.change(|state| state.policy = None);
     Ok(output(call, &policy))
 }

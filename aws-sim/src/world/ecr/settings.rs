@@ -25,7 +25,8 @@ pub(super) fn get(call: &mut EcrCall<'_>) -> Result<Value, AwsError> {
     let state = call.seen();
     if setting.name == SCOPE {
         // A registry that never had a scope may have no value to show.
-        let scope = state.scope.or(call.world.habits.unset_scope);
+        let scope = state.scope;
+        let scope = scope.or(call.world.habits.unset_scope);
         return Ok(
             scope.map_or_else(|| json!({"name": SCOPE}), |scope| json!({"name": SCOPE, "value": scope.as_str()}))
         );

@@ -1,13 +1,16 @@
-//! Whether ECR takes a registry policy. Every refusal is the same to the caller (aws-facts B.4), so this answers yes or
-//! no. Resource ARNs are not looked at: neither does ECR (B.1). Members it does not know pass: no fact says otherwise.
+//! Whether ECR takes a registry's or a repository's policy. Every refusal is the same to the caller but for unknown
+//! principals (aws-facts B.4), so this answers yes or no. Resource ARNs are not looked at: neither does ECR (B.1). Members it does not know pass: no fact says otherwise.
 
 use serde_json::{Map, Value};
 
+use super::evaluate::Holder;
 use super::{actions, as_list, principal, statements};
 use crate::world::registry::Scope;
 
 /// The circumstances that a document is judged in.
 pub(crate) struct Judge<'a> {
+    /// What the document is for: a repository's policy needs no resources.
+    pub(crate) holder: Holder,
     pub(crate) scope: Scope,
     pub(crate) partition: &'a str,
     /// Whether this principal exists and can be seen by now.
@@ -38,10 +41,24 @@ impl Judge<'_> {
         statement.get("Sid").is_none_or(Value::is_string)
             && matches!(statement.get("Effect").and_then(Value::as_str), Some("Allow" | "Deny"))
             && either("Principal", "NotPrincipal").is_some_and(|p| self.accepts_principals(p))
-            && either("Action", "NotAction")
-                .is_some_and(|a| all_texts(a, |action| actions::is_accepted(action, self.scope)))
-            && either("Resource", "NotResource").is_some_and(|r| all_texts(r, |_| true))
+            && either("Action", "NotAction").is_some_and(|a| all_texts(a, |action| self.accepts_action(action)))
+            && self.accepts_resources(statement)
             && statement.get("Condition").is_none_or(accepts_condition)
+    }
+
+    /// `ecr:GetAuthorizationToken` is about no repository (aws-facts B.4).
+    fn accepts_action(&self, action: &str) -> bool {
+        let is_barred = self.holder == Holder::Repository && action.eq_ignore_ascii_case("ecr:GetAuthorizationToken");
+        actions::is_accepted(action, self.scope) && !is_barred
+    }
+
+    /// aws-facts B.1: a registry's statements need resources, a repository's may leave them out.
+    fn accepts_resources(&self, statement: &Map<String, Value>) -> bool {
+        match (statement.get("Resource"), statement.get("NotResource")) {
+            (Some(resources), None) | (None, Some(resources)) => all_texts(resources, |_| true),
+            (None, None) => self.holder == Holder::Repository,
+            (Some(_), Some(_)) => false,
+        }
     }
 
     fn accepts_principals(&self, principals: &Value) -> bool {
@@ -64,7 +81,8 @@ impl Judge<'_> {
     }
 }
 
-fn is_service(name: &str) -> bool {
+/// The name of a service, as policies name it: its host.
+pub(crate) fn is_service(name: &str) -> bool {
     let host = name.strip_suffix(".cn").unwrap_or(name);
     host.strip_suffix(".amazonaws.com").is_some_and(|service| {
         !service.is_empty()
@@ -92,11 +110,13 @@ fn accepts_condition(condition: &Value) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Judge;
+    use super::{Holder, Judge};
     use crate::world::registry::Scope;
 
     fn accepts(document: &str) -> bool {
-        Judge { scope: Scope::V2, partition: "aws", exists: &|_, _| true }.accept(document).is_some()
+        Judge { holder: Holder::Registry, scope: Scope::V2, partition: "aws", exists: &|_, _| true }
+            .accept(document)
+            .is_some()
     }
 
     fn statement_with(member: &str, value: Value) -> String {

@@ -1,5 +1,5 @@
-//! Whether a registry policy lets a principal do an action on a repository (aws-facts B.2, B.3). Identity policies are
-//! assumed to allow: this answers the resource's half.
+//! What one document says to one request (aws-facts B.2, B.3): a registry's or a repository's policy, a role's trust, an
+//! identity policy. Who combines them, and what the service itself enforces, is said elsewhere (`would`).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::condition::{self, Context, Holds};
 use super::{actions, as_list, matches_pattern, principal, statements};
-use crate::world::registry::Scope;
 
 /// The answer of `would`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,85 +55,111 @@ impl Subject {
 pub(crate) struct Question<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) action: &'a str,
-    pub(crate) resource: &'a str,
-    pub(crate) region: &'a str,
+    /// An ARN; absent: is there anything that the subject may do it on?
+    pub(crate) resource: Option<&'a str>,
     pub(crate) partition: &'a str,
-    /// ARNs in the policy that stand for somebody who is gone.
+    pub(crate) context: &'a Context,
+}
+
+/// What a document is attached to: that decides which members a statement may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Names principals and resources.
+    Registry,
+    /// Is about this repository alone: a statement without resources covers it (aws-facts B.1).
+    Repository,
+    /// A trust policy: the resource is the role.
+    Role,
+    /// Names no principals: it is about whoever carries it.
+    Identity,
+}
+
+/// A document, and who in it is gone.
+pub(crate) struct Document<'a> {
+    pub(crate) holder: Holder,
+    pub(crate) text: &'a str,
+    /// ARNs that stand for somebody who is gone.
     pub(crate) renamed: &'a BTreeMap<String, String>,
 }
 
-/// Deny wins, then Allow, then nothing.
-pub(crate) fn decide(policy: Option<&str>, scope: Scope, question: &Question<'_>) -> Decision {
-    let no = |because: String| Decision { allowed: false, because };
-    if !actions::is_enforced(question.action, scope) {
-        return no(format!("scope V1 does not enforce {}", question.action));
-    }
-    let Some(text) = policy else {
-        return no("the registry has no policy".to_owned());
-    };
-    let Ok(document) = serde_json::from_str::<Value>(text) else {
-        return no("the registry policy is not JSON".to_owned());
-    };
-    let context = question.subject.context(question.region);
-    let mut allowed_by = None;
-    for (index, statement) in statements(&document).into_iter().enumerate() {
-        let Some(statement) = statement.as_object().filter(|s| question.is_met_by(s)) else {
-            continue;
+/// What a document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// By which statement.
+    Allowed(String),
+    Denied(String),
+    /// Why it says nothing.
+    Silent(String),
+}
+
+impl Document<'_> {
+    /// Deny wins, then Allow, then nothing.
+    pub(crate) fn says(&self, question: &Question<'_>) -> Verdict {
+        let Ok(document) = serde_json::from_str::<Value>(self.text) else {
+            return Verdict::Silent("it is not JSON".to_owned());
         };
-        let denies = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
-        let name = label(statement, index);
-        match (condition::holds(statement.get("Condition"), &context), denies) {
-            (Holds::Yes, true) => return no(format!("denied by {name}")),
-            (Holds::Unknown(operator), true) => return no(format!("{operator} is not modelled: denied by {name}")),
-            (Holds::Yes, false) => {
-                allowed_by.get_or_insert(name);
+        let mut allowed_by = None;
+        for (index, statement) in statements(&document).into_iter().enumerate() {
+            let Some(statement) = statement.as_object().filter(|s| self.meets(s, question)) else {
+                continue;
+            };
+            let denies = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
+            let name = label(statement, index);
+            match (condition::holds(statement.get("Condition"), question.context), denies) {
+                (Holds::Yes, true) => return Verdict::Denied(format!("denied by {name}")),
+                (Holds::Unknown(operator), true) => {
+                    return Verdict::Denied(format!("{operator} is not modelled: denied by {name}"));
+                }
+                (Holds::Yes, false) => {
+                    allowed_by.get_or_insert(name);
+                }
+                (Holds::No | Holds::Unknown(_), _) => {}
             }
-            (Holds::No | Holds::Unknown(_), _) => {}
         }
+        allowed_by.map_or_else(
+            || Verdict::Silent("no statement allows it".to_owned()),
+            |name| Verdict::Allowed(format!("allowed by {name}")),
+        )
     }
-    allowed_by.map_or_else(
-        || no("no statement allows it".to_owned()),
-        |name| Decision { allowed: true, because: format!("allowed by {name}") },
-    )
-}
 
-fn label(statement: &Map<String, Value>, index: usize) -> String {
-    statement
-        .get("Sid")
-        .and_then(Value::as_str)
-        .map_or_else(|| format!("statement {}", index + 1), |sid| format!("statement {} ({sid})", index + 1))
-}
-
-impl Question<'_> {
-    fn is_met_by(&self, statement: &Map<String, Value>) -> bool {
+    fn meets(&self, statement: &Map<String, Value>, question: &Question<'_>) -> bool {
         let covered = |positive: &str, negative: &str, covers: &dyn Fn(&str) -> bool| {
             let any = |v: &Value| as_list(v).into_iter().filter_map(Value::as_str).any(covers);
             match (statement.get(positive), statement.get(negative)) {
-                (Some(values), _) => any(values),
-                (None, Some(values)) => !any(values),
-                (None, None) => false,
+                (Some(values), _) => Some(any(values)),
+                (None, Some(values)) => Some(!any(values)),
+                (None, None) => None,
             }
         };
-        self.names_subject(statement)
-            && covered("Action", "NotAction", &|pattern| actions::covers(pattern, self.action))
-            && covered("Resource", "NotResource", &|pattern| matches_pattern(pattern, self.resource))
+        let is_denial = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
+        let on_resource = match question.resource {
+            Some(resource) => covered("Resource", "NotResource", &|pattern| matches_pattern(pattern, resource)),
+            // Anything allowed is something; only what denies everything leaves nothing.
+            None if is_denial => covered("Resource", "NotResource", &|pattern| pattern == "*"),
+            None => Some(true),
+        };
+        let may_lack_resource = matches!(self.holder, Holder::Repository | Holder::Role);
+        (self.holder == Holder::Identity || self.names_subject(statement, question))
+            && covered("Action", "NotAction", &|pattern| actions::covers(pattern, question.action)) == Some(true)
+            && on_resource.unwrap_or(may_lack_resource)
     }
 
-    fn names_subject(&self, statement: &Map<String, Value>) -> bool {
+    fn names_subject(&self, statement: &Map<String, Value>, question: &Question<'_>) -> bool {
         match (statement.get("Principal"), statement.get("NotPrincipal")) {
-            (Some(principals), _) => self.any_is_subject(principals),
-            (None, Some(principals)) => !self.any_is_subject(principals),
+            (Some(principals), _) => self.any_is_subject(principals, question),
+            (None, Some(principals)) => !self.any_is_subject(principals, question),
             (None, None) => false,
         }
     }
 
-    fn any_is_subject(&self, principals: &Value) -> bool {
+    fn any_is_subject(&self, principals: &Value, question: &Question<'_>) -> bool {
+        let subject = question.subject;
         match principals {
             Value::String(all) => all == "*",
             Value::Object(kinds) => kinds.iter().any(|(kind, names)| {
                 as_list(names).into_iter().filter_map(Value::as_str).any(|name| match kind.as_str() {
-                    "AWS" => self.is_subject(name),
-                    "Service" => self.subject.is_service() && name == self.subject.name,
+                    "AWS" => self.is_subject(name, question),
+                    "Service" => subject.is_service() && name == subject.name,
                     _ => false,
                 })
             }),
@@ -142,15 +167,23 @@ impl Question<'_> {
         }
     }
 
-    fn is_subject(&self, name: &str) -> bool {
+    fn is_subject(&self, name: &str, question: &Question<'_>) -> bool {
         if self.renamed.contains_key(name) {
             return false;
         }
-        match principal::parse(name, self.partition) {
+        let subject = question.subject;
+        match principal::parse(name, question.partition) {
             Some(principal::Principal::Everyone) => true,
-            Some(principal::Principal::Account(account)) => account == self.subject.account,
-            Some(_) => name == self.subject.entity_arn || name == self.subject.name,
+            Some(principal::Principal::Account(account)) => account == subject.account,
+            Some(_) => name == subject.entity_arn || name == subject.name,
             None => false,
         }
     }
+}
+
+fn label(statement: &Map<String, Value>, index: usize) -> String {
+    statement
+        .get("Sid")
+        .and_then(Value::as_str)
+        .map_or_else(|| format!("statement {}", index + 1), |sid| format!("statement {} ({sid})", index + 1))
 }

@@ -1,4 +1,4 @@
-//! What a stored registry policy looks like when it is read (aws-facts B.5): pretty JSON with a space on either side of
+//! What a stored policy looks like when it is read (aws-facts B.5, F): ECR's as pretty JSON with a space on either side of
 //! the colon, IAM's order of members, account ids as root ARNs, principals shuffled, one-element lists as scalars, and
 //! principals that were deleted as their unique ids. A text that is no JSON object comes back as it is.
 
@@ -10,10 +10,20 @@ use crate::world::identity::is_account_id;
 
 /// How to render.
 pub(crate) struct Rendering<'a> {
+    pub(crate) layout: Layout,
     pub(crate) partition: &'a str,
     pub(crate) convert_account_ids: bool,
     /// What is shown for ARNs that no longer mean what they meant when the policy was put.
     pub(crate) renamed: &'a BTreeMap<String, String>,
+}
+
+/// The white space of a rendered document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// ECR's.
+    Pretty,
+    /// IAM's: none.
+    Compact,
 }
 
 const DOCUMENT_ORDER: [&str; 3] = ["Version", "Id", "Statement"];
@@ -34,8 +44,12 @@ impl Rendering<'_> {
             let list = list.into_iter().map(|s| self.statement(s, rng)).collect();
             document.insert("Statement".to_owned(), Value::Array(list));
         }
+        let document = Value::Object(ordered(document, &DOCUMENT_ORDER));
+        if self.layout == Layout::Compact {
+            return document.to_string();
+        }
         let mut text = String::new();
-        print(&Value::Object(ordered(document, &DOCUMENT_ORDER)), 0, &mut text);
+        print(&document, 0, &mut text);
         text
     }
 
@@ -151,13 +165,14 @@ fn print(value: &Value, depth: usize, out: &mut String) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::Rendering;
+    use super::{Layout, Rendering};
 
     /// aws-facts B.5.
     #[test]
     fn a_policy_reads_back_laid_out_as_aws_does_it() {
         let renamed = BTreeMap::from([("arn:aws-cn:iam::111111111111:role/gone".to_owned(), "AROAEXAMPLE".to_owned())]);
-        let rendering = Rendering { partition: "aws-cn", convert_account_ids: true, renamed: &renamed };
+        let layout = Layout::Pretty;
+        let rendering = Rendering { layout, partition: "aws-cn", convert_account_ids: true, renamed: &renamed };
         let stored = r#"{"Statement":{"Action":["ecr:*"],"Resource":["a","b"],"Odd":1.50,"Effect":"Allow","Sid":"s",
             "Condition":{"StringEquals":{"k":["v"]}},"Principal":{"AWS":["222222222222"],"Service":["x.amazonaws.com"]}},
             "Version":"2012-10-17"}"#;
@@ -176,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_policy_comes_back_as_it_is() {
-        let rendering = Rendering { partition: "aws", convert_account_ids: true, renamed: &BTreeMap::new() };
+        let layout = Layout::Pretty;
+        let rendering = Rendering { layout, partition: "aws", convert_account_ids: true, renamed: &BTreeMap::new() };
         for text in ["not json", "[1]", ""] {
             assert_eq!(rendering.render(text, &mut fastrand::Rng::with_seed(1)), text);
         }

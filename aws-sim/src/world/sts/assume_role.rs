@@ -6,6 +6,8 @@ use crate::world::World;
 use crate::world::account::session_caller;
 use crate::world::error::AwsError;
 use crate::world::identity::Caller;
+use crate::world::moment::iso;
+use crate::world::policy::evaluate::{Subject, Verdict};
 use crate::world::wire::{Asked, escape, form_value};
 
 const HOUR: u64 = 3_600;
@@ -32,12 +34,19 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked) -> Result<S
     };
     let mut parts = wanted.role_arn.split(':');
     let (partition, account) = (parts.nth(1).unwrap_or_default(), parts.nth(2).unwrap_or_default());
-    let role = world.visible_entity(account, &wanted.role_arn).ok_or_else(denied)?;
-    let trust = role.trust.as_ref().ok_or_else(denied)?;
-    if !trust.admits(caller, wanted.external_id.as_deref()) {
+    let role = world.role_seen(&wanted.role_arn).ok_or_else(denied)?;
+    let external_id = wanted.external_id.iter().map(|id| ("sts:externalid".to_owned(), id.clone()));
+    let session_name = [("sts:rolesessionname".to_owned(), wanted.session_name.clone())];
+    let more = external_id.chain(session_name).collect();
+    if !matches!(world.trusts(&wanted.role_arn, &subject_of(world, caller), more), Verdict::Allowed(_)) {
         return Err(denied());
     }
-    let unique_id = role.unique_id.clone();
+    if !caller.is_role && wanted.lasting > u64::from(role.max_session_seconds) {
+        return Err(AwsError::validation(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
+    }
+    let unique_id = role.id.clone();
     let session = session_caller(account, partition, &wanted.role_arn, &unique_id, &wanted.session_name);
     let (arn, id) = (session.arn.clone(), session.user_id.clone());
     let (key_id, secret, token) = world.mint(session, Duration::from_secs(wanted.lasting));
@@ -49,6 +58,11 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked) -> Result<S
         escape(&id),
         escape(&arn)
     ))
+}
+
+/// The caller as policies see it: a session is its role's too, path and all.
+fn subject_of(world: &World, caller: &Caller) -> Subject {
+    Subject { entity_arn: caller.entity_arn.clone(), ..world.subject(&caller.arn) }
 }
 
 fn read(body: &[u8], caller: &Caller) -> Result<Wanted, AwsError> {
@@ -79,7 +93,7 @@ fn read(body: &[u8], caller: &Caller) -> Result<Wanted, AwsError> {
     Ok(Wanted { role_arn, session_name, lasting, external_id })
 }
 
-/// aws-facts A.4: 900 to 43,200 seconds, an hour when one role assumes another; roles here allow an hour.
+/// aws-facts A.4: 900 to 43,200 seconds, an hour when one role assumes another.
 fn check_duration(lasting: u64, caller: &Caller) -> Result<(), AwsError> {
     if !(900..=43_200).contains(&lasting) {
         return Err(AwsError::validation(format!(
@@ -87,12 +101,10 @@ fn check_duration(lasting: u64, caller: &Caller) -> Result<(), AwsError> {
              must have value between 900 and 43200"
         )));
     }
-    if lasting > HOUR {
-        return Err(AwsError::validation(if caller.is_role {
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
-        } else {
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        }));
+    if caller.is_role && lasting > HOUR {
+        return Err(AwsError::validation(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+        ));
     }
     Ok(())
 }
@@ -107,38 +119,4 @@ fn check(member: &str, value: &str, length: std::ops::RangeInclusive<usize>, als
         "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy \
          its length and pattern"
     )))
-}
-
-/// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`.
-fn iso(unix: u64) -> String {
-    let (mut days, seconds) = (unix / 86_400, unix % 86_400);
-    let is_leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(is_leap(year)) {
-        days -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::iso;
-
-    #[test]
-    fn seconds_become_dates() {
-        assert_eq!(iso(0), "1970-01-01T00:00:00Z");
-        assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(iso(1_767_225_600), "2026-01-01T00:00:00Z");
-        assert_eq!(iso(1_798_761_599), "2026-12-31T23:59:59Z");
-    }
 }

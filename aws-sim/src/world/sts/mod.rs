@@ -13,7 +13,7 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked) -> Result<S
     match asked.operation.as_str() {
         "GetCallerIdentity" => Ok(caller_identity::run(caller)),
         "AssumeRole" => assume_role::run(world, caller, asked),
-        other => Err(asked.protocol.unknown_operation(other)),
+        other => Err(asked.protocol.unknown_operation(other, "2011-06-15")),
     }
 }
 
