@@ -1,10 +1,13 @@
 //! Marks: the only place that makes and reads them. A statement of ours has the Sid `Ecp`, the installation id, and a
-//! hash of its own normal form, so that a mark on anything else than what we wrote shows (design, "Marks"). A mark is
-//! evidence of who wrote a statement, never a proof: what to do about a wrong one is decided elsewhere.
+//! hash of its own normal form, so that a mark on anything else than what we wrote shows (design, "Marks"). A role of
+//! ours has tags that name the installation and the object, and, unless the object names it, a name that follows from
+//! both. A mark is evidence of who wrote a statement, never a proof: what to do about a wrong one is decided elsewhere.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::api::Kind;
 use crate::policy::Statement;
 use crate::policy::digest::{digest, is_digest};
 
@@ -43,6 +46,70 @@ impl InstallationId {
             Some(sid) => Mark::OtherInstallation(sid.installation(), sid),
         }
     }
+
+    /// The name of the role of an object that names none: 39 characters of `[A-Za-z0-9]`, another for every object of
+    /// every cluster.
+    pub fn role_name(&self, namespace: &str, object: &str) -> String {
+        format!("{PREFIX}{}{}", self.0, digest(&format!("role {namespace}/{object}")))
+    }
+
+    /// The IAM path of roles where the Registry names none.
+    pub fn role_path(&self) -> String {
+        format!("/ecr-operator/{}/ptc/", self.0)
+    }
+
+    /// The tags of an object's role, by key.
+    pub fn role_tags(&self, namespace: &str, object: &str) -> BTreeMap<String, String> {
+        let values = [self.as_str(), Kind::CrossAccountPtcRole.as_str(), namespace, object];
+        TAGS.into_iter().zip(values).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Whose mark a role carries. Tags that are incomplete are nobody's mark.
+    pub fn read_role(&self, tags: &BTreeMap<String, String>) -> RoleMark {
+        let [installation, kind, namespace, name] = TAGS.map(|key| tags.get(key).cloned().unwrap_or_default());
+        let owner = RoleOwner { namespace, name };
+        match installation.parse::<Self>() {
+            _ if kind != Kind::CrossAccountPtcRole.as_str() => RoleMark::Foreign,
+            _ if owner.namespace.is_empty() || owner.name.is_empty() => RoleMark::Foreign,
+            Err(_) => RoleMark::Foreign,
+            Ok(installation) if installation == *self => RoleMark::Ours(owner),
+            Ok(installation) => RoleMark::OtherInstallation(installation, owner),
+        }
+    }
+}
+
+/// The keys of a role's tags: installation, kind, namespace, name.
+const TAGS: [&str; 4] = [
+    "ecr-permissions.dev/installation",
+    "ecr-permissions.dev/kind",
+    "ecr-permissions.dev/namespace",
+    "ecr-permissions.dev/name",
+];
+
+/// Whose mark a role carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleMark {
+    /// None of ours: never touched.
+    Foreign,
+    /// This installation's, made for this object.
+    Ours(RoleOwner),
+    /// Another cluster's, made for that cluster's object.
+    OtherInstallation(InstallationId, RoleOwner),
+}
+
+/// The CrossAccountPtcRole that a role was made for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleOwner {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Whether some installation may have made a role of this name (with its path or without) for an object of its own: such
+/// a name is nobody's to choose. IAM compares names ignoring case (aws-facts A.3), and so does this.
+pub fn is_generated_role_name(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    let parts = name.strip_prefix(&PREFIX.to_ascii_lowercase()).and_then(|rest| rest.split_at_checked(INSTALLATION));
+    parts.is_some_and(|(installation, hash)| installation.parse::<InstallationId>().is_ok() && is_digest(hash))
 }
 
 impl FromStr for InstallationId {
