@@ -99,7 +99,7 @@ fn what_only_the_operator_sees_is_refused_by_the_translation() {
     for case in cases("refused") {
         let object = &case.documents[0];
         assert_eq!(said(&admission, object, None), "", "{}", case.file);
-        let because = translated(object).unwrap().unwrap_err();
+        let because = translated(object).unwrap().expect_err(&case.file);
         assert_eq!(because.reason.as_str(), "InvalidSpec");
         assert_said(&case, &because.message);
     }
