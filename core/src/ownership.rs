@@ -250,4 +250,59 @@ mod tests {
         assert!(!is_intact(&sid, Some(&statement("222222222222"))));
         assert!(!is_intact(&sid, None));
     }
+
+    /// aws-facts A.3: `[A-Za-z0-9]`, at most 64, and ignoring case another for every object of every cluster.
+    #[test]
+    fn the_name_of_a_role_is_its_objects_alone() {
+        let (us, them) = (InstallationId::of_cluster("ours"), InstallationId::of_cluster("theirs"));
+        let name = us.role_name("team-a", "base");
+        assert_eq!(name.len(), 39);
+        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric()));
+        assert_eq!(name, us.role_name("team-a", "base"));
+        // No slash stands in a namespace, so no two objects are written alike.
+        let others =
+            [us.role_name("team-a", "base2"), us.role_name("team", "a-base"), them.role_name("team-a", "base")];
+        let all: BTreeSet<_> = others.iter().chain([&name]).map(|name| name.to_ascii_lowercase()).collect();
+        assert_eq!(all.len(), 4);
+        for of_ours in [&name, &format!("ecr-operator/ptc/{name}"), &name.to_ascii_uppercase(), &others[2]] {
+            assert!(is_generated_role_name(of_ours), "{of_ours}");
+        }
+        for other in
+            ["", "Ecp", "ecr-cache", &name[..38], &format!("{name}a"), &format!("{name}/x"), &format!("x{name}")]
+        {
+            assert!(!is_generated_role_name(other), "{other}");
+        }
+        assert_eq!(us.role_path(), format!("/ecr-operator/{us}/ptc/"));
+    }
+
+    /// Behaviours 17 and 28: whose a role is stands in its tags, all four of them.
+    #[test]
+    fn the_tags_of_a_role_say_whose_it_is() {
+        let (us, them) = (InstallationId::of_cluster("ours"), InstallationId::of_cluster("theirs"));
+        let owner = RoleOwner { namespace: "team-a".to_owned(), name: "base".to_owned() };
+        let mut tags = us.role_tags("team-a", "base");
+        assert_eq!(
+            tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
+            [
+                format!("ecr-permissions.dev/installation={us}"),
+                "ecr-permissions.dev/kind=CrossAccountPtcRole".to_owned(),
+                "ecr-permissions.dev/name=base".to_owned(),
+                "ecr-permissions.dev/namespace=team-a".to_owned(),
+            ]
+        );
+        tags.insert("cost-centre".to_owned(), "42".to_owned());
+        assert_eq!(us.read_role(&tags), RoleMark::Ours(owner.clone()));
+        assert_eq!(them.read_role(&tags), RoleMark::OtherInstallation(us.clone(), owner));
+        assert_eq!(us.read_role(&BTreeMap::new()), RoleMark::Foreign);
+        for key in TAGS {
+            let mut incomplete = tags.clone();
+            incomplete.remove(key);
+            assert_eq!(us.read_role(&incomplete), RoleMark::Foreign, "without {key}");
+        }
+        for (key, value) in [(TAGS[0], "Ours"), (TAGS[1], "Role")] {
+            let mut odd = tags.clone();
+            odd.insert(key.to_owned(), value.to_owned());
+            assert_eq!(us.read_role(&odd), RoleMark::Foreign, "{key}={value}");
+        }
+    }
 }

@@ -33,12 +33,12 @@ pub struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Name of the Registry, if it is named by that.
-    pub fn registry_name(&self) -> Option<&'a str> {
+    pub fn registry_name(self) -> Option<&'a str> {
         self.registry_ref.map(|reference| reference.name.as_str())
     }
 
     /// Which registry it is, if that can be told.
-    pub fn resolve(&self, references: &References) -> Option<RegistryKey> {
+    pub fn resolve(self, references: &References) -> Option<RegistryKey> {
         match (self.registry_ref, self.external) {
             (Some(reference), None) => references.get(&reference.name).cloned(),
             (None, Some(ExternalRegistry { account_id, region })) => {
@@ -49,7 +49,7 @@ impl<'a> Target<'a> {
     }
 
     /// As [`Target::resolve`], for a target found at `at`: says what keeps it from being told.
-    pub(super) fn found(&self, at: &str, references: &References, faults: &mut Faults) -> Option<RegistryKey> {
+    pub(super) fn found(self, at: &str, references: &References, faults: &mut Faults) -> Option<RegistryKey> {
         match (self.registry_ref, self.external) {
             (Some(RegistryRef { name }), None) => {
                 let key = references.get(name).cloned();

@@ -1,43 +1,13 @@
 //! `CrossAccountPtcRole`: the role, its documents, and what its upstreams have to grant.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
-
-use ecr_permissions_core::api::{Adoption, CrossAccountPtcRoleSpec, Grantee, Kind, PermissionScope};
-use ecr_permissions_core::kinds::{Body, PtcRole, References, Wanted, translate};
-use ecr_permissions_core::names::RegistryKey;
+use ecr_permissions_core::api::{Adoption, Grantee, Kind, PermissionScope};
+use ecr_permissions_core::kinds::{PtcRole, Target};
 use ecr_permissions_core::ownership::{InstallationId, Mark};
 use ecr_permissions_core::policy::{Statement, lint};
-use ecr_permissions_core::reason::{Because, Reason};
+use ecr_permissions_core::reason::Reason;
 use serde_json::{Value, json};
 
-const ARN: &str = "arn:aws:iam::111111111111:role/ecr-operator/ptc/ecr-cache";
-
-fn key(account: &str, region: &str) -> RegistryKey {
-    RegistryKey { account: account.parse().unwrap(), region: region.parse().unwrap() }
-}
-
-fn own() -> RegistryKey {
-    key("111111111111", "eu-west-1")
-}
-
-/// A role that pulls `base/*` of Registry `upstream` into `cache/*`, unless `text` says otherwise.
-fn body(text: &str) -> Body {
-    let mut spec = json!({
-        "upstreams": [{"name": "platform", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]}],
-        "cacheRepositories": ["cache/*"],
-    });
-    let given: serde_json::Map<String, Value> = serde_saphyr::from_str(text).unwrap();
-    spec.as_object_mut().unwrap().extend(given);
-    serde_json::from_value::<CrossAccountPtcRoleSpec>(spec).unwrap().into()
-}
-
-fn translated(text: &str) -> Result<Wanted, Because> {
-    let references = References::from_iter([
-        ("upstream".to_owned(), key("222222222222", "eu-west-1")),
-        ("frankfurt".to_owned(), key("111111111111", "eu-central-1")),
-    ]);
-    translate(&body(text), &own(), &references)
-}
+use super::{ARN, key, own, role_body as body, role_wanted as translated};
 
 fn role(text: &str) -> PtcRole {
     translated(text).unwrap().role.unwrap()
@@ -249,9 +219,9 @@ fn the_translation_does_not_rely_on_the_api_server() {
 
 #[test]
 fn a_body_answers_for_its_kind_and_says_whom_it_refers_to() {
-    let body = body(EXTERNAL);
-    assert_eq!((body.kind(), body.registry_name()), (Kind::CrossAccountPtcRole, "default"));
-    assert_eq!(body.targets().iter().filter_map(|target| target.registry_name()).count(), 0);
-    let targets = self::body("{}");
-    assert_eq!(targets.targets().iter().filter_map(|t| t.registry_name()).collect::<Vec<_>>(), ["upstream"]);
+    let external = body(EXTERNAL);
+    assert_eq!((external.kind(), external.registry_name()), (Kind::CrossAccountPtcRole, "default"));
+    assert_eq!(external.targets().into_iter().filter_map(Target::registry_name).count(), 0);
+    let known = body("{}");
+    assert_eq!(known.targets().into_iter().filter_map(Target::registry_name).collect::<Vec<_>>(), ["upstream"]);
 }

@@ -1,44 +1,15 @@
 //! `PullThroughCacheRule`: from what people write to a rule and to statements.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
-
-use ecr_permissions_core::api::{Adoption, Kind, PullThroughCacheRuleSpec};
-use ecr_permissions_core::kinds::{Body, CacheRule, References, RoleChoice, UpstreamRegistry, Wanted, translate};
-use ecr_permissions_core::names::RegistryKey;
+use ecr_permissions_core::api::{Adoption, Kind};
+use ecr_permissions_core::kinds::{CacheRule, References, RoleChoice, Target, UpstreamRegistry, translate};
 use ecr_permissions_core::policy::Statement;
-use ecr_permissions_core::reason::{Because, Reason, Verdict};
+use ecr_permissions_core::reason::{Reason, Verdict};
 use serde_json::{Value, json};
 
-fn key(account: &str, region: &str) -> RegistryKey {
-    RegistryKey { account: account.parse().unwrap(), region: region.parse().unwrap() }
-}
-
-fn own() -> RegistryKey {
-    key("111111111111", "eu-west-1")
-}
-
-/// A rule for `hub` from `public.ecr.aws`, unless `text` says otherwise.
-fn body(text: &str) -> Body {
-    let mut spec = json!({"cachePrefix": "hub", "upstream": {"type": "EcrPublic"}});
-    let given: serde_json::Map<String, Value> = serde_saphyr::from_str(text).unwrap();
-    spec.as_object_mut().unwrap().extend(given);
-    serde_json::from_value::<PullThroughCacheRuleSpec>(spec).unwrap().into()
-}
-
-fn translated(text: &str) -> Result<Wanted, Because> {
-    let references = References::from_iter([
-        ("upstream".to_owned(), key("222222222222", "eu-central-1")),
-        ("frankfurt".to_owned(), key("111111111111", "eu-central-1")),
-    ]);
-    translate(&body(text), &own(), &references)
-}
+use super::{ecr, key, own, rule_body as body, rule_wanted as translated};
 
 fn rule(text: &str) -> CacheRule {
     translated(text).unwrap().rule.unwrap()
-}
-
-fn ecr(members: &str) -> String {
-    format!("upstream: {{type: Ecr, ecr: {{{members}}}}}")
 }
 
 fn values(statements: &[Statement]) -> Vec<Value> {
@@ -88,7 +59,7 @@ fn a_private_upstream_is_named_by_its_host_and_keeps_who_it_is() {
     assert_eq!((same_account.role, same_account.upstream_prefix), (None, None));
 
     let by_ref = rule(&ecr("registryRef: {name: upstream}, roleRef: {name: base}, repositoryPrefix: platform/base"));
-    assert_eq!(by_ref.upstream_host, "222222222222.dkr.ecr.eu-central-1.amazonaws.com");
+    assert_eq!(by_ref.upstream_host, "222222222222.dkr.ecr.eu-west-1.amazonaws.com");
     assert_eq!(by_ref.upstream_prefix, Some("platform/base".parse().unwrap()));
     assert_eq!(by_ref.role, Some(RoleChoice::Ref("base".to_owned())));
     assert_eq!(by_ref.role.unwrap().named_arn(&own()), None);
@@ -264,9 +235,9 @@ fn the_translation_does_not_rely_on_the_api_server() {
 
 #[test]
 fn a_body_answers_for_its_kind_and_says_whom_it_refers_to() {
-    let body = body(&format!("{{registryRef: {{name: production}}, {}}}", ecr("registryRef: {name: upstream}")));
-    assert_eq!((body.kind(), body.registry_name()), (Kind::PullThroughCacheRule, "production"));
-    let names: Vec<_> = body.targets().iter().filter_map(|target| target.registry_name()).collect();
-    assert_eq!(names, ["upstream"]);
-    assert_eq!(self::body("{}").targets(), []);
+    let named = body(&format!("{{registryRef: {{name: production}}, {}}}", ecr("registryRef: {name: upstream}")));
+    assert_eq!((named.kind(), named.registry_name()), (Kind::PullThroughCacheRule, "production"));
+    let referred: Vec<_> = named.targets().into_iter().filter_map(Target::registry_name).collect();
+    assert_eq!(referred, ["upstream"]);
+    assert_eq!(body("{}").targets(), []);
 }
