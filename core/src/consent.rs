@@ -102,7 +102,9 @@ impl Asked {
         let repositories =
             upstream.repositories.iter().map(|pattern| (Ask::Repository(pattern.clone()), terms.repositories));
         let account = Ask::Counterparty(Counterparty::Account(downstream.account.clone()));
-        Self(repositories.chain([(account, terms.accounts)]).collect())
+        // As the grant is, so that what is accepted here is what `consented` lets stand.
+        let effect = Ask::Effect(Effect::Allow);
+        Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).collect())
     }
 }
 

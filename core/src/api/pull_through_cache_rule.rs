@@ -71,7 +71,7 @@ pub struct PullThroughCacheRuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
     /// `true`: repositories that exist under the prefix may become part of the cache: tags of the upstream may then
-    /// overwrite theirs. Absent: the rule waits as long as there are any. Example: `true`.
+    /// overwrite theirs. Absent: no rule is made as long as there are any. Example: `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_existing: Option<bool>,
     /// What a change means that AWS has no update for; absent: `Never`. Example: `Recreate`.

@@ -44,8 +44,8 @@ pub enum Adoption {
     Always,
 }
 
-/// What happens in AWS when the object is deleted: what it added is removed (`Delete`, also when absent), or stays
-/// under a Sid that is no longer the operator's (`Retain`).
+/// What happens in AWS when the object is deleted: what it added is removed (`Delete`, also when absent; what it adopted
+/// goes only if `Delete` is written down), or stays and carries no mark of the operator any more (`Retain`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Exactly what the object added is removed.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{Grantee, PermissionScope};
 use crate::names::{RegistryKey, RepositoryPattern};
 use crate::ownership::InstallationId;
+use crate::policy::digest::digest;
 use crate::policy::{Action, ConditionKey, Effect, Principal, Statement};
 
 use super::{PtcRole, RoleUpstream};
@@ -86,8 +87,9 @@ impl PtcRole {
         downstream: &RegistryKey,
         role_arn: &str,
     ) -> Option<String> {
-        let sid = format!("PullThroughCacheOf{}{}", downstream.account, downstream.region.as_str().replace('-', ""));
         let statement = self.grants(upstream, downstream, role_arn).pop().filter(|_| upstream.external)?;
+        // As long as what it grants is the same, so is the Sid, and no two that differ share one (aws-facts B.6).
+        let sid = format!("PullThroughCacheOf{}{}", downstream.account, digest(&statement.canonical()));
         Some(statement.to_value(Some(&sid)).to_string())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecr_permissions_core::api::{AllowRule, Kind};
-use ecr_permissions_core::consent::{Asked, consent};
+use ecr_permissions_core::consent::{Asked, consent, consented};
 use ecr_permissions_core::reason::Reason;
 use serde_json::json;
 
@@ -229,10 +229,28 @@ fn the_upstream_has_to_consent_too() {
     assert!(upstream(&[], "{}").is_err());
 }
 
+/// Being accepted and being left standing are one thing, whatever the rule says.
+#[test]
+fn what_the_upstream_accepts_it_lets_stand() {
+    let role = role_wanted("{}").unwrap().role.unwrap();
+    let grants = role.grants(&role.upstreams[0], &own(), super::ARN);
+    let key = &role.upstreams[0].key;
+    for (rule, accepted) in [
+        (r#"{repositories: ["base/*"], accountIds: ["111111111111"]}"#, true),
+        (r#"{repositories: ["base/*"], accountIds: ["111111111111"], effects: [Allow, Deny]}"#, true),
+        (r#"{repositories: ["base/*"], accountIds: ["111111111111"], effects: [Deny]}"#, false),
+        (r#"{repositories: ["base/x"], accountIds: ["111111111111"]}"#, false),
+        (r#"{repositories: ["base/*"]}"#, false),
+    ] {
+        assert_eq!(upstream(&[rule], "{}").is_ok(), accepted, "{rule}");
+        let kept = consented(&allow(&[rule]), key, Kind::CrossAccountPtcRole, "team-a", &BTreeMap::new(), &grants);
+        assert_eq!(kept == grants, accepted, "{rule}");
+    }
+}
+
 /// What stands of a grant after its consent is narrowed: the statements are judged by the words of the kind.
 #[test]
 fn a_grant_that_is_no_longer_allowed_goes_and_the_rest_stays() {
-    use ecr_permissions_core::consent::consented;
     let role =
         role_wanted(r#"upstreams: [{name: a, registryRef: {name: upstream}, repositories: ["base/*", "tools/*"]}]"#);
     let role = role.unwrap().role.unwrap();

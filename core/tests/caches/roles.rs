@@ -157,6 +157,10 @@ fn the_owner_of_an_external_upstream_is_told_what_to_add() {
     assert!(sid.len() <= 64 && sid.bytes().all(|b| b.is_ascii_alphanumeric()), "{sid}");
     // It is theirs: no installation would ever take it for its own.
     assert_eq!(InstallationId::of_cluster("uid").read(Some(sid)), Mark::Foreign);
+    let mut narrower = upstream.clone();
+    narrower.repositories.pop_last();
+    let other = parsed(&role.required_statement(&narrower, &own(), ARN).unwrap());
+    assert_ne!(other["Sid"], statement["Sid"]);
     let known = &self::role("{}");
     assert_eq!(known.required_statement(&known.upstreams[0], &own(), ARN), None);
 }
