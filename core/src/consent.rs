@@ -5,9 +5,10 @@
 //! namespace's objects.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use crate::api::{AllowRule, Effect as Written, Kind, NamespaceSelector};
-use crate::kinds::{Terms, organization_key, terms};
+use crate::api::{Adoption, AllowRule, Effect as Written, Kind, NamespaceSelector};
+use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
 use crate::names::{AccountId, RegistryKey, RepositoryPattern};
 use crate::policy::{Action, Effect, Principal, Statement};
 use crate::reason::{Because, Reason};
@@ -19,15 +20,120 @@ pub const PULL_ACTIONS: [&str; 3] =
 /// A principal of a statement, and whom it stands for.
 type Who = (Principal, Counterparty);
 
-/// Everything that statements ask of the registry's owner.
+/// One thing that an object asks of the registry's owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ask {
+    Repository(RepositoryPattern),
+    /// A resource that is no repository of this registry: no rule covers it.
+    Elsewhere(String),
+    Counterparty(Counterparty),
+    Action(Action),
+    Effect(Effect),
+    /// An upstream that is no ECR private registry.
+    UpstreamHost(String),
+    Secret(String),
+    /// A role that others look after, or that gets a name of somebody's choice.
+    RoleName(String),
+    /// To take over what is there already.
+    Adoption(Adoption),
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository(pattern) => write!(f, "repository {pattern}"),
+            Self::Elsewhere(resource) => write!(f, "resource {resource}"),
+            Self::Counterparty(Counterparty::Account(id)) => write!(f, "account {id}"),
+            Self::Counterparty(Counterparty::Organization(id)) => write!(f, "organization {id}"),
+            Self::Counterparty(Counterparty::Service(name)) => write!(f, "service {name}"),
+            Self::Counterparty(Counterparty::Everyone) => f.write_str("everyone"),
+            Self::Counterparty(Counterparty::Unknown(id)) => write!(f, "principal {id}"),
+            Self::Action(action) => write!(f, "action {action}"),
+            Self::Effect(effect) => write!(f, "effect {effect}"),
+            Self::UpstreamHost(host) => write!(f, "upstream host {host}"),
+            Self::Secret(name) => write!(f, "secret {name}"),
+            Self::RoleName(name) => write!(f, "role {name}"),
+            Self::Adoption(adoption) => write!(f, "adoption {adoption:?}"),
+        }
+    }
+}
+
+/// Everything that an object asks of one registry's owner, each with the field that asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    pub repositories: BTreeSet<RepositoryPattern>,
-    /// Resources that are no repositories of this registry: no rule covers them.
-    pub elsewhere: BTreeSet<String>,
-    pub counterparties: BTreeSet<Counterparty>,
-    pub actions: BTreeSet<Action>,
-    pub effects: BTreeSet<Effect>,
+pub struct Asked(BTreeSet<(Ask, &'static str)>);
+
+impl Asked {
+    /// What the owner of the registry that the object is attached to is asked.
+    pub fn of(wanted: &Wanted, kind: Kind, own: &RegistryKey) -> Self {
+        let Wanted { statements, under_v2, rule, role } = wanted;
+        let mut asked = Self::of_statements(statements, kind, own);
+        asked.0.extend(Self::of_statements(under_v2, kind, own).0);
+        asked.0.extend(rule.iter().flat_map(asked_by_rule));
+        asked.0.extend(role.iter().flat_map(asked_by_role));
+        asked
+    }
+
+    /// What statements alone ask.
+    pub fn of_statements(statements: &[Statement], kind: Kind, own: &RegistryKey) -> Self {
+        let terms = terms(kind);
+        let mut asked = BTreeSet::new();
+        for statement in statements {
+            for resource in &statement.resources {
+                let ask = repository(resource, own).map_or_else(|| Ask::Elsewhere(resource.clone()), Ask::Repository);
+                asked.insert((ask, terms.repositories));
+            }
+            for counterparty in statement.principals.iter().flat_map(|who| counterparties(who, statement, own)) {
+                let field = match &counterparty {
+                    Counterparty::Account(_) | Counterparty::Unknown(_) => terms.accounts,
+                    Counterparty::Organization(_) => terms.organizations,
+                    Counterparty::Service(_) | Counterparty::Everyone => terms.everyone,
+                };
+                asked.insert((Ask::Counterparty(counterparty), field));
+            }
+            asked.extend(statement.actions.iter().map(|action| (Ask::Action(action.clone()), terms.actions)));
+            asked.insert((Ask::Effect(statement.effect), terms.effects));
+        }
+        Self(asked)
+    }
+
+    /// What the owner of an upstream is asked: its repositories, for the account that the role lives in.
+    pub fn of_upstream(upstream: &RoleUpstream, downstream: &RegistryKey) -> Self {
+        let terms = terms(Kind::CrossAccountPtcRole);
+        let repositories =
+            upstream.repositories.iter().map(|pattern| (Ask::Repository(pattern.clone()), terms.repositories));
+        let account = Ask::Counterparty(Counterparty::Account(downstream.account.clone()));
+        // As the grant is, so that what is accepted here is what `consented` lets stand.
+        let effect = Ask::Effect(Effect::Allow);
+        Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).collect())
+    }
+}
+
+fn asked_by_rule(rule: &CacheRule) -> Vec<(Ask, &'static str)> {
+    let mut asked = vec![(Ask::Repository(rule.prefix.repositories()), "spec.cachePrefix")];
+    asked.push(match &rule.upstream_account {
+        Some(upstream) => (Ask::Counterparty(Counterparty::Account(upstream.account.clone())), "spec.upstream.ecr"),
+        None => (Ask::UpstreamHost(rule.upstream_host.clone()), "spec.upstream"),
+    });
+    asked.extend(rule.secret.iter().map(|name| (Ask::Secret(name.clone()), "spec.upstream.secretName")));
+    if let Some(RoleChoice::Named(name)) = &rule.role {
+        asked.push((Ask::RoleName(name.clone()), "spec.upstream.ecr.roleName"));
+    }
+    asked.extend(asked_to_adopt(rule.adoption));
+    asked
+}
+
+fn asked_by_role(role: &PtcRole) -> Vec<(Ask, &'static str)> {
+    let repositories = role.cache_repositories.iter().map(|p| (Ask::Repository(p.clone()), "spec.cacheRepositories"));
+    let accounts = role
+        .upstreams
+        .iter()
+        .map(|upstream| (Ask::Counterparty(Counterparty::Account(upstream.key.account.clone())), "spec.upstreams"));
+    let name = role.name.iter().map(|name| (Ask::RoleName(name.clone()), "spec.roleName"));
+    repositories.chain(accounts).chain(name).chain(asked_to_adopt(role.adoption)).collect()
+}
+
+fn asked_to_adopt(adoption: Adoption) -> Option<(Ask, &'static str)> {
+    (adoption > Adoption::Never).then_some((Ask::Adoption(adoption), "spec.adoption"))
 }
 
 /// Who gains (or loses) access, as rules of consent speak of them.
@@ -39,26 +145,6 @@ pub enum Counterparty {
     Everyone,
     /// A principal whose account cannot be read from it, such as the id of a deleted role: no rule covers it.
     Unknown(String),
-}
-
-impl Asked {
-    pub fn of(statements: &[Statement], own: &RegistryKey) -> Self {
-        let mut asked = Self::default();
-        for statement in statements {
-            for resource in &statement.resources {
-                match repository(resource, own) {
-                    Some(pattern) => asked.repositories.insert(pattern),
-                    None => asked.elsewhere.insert(resource.clone()),
-                };
-            }
-            for principal in &statement.principals {
-                asked.counterparties.extend(counterparties(principal, statement, own));
-            }
-            asked.actions.extend(statement.actions.iter().cloned());
-            asked.effects.insert(statement.effect);
-        }
-        asked
-    }
 }
 
 /// The repositories a resource names, if they are of this registry.
@@ -89,17 +175,16 @@ fn account_of(arn: &str, own: &RegistryKey) -> Option<AccountId> {
     rest.split(':').nth(2)?.parse().ok()
 }
 
-/// Whether one rule covers everything the statements ask. If none does: what is outside, and by which rule.
+/// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule.
 pub fn consent(
     allow: &[AllowRule],
     own: &RegistryKey,
     kind: Kind,
     namespace: &str,
     labels: &BTreeMap<String, String>,
-    statements: &[Statement],
+    asked: &Asked,
 ) -> Result<(), Because> {
-    let asked = Asked::of(statements, own);
-    let outside = |rule| Bounds::new(rule, own, kind).outside(&asked);
+    let outside = |rule| Bounds::new(rule, own, kind).outside(asked);
     let speaking: Vec<&AllowRule> = allow.iter().filter(|rule| speaks_of(rule, kind, namespace, labels)).collect();
     let Some((rule, outside)) =
         speaking.iter().map(|rule| (rule, outside(rule))).min_by_key(|(_, outside)| outside.len())
@@ -118,14 +203,14 @@ pub fn consent(
         Reason::NotAllowed,
         format!(
             "Not covered by one rule of the Registry's spec.allow: {}. The closest is {:?}; stay within it, or ask the Registry's owner to widen spec.allow.",
-            listed(&outside),
+            told(&outside),
             rule.name
         ),
     ))
 }
 
 /// The first ten, and how many more: five hundred accounts are no message.
-fn listed(outside: &[String]) -> String {
+fn told(outside: &[String]) -> String {
     let (shown, rest) = outside.split_at(outside.len().min(10));
     let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
     format!("{}{more}", shown.join("; "))
@@ -222,22 +307,21 @@ fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: &BTreeMap<St
 struct Bounds<'a> {
     rule: &'a AllowRule,
     own: &'a AccountId,
-    terms: &'static Terms,
     repositories: Vec<RepositoryPattern>,
     actions: BTreeSet<Action>,
 }
 
 impl<'a> Bounds<'a> {
     fn new(rule: &'a AllowRule, own: &'a RegistryKey, kind: Kind) -> Self {
-        let terms = terms(kind);
+        let Terms { own_actions, .. } = terms(kind);
         let parse = |actions: &[&str]| actions.iter().copied().map(Action::new).collect();
-        let actions = match terms.own_actions {
+        let actions = match own_actions {
             Some(own) => parse(own),
             None if rule.actions.is_empty() => parse(&PULL_ACTIONS),
             None => rule.actions.iter().map(|action| Action::new(action)).collect(),
         };
         let repositories = rule.repositories.iter().filter_map(|pattern| pattern.parse().ok()).collect();
-        Self { rule, own: &own.account, terms, repositories, actions }
+        Self { rule, own: &own.account, repositories, actions }
     }
 
     fn covers_repository(&self, pattern: &RepositoryPattern) -> bool {
@@ -245,7 +329,6 @@ impl<'a> Bounds<'a> {
     }
 
     fn covers_counterparty(&self, counterparty: &Counterparty) -> bool {
-        let listed = |list: &[String], id: &str| list.iter().any(|allowed| allowed == "*" || allowed == id);
         match counterparty {
             Counterparty::Account(id) if self.rule.account_ids.is_empty() => id == self.own,
             Counterparty::Account(id) => listed(&self.rule.account_ids, id.as_str()),
@@ -266,29 +349,31 @@ impl<'a> Bounds<'a> {
         }
     }
 
+    /// An object may ask for no more than the rule says, and for nothing if it says nothing.
+    fn covers_adoption(&self, adoption: Adoption) -> bool {
+        adoption <= self.rule.adoption.unwrap_or_default()
+    }
+
+    fn covers(&self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Repository(pattern) => self.covers_repository(pattern),
+            Ask::Elsewhere(_) => false,
+            Ask::Counterparty(counterparty) => self.covers_counterparty(counterparty),
+            Ask::Action(action) => self.covers_action(action),
+            Ask::Effect(effect) => self.covers_effect(*effect),
+            Ask::UpstreamHost(host) => listed(&self.rule.upstream_hosts, host),
+            Ask::Secret(name) => listed(&self.rule.secret_names, name),
+            Ask::RoleName(name) => listed(&self.rule.role_names, name),
+            Ask::Adoption(adoption) => self.covers_adoption(*adoption),
+        }
+    }
+
     /// What the rule does not cover, each with the field of the object that asks for it.
     fn outside(&self, asked: &Asked) -> Vec<String> {
-        let mut outside = Vec::new();
-        let terms = self.terms;
-        let mut tell = |what: &str, names: Vec<String>, field: &str| {
-            outside.extend(names.into_iter().map(|name| format!("{what}{name} ({field})")));
-        };
-        let repositories = asked.repositories.iter().filter(|pattern| !self.covers_repository(pattern));
-        tell("repository ", repositories.map(ToString::to_string).collect(), terms.repositories);
-        tell("resource ", asked.elsewhere.iter().cloned().collect(), terms.repositories);
-        for counterparty in asked.counterparties.iter().filter(|counterparty| !self.covers_counterparty(counterparty)) {
-            match counterparty {
-                Counterparty::Account(id) => tell("account ", vec![id.to_string()], terms.accounts),
-                Counterparty::Organization(id) => tell("organization ", vec![id.clone()], terms.organizations),
-                Counterparty::Service(name) => tell("service ", vec![name.clone()], terms.everyone),
-                Counterparty::Everyone => tell("everyone", vec![String::new()], terms.everyone),
-                Counterparty::Unknown(id) => tell("principal ", vec![id.clone()], terms.accounts),
-            }
-        }
-        let actions = asked.actions.iter().filter(|action| !self.covers_action(action));
-        tell("action ", actions.map(ToString::to_string).collect(), terms.actions);
-        let effects = asked.effects.iter().filter(|effect| !self.covers_effect(**effect));
-        tell("effect ", effects.map(ToString::to_string).collect(), terms.effects);
-        outside
+        asked.0.iter().filter(|(ask, _)| !self.covers(ask)).map(|(ask, field)| format!("{ask} ({field})")).collect()
     }
+}
+
+fn listed(list: &[String], name: &str) -> bool {
+    list.iter().any(|allowed| allowed == "*" || allowed == name)
 }

@@ -104,6 +104,52 @@ impl RepositoryPattern {
     }
 }
 
+parsed_name!(
+    /// Prefix of the repositories of a pull through cache, or of those in its upstream: 2–30 characters without a slash at
+    /// the end, or `ROOT` for all of them (aws-facts A.0, D.3). A slash is always meant behind it.
+    CachePrefix,
+    "a prefix of repository names (2–30 characters, no slash at its end) or ROOT",
+    is_cache_prefix
+);
+
+fn is_cache_prefix(given: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    // Between two letters or digits: one dot, one or two underscores, any number of dashes.
+    let separator = |text: &str| matches!(text, "." | "_" | "__") || text.bytes().all(|b| b == b'-');
+    let part = |part: &str| {
+        let ends = part.bytes().next().is_some_and(legal) && part.bytes().last().is_some_and(legal);
+        ends && part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).all(separator)
+    };
+    given == "ROOT" || ((2..=30).contains(&given.len()) && given.split('/').all(part))
+}
+
+impl CachePrefix {
+    /// As AWS writes one, which may have a slash at its end (aws-facts D.3).
+    pub fn of_aws(text: &str) -> Result<Self, BadName> {
+        text.strip_suffix('/').unwrap_or(text).parse()
+    }
+
+    /// Whether it stands for every repository that no other prefix is for.
+    pub fn is_root(&self) -> bool {
+        self.0 == "ROOT"
+    }
+
+    /// The repositories under it: `team-a/*`, which `team-ab/app` and `team-a` itself are not.
+    pub fn repositories(&self) -> RepositoryPattern {
+        RepositoryPattern(if self.is_root() { "*".to_owned() } else { format!("{}/*", self.0) })
+    }
+
+    /// Whether one rule would serve repositories of the other's: equal, or one beneath the other. `ROOT` is the fallback
+    /// behind all others, and takes nothing from them.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        if self.is_root() || other.is_root() {
+            return self == other;
+        }
+        let beneath = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+        self == other || beneath(&self.0, &other.0) || beneath(&other.0, &self.0)
+    }
+}
+
 /// The AWS partition of a Region: `aws`, `aws-cn`, … (aws-facts D.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(&'static str);
@@ -113,6 +159,19 @@ impl Partition {
 
     pub fn as_str(self) -> &'static str {
         self.0
+    }
+
+    /// What the hosts of ECR registries end in (aws-facts D.1, D.8).
+    pub fn dns_suffix(self) -> &'static str {
+        match self.0 {
+            "aws-cn" => "amazonaws.com.cn",
+            "aws-iso" => "c2s.ic.gov",
+            "aws-iso-b" => "sc2s.sgov.gov",
+            "aws-iso-e" => "cloud.adc-e.uk",
+            "aws-iso-f" => "csp.hci.ic.gov",
+            "aws-eusc" => "amazonaws.eu",
+            _ => "amazonaws.com",
+        }
     }
 }
 
@@ -142,6 +201,16 @@ pub struct RegistryKey {
 impl RegistryKey {
     pub fn partition(&self) -> Partition {
         self.region.partition()
+    }
+
+    /// Where images are pulled from: `123456789012.dkr.ecr.eu-west-1.amazonaws.com`.
+    pub fn host(&self) -> String {
+        format!("{}.dkr.ecr.{}.{}", self.account, self.region, self.partition().dns_suffix())
+    }
+
+    /// The ARN of an IAM role of this account: `path` has a slash at both ends.
+    pub fn role_arn(&self, path: &str, name: &str) -> String {
+        format!("arn:{}:iam::{}:role{path}{name}", self.partition().as_str(), self.account)
     }
 
     /// The ARN of the repositories a pattern names, in this registry.
@@ -191,6 +260,75 @@ mod tests {
         for good in ["*", "a*", "team-a/*", "team/app.web_1", "ab"] {
             assert!(good.parse::<RepositoryPattern>().is_ok(), "{good}");
         }
+    }
+
+    fn prefix(text: &str) -> CachePrefix {
+        text.parse().unwrap()
+    }
+
+    /// aws-facts A.0 and D.3: the same strings that the definition's pattern takes.
+    #[test]
+    fn a_cache_prefix_is_two_to_thirty_characters_or_root() {
+        let long = "a".repeat(30);
+        for good in ["ROOT", "ab", "docker-hub", "team-a/base", "a.b_c__d---e", "0/1", long.as_str()] {
+            assert!(good.parse::<CachePrefix>().is_ok(), "{good}");
+        }
+        let long = "a".repeat(31);
+        for bad in [
+            "",
+            "a",
+            "Root",
+            "ROOT/",
+            "ROOT/a",
+            "team-a/",
+            "/team-a",
+            "team-a//b",
+            "team-a-",
+            "-team",
+            "a..b",
+            "a___b",
+            "a.-b",
+            "Team",
+            "team a",
+            "team-a/*",
+            "a*",
+            "a/..",
+            "é-a",
+            long.as_str(),
+        ] {
+            assert!(bad.parse::<CachePrefix>().is_err(), "{bad}");
+        }
+        assert_eq!(CachePrefix::of_aws("team-a/"), "team-a".parse());
+        assert!(CachePrefix::of_aws("team-a//").is_err());
+    }
+
+    /// Behaviours 24 and 35: what nests is told from what only begins alike.
+    #[test]
+    fn prefixes_overlap_if_one_is_beneath_the_other_and_root_overlaps_with_itself_alone() {
+        let overlaps = |a: &str, b: &str| {
+            assert_eq!(prefix(a).overlaps(&prefix(b)), prefix(b).overlaps(&prefix(a)));
+            prefix(a).overlaps(&prefix(b))
+        };
+        assert!(overlaps("team-a", "team-a"));
+        assert!(overlaps("team-a", "team-a/base"));
+        assert!(!overlaps("team-a", "team-ab"));
+        assert!(!overlaps("team-a/x", "team-a/xy"));
+        assert!(!overlaps("ROOT", "team-a"));
+        assert!(overlaps("ROOT", "ROOT"));
+        assert_eq!(prefix("team-a").repositories(), pattern("team-a/*"));
+        assert_eq!(prefix("ROOT").repositories(), pattern("*"));
+    }
+
+    /// aws-facts D.1.
+    #[test]
+    fn the_host_of_a_registry_is_of_its_partition() {
+        let host = |region: &str| {
+            RegistryKey { account: "111111111111".parse().unwrap(), region: region.parse().unwrap() }.host()
+        };
+        assert_eq!(host("eu-west-1"), "111111111111.dkr.ecr.eu-west-1.amazonaws.com");
+        assert_eq!(host("us-gov-west-1"), "111111111111.dkr.ecr.us-gov-west-1.amazonaws.com");
+        assert_eq!(host("cn-north-1"), "111111111111.dkr.ecr.cn-north-1.amazonaws.com.cn");
+        assert_eq!(host("eusc-de-east-1"), "111111111111.dkr.ecr.eusc-de-east-1.amazonaws.eu");
     }
 
     #[test]

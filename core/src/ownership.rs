@@ -2,9 +2,11 @@
 //! hash of its own normal form, so that a mark on anything else than what we wrote shows. A mark is evidence of who wrote
 //! a statement, never a proof: what to do about a wrong one is decided elsewhere.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::api::Kind;
 use crate::policy::Statement;
 use crate::policy::digest::{digest, is_digest};
 
@@ -43,6 +45,70 @@ impl InstallationId {
             Some(sid) => Mark::OtherInstallation(sid.installation(), sid),
         }
     }
+
+    /// The name of the role of an object that names none: 39 characters of `[A-Za-z0-9]`, another for every object of
+    /// every cluster.
+    pub fn role_name(&self, namespace: &str, object: &str) -> String {
+        format!("{PREFIX}{}{}", self.0, digest(&format!("role {namespace}/{object}")))
+    }
+
+    /// The IAM path of roles where the Registry names none.
+    pub fn role_path(&self) -> String {
+        format!("/ecr-operator/{}/ptc/", self.0)
+    }
+
+    /// The tags of an object's role, by key.
+    pub fn role_tags(&self, namespace: &str, object: &str) -> BTreeMap<String, String> {
+        let values = [self.as_str(), Kind::CrossAccountPtcRole.as_str(), namespace, object];
+        TAGS.into_iter().zip(values).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Whose mark a role carries. Tags that are incomplete are nobody's mark.
+    pub fn read_role(&self, tags: &BTreeMap<String, String>) -> RoleMark {
+        let [installation, kind, namespace, name] = TAGS.map(|key| tags.get(key).cloned().unwrap_or_default());
+        let owner = RoleOwner { namespace, name };
+        match installation.parse::<Self>() {
+            _ if kind != Kind::CrossAccountPtcRole.as_str() => RoleMark::Foreign,
+            _ if owner.namespace.is_empty() || owner.name.is_empty() => RoleMark::Foreign,
+            Err(_) => RoleMark::Foreign,
+            Ok(installation) if installation == *self => RoleMark::Ours(owner),
+            Ok(installation) => RoleMark::OtherInstallation(installation, owner),
+        }
+    }
+}
+
+/// The keys of a role's tags: installation, kind, namespace, name.
+const TAGS: [&str; 4] = [
+    "ecr-permissions.dev/installation",
+    "ecr-permissions.dev/kind",
+    "ecr-permissions.dev/namespace",
+    "ecr-permissions.dev/name",
+];
+
+/// Whose mark a role carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleMark {
+    /// None of ours: never touched.
+    Foreign,
+    /// This installation's, made for this object.
+    Ours(RoleOwner),
+    /// Another cluster's, made for that cluster's object.
+    OtherInstallation(InstallationId, RoleOwner),
+}
+
+/// The CrossAccountPtcRole that a role was made for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleOwner {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Whether some installation may have made a role of this name (with its path or without) for an object of its own: such
+/// a name is nobody's to choose. IAM compares names ignoring case (aws-facts A.3), and so does this.
+pub fn is_generated_role_name(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    let parts = name.strip_prefix(&PREFIX.to_ascii_lowercase()).and_then(|rest| rest.split_at_checked(INSTALLATION));
+    parts.is_some_and(|(installation, hash)| installation.parse::<InstallationId>().is_ok() && is_digest(hash))
 }
 
 impl FromStr for InstallationId {
@@ -182,5 +248,60 @@ mod tests {
         assert!(is_intact(&sid, Some(&statement("111111111111"))));
         assert!(!is_intact(&sid, Some(&statement("222222222222"))));
         assert!(!is_intact(&sid, None));
+    }
+
+    /// aws-facts A.3: `[A-Za-z0-9]`, at most 64, and ignoring case another for every object of every cluster.
+    #[test]
+    fn the_name_of_a_role_is_its_objects_alone() {
+        let (us, them) = (InstallationId::of_cluster("ours"), InstallationId::of_cluster("theirs"));
+        let name = us.role_name("team-a", "base");
+        assert_eq!(name.len(), 39);
+        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric()));
+        assert_eq!(name, us.role_name("team-a", "base"));
+        // No slash stands in a namespace, so no two objects are written alike.
+        let others =
+            [us.role_name("team-a", "base2"), us.role_name("team", "a-base"), them.role_name("team-a", "base")];
+        let all: BTreeSet<_> = others.iter().chain([&name]).map(|name| name.to_ascii_lowercase()).collect();
+        assert_eq!(all.len(), 4);
+        for of_ours in [&name, &format!("ecr-operator/ptc/{name}"), &name.to_ascii_uppercase(), &others[2]] {
+            assert!(is_generated_role_name(of_ours), "{of_ours}");
+        }
+        for other in
+            ["", "Ecp", "ecr-cache", &name[..38], &format!("{name}a"), &format!("{name}/x"), &format!("x{name}")]
+        {
+            assert!(!is_generated_role_name(other), "{other}");
+        }
+        assert_eq!(us.role_path(), format!("/ecr-operator/{us}/ptc/"));
+    }
+
+    /// Behaviours 17 and 28: whose a role is stands in its tags, all four of them.
+    #[test]
+    fn the_tags_of_a_role_say_whose_it_is() {
+        let (us, them) = (InstallationId::of_cluster("ours"), InstallationId::of_cluster("theirs"));
+        let owner = RoleOwner { namespace: "team-a".to_owned(), name: "base".to_owned() };
+        let mut tags = us.role_tags("team-a", "base");
+        assert_eq!(
+            tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
+            [
+                format!("ecr-permissions.dev/installation={us}"),
+                "ecr-permissions.dev/kind=CrossAccountPtcRole".to_owned(),
+                "ecr-permissions.dev/name=base".to_owned(),
+                "ecr-permissions.dev/namespace=team-a".to_owned(),
+            ]
+        );
+        tags.insert("cost-centre".to_owned(), "42".to_owned());
+        assert_eq!(us.read_role(&tags), RoleMark::Ours(owner.clone()));
+        assert_eq!(them.read_role(&tags), RoleMark::OtherInstallation(us.clone(), owner));
+        assert_eq!(us.read_role(&BTreeMap::new()), RoleMark::Foreign);
+        for key in TAGS {
+            let mut incomplete = tags.clone();
+            incomplete.remove(key);
+            assert_eq!(us.read_role(&incomplete), RoleMark::Foreign, "without {key}");
+        }
+        for (key, value) in [(TAGS[0], "Ours"), (TAGS[1], "Role")] {
+            let mut odd = tags.clone();
+            odd.insert(key.to_owned(), value.to_owned());
+            assert_eq!(us.read_role(&odd), RoleMark::Foreign, "{key}={value}");
+        }
     }
 }

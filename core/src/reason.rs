@@ -57,6 +57,18 @@ reasons! {
     RegistryTerminating => Accepted, False;
     /// `registryRef` leads nowhere.
     RegistryNotFound => ResolvedRefs, Waiting;
+    /// Another namespace's object has the cache prefix, or one that it nests with.
+    PrefixConflict => Accepted, False;
+    /// The change cannot be made in place, and `replacePolicy` does not ask for another way.
+    ImmutableChange => Accepted, False;
+    /// A Registry or an object that the spec names does not exist.
+    ReferenceNotFound => ResolvedRefs, Waiting;
+    /// The role that the object names is not there yet, or not visible everywhere.
+    WaitingForRole => ResolvedRefs, Waiting;
+    /// An upstream's grant is not there yet, or its Registry does not allow it.
+    WaitingForUpstream => ResolvedRefs, Waiting;
+    /// The secret does not exist in the Registry's account and Region, or is being deleted.
+    SecretNotFound => ResolvedRefs, False;
     /// The object's namespace has not been seen yet.
     NamespaceNotSeen => ResolvedRefs, Waiting;
     /// The document would be longer than AWS takes.
@@ -69,6 +81,18 @@ reasons! {
     PrincipalGone => Synced, False;
     /// The registry's policy scope is V1 and an action needs V2.
     ScopeV1 => Synced, False;
+    /// A rule for the prefix is there that is not the object's, and `adoption` does not cover it.
+    RuleConflict => Synced, False;
+    /// Repositories exist under the cache prefix, and `claimExisting` is not set.
+    RepositoriesExist => Synced, False;
+    /// AWS has no room for another: its quota of rules or roles is used up.
+    QuotaExceeded => Synced, False;
+    /// AWS could not log in to the upstream; the message has AWS's words.
+    UpstreamInvalid => Synced, False;
+    /// A role of that name is there that is not the object's, and `adoption` does not cover it.
+    RoleConflict => Synced, False;
+    /// The permissions boundary does not exist, or the role does not carry it.
+    BoundaryMissing => Synced, False;
     /// The object or its Registry is suspended.
     Suspended => Synced, Paused;
     /// `management: Observe`, and something would have to be written.

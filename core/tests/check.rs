@@ -160,3 +160,116 @@ fn a_rule_of_consent_for_an_action_that_nobody_may_name_is_told() {
         "{report:?}"
     );
 }
+
+/// Two Registries of two accounts; `upstream_repositories` is what the second allows team-a to let the first pull.
+fn two_registries(upstream_repositories: &str) -> String {
+    format!(
+        r#"
+apiVersion: ecr-permissions.dev/v1alpha1
+kind: Registry
+metadata: {{name: default}}
+spec:
+  accountId: "111111111111"
+  region: eu-west-1
+  roles: {{permissionsBoundaryArn: "arn:aws:iam::111111111111:policy/boundary"}}
+  allow:
+  - name: team-a
+    namespaces: {{names: [team-a]}}
+    kinds: [PullThroughCacheRule, CrossAccountPtcRole]
+    repositories: ["team-a/*"]
+    accountIds: ["222222222222"]
+---
+apiVersion: ecr-permissions.dev/v1alpha1
+kind: Registry
+metadata: {{name: upstream}}
+spec:
+  accountId: "222222222222"
+  region: eu-west-1
+  roles: {{permissionsBoundaryArn: "arn:aws:iam::222222222222:policy/boundary"}}
+  allow:
+  - name: team-a
+    namespaces: {{names: [team-a]}}
+    kinds: [CrossAccountPtcRole]
+    repositories: ["{upstream_repositories}"]
+    accountIds: ["111111111111"]
+"#
+    )
+}
+
+fn object(kind: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: ecr-permissions.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: x, namespace: team-a}}\nspec: {spec}\n"
+    )
+}
+
+const ROLE: &str = "{upstreams: [{name: u, registryRef: {name: upstream}, repositories: [base/*]}], cacheRepositories: [team-a/base/*]}";
+
+/// api.md, "Consent": the role needs that of the registry it lives in and of each upstream.
+#[test]
+fn a_role_is_checked_against_both_its_registries() {
+    let role = object("CrossAccountPtcRole", ROLE);
+    assert_eq!(lines(&[&two_registries("base/*"), &role]), [""; 0]);
+    assert_eq!(
+        lines(&[&two_registries("tools/*"), &role]),
+        [
+            "1.yaml: CrossAccountPtcRole team-a/x: spec: upstream Registry upstream: Not covered by one rule of the Registry's spec.allow: repository base/* (spec.upstreams[].repositories); The closest is \"team-a\"; stay within it, or ask the Registry's owner to widen spec.allow."
+        ]
+    );
+    let outside = object("CrossAccountPtcRole", &ROLE.replace("team-a/base/*", "team-b/*"));
+    let said = lines(&[&two_registries("tools/*"), &outside]);
+    assert_eq!(said.len(), 2);
+    assert!(
+        said[0].contains("x: spec: Not covered by one rule of the Registry's spec.allow: repository team-b/*"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_cache_rule_is_checked_against_its_registry_and_what_it_refers_to() {
+    let rule = |spec: &str| object("PullThroughCacheRule", spec);
+    let private = |ecr: &str| rule(&format!("{{cachePrefix: team-a/base, upstream: {{type: Ecr, ecr: {{{ecr}}}}}}}"));
+    let both = two_registries("base/*");
+    assert_eq!(lines(&[&both, &private("registryRef: {name: upstream}, roleRef: {name: x}")]), [""; 0]);
+    // The account of the upstream is known by its Registry.
+    let said = lines(&[&both, &private("registryRef: {name: upstream}")]);
+    assert_eq!(
+        said,
+        [
+            "1.yaml: PullThroughCacheRule team-a/x: spec.upstream.ecr: the upstream 222222222222/eu-west-1 is in another account, and no role is named to pull from it; set roleRef to a CrossAccountPtcRole of this namespace."
+        ]
+    );
+    let said = lines(&[&both, &rule("{cachePrefix: team-a/hub, upstream: {type: EcrPublic}}")]);
+    assert!(said[0].contains("upstream host public.ecr.aws (spec.upstream)"), "{said:?}");
+}
+
+/// What is not among the files may be in the cluster: it is not held against anybody. What is wrong is told all the same.
+#[test]
+fn registries_that_are_not_among_the_files_are_not_missed() {
+    let rule = |ecr: &str| {
+        object("PullThroughCacheRule", &format!("{{cachePrefix: base, upstream: {{type: Ecr, ecr: {{{ecr}}}}}}}"))
+    };
+    assert_eq!(lines(&[&rule("registryRef: {name: nowhere}, roleRef: {name: x}")]), [""; 0]);
+    let china = r#"external: {accountId: "222222222222", region: cn-north-1}, roleRef: {name: x}"#;
+    assert_eq!(lines(&[&rule(china)]), [""; 0]);
+    assert_eq!(lines(&[&object("CrossAccountPtcRole", ROLE)]), [""; 0]);
+    let wrong = object(
+        "CrossAccountPtcRole",
+        &ROLE.replace("{name: upstream},", "{name: upstream}, grantVia: RepositoryPolicies,"),
+    );
+    let said = lines(&[&wrong]);
+    assert!(said.len() == 1 && said[0].contains("spec.upstreams[0].grantVia: this version grants"), "{said:?}");
+}
+
+#[test]
+fn the_samples_pass() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/samples");
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> =
+        paths.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect();
+    let report = check(&files);
+    assert_eq!((&report.findings, &report.unreadable), (&vec![], &vec![]));
+    let all: String = files.into_iter().map(|(_, text)| text).collect();
+    for kind in ecr_permissions_core::api::Kind::ALL {
+        assert!(all.contains(&format!("\nkind: {kind}\n")), "no sample of {kind}");
+    }
+}

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecr_permissions_core::api::{AllowRule, Kind, RegistryPolicySpec, ReplicationGrantSpec};
-use ecr_permissions_core::consent::{consent, consented};
-use ecr_permissions_core::kinds::{Body, translate};
+use ecr_permissions_core::consent::{Asked, consent, consented};
+use ecr_permissions_core::kinds::{Body, References, translate};
 use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::Reason;
@@ -42,17 +42,18 @@ fn policy(text: &str) -> Vec<Statement> {
     let given: serde_json::Map<String, serde_json::Value> = serde_saphyr::from_str(text).unwrap();
     statement.as_object_mut().unwrap().extend(given);
     let spec: RegistryPolicySpec = serde_json::from_value(serde_json::json!({"statements": [statement]})).unwrap();
-    translate(&Body::from(spec), &own()).unwrap()
+    translate(&Body::from(spec), &own(), &References::default()).unwrap().statements
 }
 
 fn grant(text: &str) -> Vec<Statement> {
     let spec: ReplicationGrantSpec = serde_saphyr::from_str(text).unwrap();
-    translate(&Body::from(spec), &own()).unwrap()
+    translate(&Body::from(spec), &own(), &References::default()).unwrap().statements
 }
 
 fn ask(allow: &[AllowRule], kind: Kind, namespace: &str, statements: &[Statement]) -> Result<(), String> {
     let labels = BTreeMap::from([("team".to_owned(), namespace.to_owned())]);
-    consent(allow, &own(), kind, namespace, &labels, statements).map_err(|because| {
+    let asked = Asked::of_statements(statements, kind, &own());
+    consent(allow, &own(), kind, namespace, &labels, &asked).map_err(|because| {
         assert_eq!(because.reason, Reason::NotAllowed);
         because.message
     })
@@ -317,15 +318,16 @@ proptest! {
     #[test]
     fn what_stays_is_exactly_what_a_rule_covers(allow in some_rules(), statements in some_statement()) {
         let labels = BTreeMap::new();
-        let ask = |atom: &Statement| {
-            consent(&allow, &own(), Kind::RegistryPolicy, "team-a", &labels, std::slice::from_ref(atom)).is_ok()
+        let asked = |statements: &[Statement]| Asked::of_statements(statements, Kind::RegistryPolicy, &own());
+        let ask = |statements: &[Statement]| {
+            consent(&allow, &own(), Kind::RegistryPolicy, "team-a", &labels, &asked(statements)).is_ok()
         };
         let stays = |statements: &[Statement]| consented(&allow, &own(), Kind::RegistryPolicy, "team-a", &labels, statements);
         let kept = stays(&statements);
-        let covered: BTreeSet<Statement> = smallest(&statements).into_iter().filter(|atom| ask(atom)).collect();
+        let covered: BTreeSet<Statement> = smallest(&statements).into_iter().filter(|atom| ask(std::slice::from_ref(atom))).collect();
         prop_assert_eq!(smallest(&kept), covered);
         prop_assert_eq!(stays(&kept), kept.clone());
-        if consent(&allow, &own(), Kind::RegistryPolicy, "team-a", &labels, &statements).is_ok() {
+        if ask(&statements) {
             prop_assert_eq!(kept, statements);
         }
     }

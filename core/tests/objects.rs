@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::Path;
 
-use ecr_permissions_core::api::{RegistryPolicy, ReplicationGrant};
+use ecr_permissions_core::api::{CrossAccountPtcRole, PullThroughCacheRule, RegistryPolicy, ReplicationGrant};
 use ecr_permissions_core::check::{Admission, as_stored};
-use ecr_permissions_core::kinds::{Body, translate};
+use ecr_permissions_core::kinds::{Body, References, Wanted, translate};
 use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::reason::Because;
 use serde_json::Value;
@@ -39,15 +39,19 @@ fn said(admission: &Admission, object: &Value, old: Option<&Value>) -> String {
     faults.iter().map(|fault| [&fault.field, ": ", &fault.problem, ": ", &fault.cure, "\n"].concat()).collect()
 }
 
-/// The operator's answer for the registry that the table is written for; `None` for a Registry.
-fn translated(object: &Value) -> Option<Result<usize, Because>> {
+/// The operator's answer for the registry that the table is written for, beside Registry `upstream` of another account;
+/// `None` for a Registry.
+fn translated(object: &Value) -> Option<Result<Wanted, Because>> {
     let body: Body = match object["kind"].as_str()? {
         "RegistryPolicy" => serde_json::from_value::<RegistryPolicy>(object.clone()).unwrap().spec.into(),
         "ReplicationGrant" => serde_json::from_value::<ReplicationGrant>(object.clone()).unwrap().spec.into(),
+        "PullThroughCacheRule" => serde_json::from_value::<PullThroughCacheRule>(object.clone()).unwrap().spec.into(),
+        "CrossAccountPtcRole" => serde_json::from_value::<CrossAccountPtcRole>(object.clone()).unwrap().spec.into(),
         _ => return None,
     };
-    let registry = RegistryKey { account: "111111111111".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
-    Some(translate(&body, &registry).map(|statements| statements.len()))
+    let key = |account: &str| RegistryKey { account: account.parse().unwrap(), region: "eu-west-1".parse().unwrap() };
+    let references = References::from_iter([("upstream".to_owned(), key("222222222222"))]);
+    Some(translate(&body, &key("111111111111"), &references))
 }
 
 fn assert_said(case: &Case, said: &str) {
@@ -64,7 +68,8 @@ fn good_objects_are_admitted_and_translated() {
         for object in &case.documents {
             assert_eq!(said(&admission, object, None), "", "{}", case.file);
             assert_eq!(said(&admission, object, Some(object)), "", "{}: unchanged", case.file);
-            assert!(translated(object).is_none_or(|answer| answer.is_ok_and(|n| n > 0)), "{}", case.file);
+            let wanted = translated(object).transpose().unwrap_or_else(|refusal| panic!("{}: {refusal:?}", case.file));
+            assert_ne!(wanted, Some(Wanted::default()), "{}", case.file);
         }
     }
 }
@@ -94,7 +99,7 @@ fn what_only_the_operator_sees_is_refused_by_the_translation() {
     for case in cases("refused") {
         let object = &case.documents[0];
         assert_eq!(said(&admission, object, None), "", "{}", case.file);
-        let because = translated(object).unwrap().unwrap_err();
+        let because = translated(object).unwrap().expect_err(&case.file);
         assert_eq!(because.reason.as_str(), "InvalidSpec");
         assert_said(&case, &because.message);
     }

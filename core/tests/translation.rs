@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
 
 use ecr_permissions_core::api::{DeletionPolicy, Kind, RegistryPolicySpec, ReplicationGrantSpec};
-use ecr_permissions_core::kinds::{Body, translate};
+use ecr_permissions_core::kinds::{Body, References, translate};
 use ecr_permissions_core::names::RegistryKey;
 use serde_json::{Value, json};
 
@@ -20,11 +20,12 @@ fn grant(text: &str) -> Body {
 }
 
 fn written(body: &Body, region: &str) -> Vec<Value> {
-    translate(body, &registry(region)).unwrap().iter().map(|statement| statement.to_value(None)).collect()
+    let wanted = translate(body, &registry(region), &References::default()).unwrap();
+    wanted.statements.iter().map(|statement| statement.to_value(None)).collect()
 }
 
 fn refusal(body: &Body) -> String {
-    translate(body, &registry("eu-west-1")).unwrap_err().message
+    translate(body, &registry("eu-west-1"), &References::default()).unwrap_err().message
 }
 
 /// A RegistryPolicy of one statement that pulls `app`, for the principals given.

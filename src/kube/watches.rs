@@ -7,7 +7,9 @@ use ::kube::core::PartialObjectMeta;
 use ::kube::core::object::{HasSpec, HasStatus};
 use ::kube::runtime::{WatchStreamExt, watcher};
 use ::kube::{Api, Client, Resource, ResourceExt};
-use ecr_permissions_core::api::{AttachedStatus, Kind, Registry, RegistryPolicy, ReplicationGrant};
+use ecr_permissions_core::api::{
+    AttachedStatus, CrossAccountPtcRole, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant,
+};
 use ecr_permissions_core::kinds::Body;
 use ecr_permissions_core::pass::Change;
 use ecr_permissions_core::pass::index::WatchEvent;
@@ -25,6 +27,8 @@ pub fn all(client: &Client) -> Watches {
         watch(client, PartialObjectMeta::<Namespace>::name_any, namespace, WatchEvent::Namespace),
         attached::<RegistryPolicy>(client, Kind::RegistryPolicy),
         attached::<ReplicationGrant>(client, Kind::ReplicationGrant),
+        attached::<PullThroughCacheRule>(client, Kind::PullThroughCacheRule),
+        attached::<CrossAccountPtcRole>(client, Kind::CrossAccountPtcRole),
     ])
 }
 

@@ -6,22 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema::finished;
-use super::{Registry, RegistryPolicy, ReplicationGrant};
+use super::{CrossAccountPtcRole, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant};
 
 /// The kinds that attach to a Registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
     RegistryPolicy,
     ReplicationGrant,
+    PullThroughCacheRule,
+    CrossAccountPtcRole,
 }
 
 impl Kind {
-    pub const ALL: [Self; 2] = [Self::RegistryPolicy, Self::ReplicationGrant];
+    pub const ALL: [Self; 4] =
+        [Self::RegistryPolicy, Self::ReplicationGrant, Self::PullThroughCacheRule, Self::CrossAccountPtcRole];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RegistryPolicy => "RegistryPolicy",
             Self::ReplicationGrant => "ReplicationGrant",
+            Self::PullThroughCacheRule => "PullThroughCacheRule",
+            Self::CrossAccountPtcRole => "CrossAccountPtcRole",
         }
     }
 
@@ -30,6 +35,8 @@ impl Kind {
         match self {
             Self::RegistryPolicy => "registrypolicies",
             Self::ReplicationGrant => "replicationgrants",
+            Self::PullThroughCacheRule => "pullthroughcacherules",
+            Self::CrossAccountPtcRole => "crossaccountptcroles",
         }
     }
 }
@@ -42,7 +49,14 @@ impl std::fmt::Display for Kind {
 
 /// Every custom resource definition, as installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [Registry::crd(), RegistryPolicy::crd(), ReplicationGrant::crd()].into_iter().map(finished).collect()
+    let crds = [
+        Registry::crd(),
+        RegistryPolicy::crd(),
+        ReplicationGrant::crd(),
+        PullThroughCacheRule::crd(),
+        CrossAccountPtcRole::crd(),
+    ];
+    crds.into_iter().map(finished).collect()
 }
 
 /// The same as files: a name and YAML text each.

@@ -3,25 +3,38 @@
 //! The types hold what the API server stores, no more: names and patterns are strings here and are parsed where they
 //! are used, so that one odd object is one refused object and never a watch that fails for all.
 
+mod cross_account_ptc_role;
 mod kinds;
+mod ledger;
+mod pull_through_cache_rule;
 mod registry;
 mod registry_policy;
 mod replication_grant;
 mod rules;
 mod schema;
 mod shared;
+mod status;
 
+pub use cross_account_ptc_role::{
+    CrossAccountPtcRole, CrossAccountPtcRoleSpec, GrantVia, Grantee, PermissionScope, RoleUpstream,
+};
 pub use kinds::{Kind, crd_files, crds};
+pub use ledger::{LedgerEntry, LedgerRole, LedgerRule, LedgerState, OwnershipState};
+pub use pull_through_cache_rule::{
+    AzureUpstream, EcrUpstream, PullThroughCacheRule, PullThroughCacheRuleSpec, ReplacePolicy, RoleRef, Upstream,
+    UpstreamType,
+};
 pub use registry::{
-    AllowRule, AttachedCount, DocumentRecord, Identity, LedgerEntry, LedgerState, Management, NamespaceSelector,
-    PlanStatus, Registry, RegistryPolicySettings, RegistrySpec, RegistryStatus, Scope,
+    AllowRule, AttachedCount, DocumentRecord, Identity, Management, NamespaceSelector, PlanStatus, Registry,
+    RegistryPolicySettings, RegistrySpec, RegistryStatus, RoleSettings, Scope,
 };
 pub use registry_policy::{PolicyStatement, RegistryPolicy, RegistryPolicySpec};
 pub use replication_grant::{ReplicationGrant, ReplicationGrantSpec, Sources};
 pub use shared::{
-    AttachedStatus, ConditionEntry, DEFAULT_REGISTRY, DeletionPolicy, Effect, NamedPrincipal, Principals, RegistryRef,
-    RegistryReference, default_generation,
+    Adoption, ConditionEntry, DEFAULT_REGISTRY, DeletionPolicy, Effect, ExternalRegistry, NamedPrincipal, Principals,
+    RegistryRef,
 };
+pub use status::{AttachedStatus, RegistryReference, RoleStatus, RuleStatus, UpstreamStatus, default_generation};
 
 /// The API group of every kind.
 pub const GROUP: &str = "ecr-permissions.dev";

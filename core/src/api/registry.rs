@@ -10,8 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::kinds::Kind;
+use super::ledger::LedgerEntry;
 use super::rules;
-use super::shared::{Effect, default_generation};
+use super::shared::{Adoption, Effect};
+use super::status::default_generation;
 
 /// One private registry, and who may attach what to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -33,7 +35,11 @@ use super::shared::{Effect, default_generation};
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].message","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::identity_is_of_the_account())]
+#[x_kube(
+    validation = rules::identity_is_of_the_account(),
+    validation = rules::boundary_is_of_the_account(),
+    validation = rules::roles_have_a_boundary()
+)]
 pub struct RegistrySpec {
     /// The AWS account: 12 digits. Cannot change. Example: `"123456789012"`.
     #[schemars(length(max = 12), regex(pattern = "^[0-9]{12}$"))]
@@ -60,6 +66,15 @@ pub struct RegistrySpec {
     /// Settings of the registry policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry_policy: Option<RegistryPolicySettings>,
+    /// Settings of the IAM roles that objects of kind CrossAccountPtcRole make in the account. Needed to allow that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<RoleSettings>,
+    /// Ids of other installations of the operator (`status.installationId` of their Registries) whose statements become
+    /// this one's. At most 10. Example: `["k3v7qa2xbn"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 10), inner(length(max = 10), regex(pattern = "^[a-z2-7]{10}$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub take_over_installation_ids: Vec<String>,
     /// Who may attach what. Nothing here: nobody attaches. At most 100 rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -114,6 +129,24 @@ pub struct RegistryPolicySettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub acknowledge_widening: Option<String>,
+}
+
+/// Where roles are made, and what bounds them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleSettings {
+    /// IAM path of the roles; absent: `/ecr-operator/ID/ptc/`, where ID is `status.installationId`. 1–512 characters,
+    /// with a slash at both ends. Example: `/ecr-operator/ptc/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = "^/([A-Za-z0-9_+=,.@-]+/)*$"))]
+    pub path: Option<String>,
+    /// ARN of a customer managed policy of the account: the permissions boundary of every role, so that none can ever do
+    /// more than it says. 20–2,048 characters. Example: `arn:aws:iam::123456789012:policy/ecr-operator-ptc-boundary`.
+    #[schemars(
+        length(min = 20, max = 2048),
+        regex(pattern = "^arn:aws[a-z-]*:iam::[0-9]{12}:policy/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$")
+    )]
+    pub permissions_boundary_arn: String,
 }
 
 /// Namespaces, by name or by label. Exactly one of the two.
@@ -188,6 +221,33 @@ pub struct AllowRule {
     /// `true`: they may speak of everyone, and of AWS services. Absent: they may not. Example: `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub everyone: Option<bool>,
+    /// Hosts that cache rules may have as upstream, other than ECR private registries (`accountIds` bounds those);
+    /// `"*"`: any; absent: none. At most 50. Example: `["registry-1.docker.io", "public.ecr.aws"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 253), regex(pattern = r"^(\*|[a-z0-9.-]+)$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub upstream_hosts: Vec<String>,
+    /// Secrets that cache rules may use, by name; `"*"`: any; absent: none. At most 100, 512 characters each.
+    /// Example: `["ecr-pullthroughcache/docker-hub"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 512), regex(pattern = r"^(\*|ecr-pullthroughcache/[A-Za-z0-9/_+=.@-]+)$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub secret_names: Vec<String>,
+    /// IAM roles of the account that they may name, as `roleName` has it; `"*"`: any; absent: none. At most 100.
+    /// Example: `["ecr-cache"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 576), regex(pattern = r"^(\*|([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64})$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub role_names: Vec<String>,
+    /// The most that an object may ask for in its own `adoption`; absent: `Never`. Example: `IfIdentical`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 /// What the operator knows of a registry.
@@ -279,49 +339,6 @@ pub struct DocumentRecord {
     #[schemars(length(max = 500), inner(length(max = 64)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub foreign_hashes: Vec<String>,
-}
-
-/// How sure the ledger is of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum LedgerState {
-    /// A write is under way: `statements` holds all that may be in AWS, before and after it.
-    Writing,
-    /// AWS was read after the write and has `statements`.
-    Applied,
-    /// The object is gone without having been seen deleting, or was abandoned: its statements stay until pruned.
-    Orphan,
-    /// A principal of the statements was deleted in AWS; it is not granted again by name until the object is edited.
-    PrincipalGone,
-}
-
-/// What one object has in AWS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LedgerEntry {
-    /// Kind of the object.
-    pub kind: Kind,
-    /// Its namespace.
-    #[schemars(length(max = 63))]
-    pub namespace: String,
-    /// Its name.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// Its uid when the entry was written; a restored object has another one and keeps its place.
-    #[schemars(length(max = 64))]
-    pub uid: String,
-    /// The generation the entry was written for.
-    pub generation: i64,
-    /// How sure the entry is.
-    pub state: LedgerState,
-    /// Its own statements in normal form, as they were before they were joined with others'.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(max = 20000)))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub statements: Vec<String>,
-    /// When a thing without a mark of the operator was claimed, before it was first written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40))]
-    pub claimed_at: Option<String>,
 }
 
 /// What would be written.

@@ -4,7 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::rules;
-use super::shared::{AttachedStatus, ConditionEntry, DeletionPolicy, Effect, Principals, RegistryRef};
+use super::shared::{ConditionEntry, DeletionPolicy, Effect, Principals, RegistryRef};
+use super::status::AttachedStatus;
 
 /// The statements a team contributes to a registry's policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]

@@ -4,7 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::rules;
-use super::shared::{AttachedStatus, DeletionPolicy, RegistryRef};
+use super::shared::{DeletionPolicy, RegistryRef};
+use super::status::AttachedStatus;
 
 /// Lets other accounts replicate images into this registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]

@@ -131,6 +131,115 @@ pub(super) fn lockout_is_acknowledged() -> Rule {
     )
 }
 
+pub(super) fn boundary_is_of_the_account() -> Rule {
+    rule(
+        "!has(self.roles) || self.roles.permissionsBoundaryArn.contains(':iam::' + self.accountId + ':policy/')",
+        "roles.permissionsBoundaryArn must be a policy of accountId: the roles it bounds live there",
+    )
+}
+
+pub(super) fn roles_have_a_boundary() -> Rule {
+    rule(
+        "has(self.roles) || !has(self.allow) || !self.allow.exists(rule, 'CrossAccountPtcRole' in rule.kinds)",
+        "allow lets objects of kind CrossAccountPtcRole make roles, which nothing bounds: set roles.permissionsBoundaryArn",
+    )
+}
+
+/// Whether `path` neither came nor went nor changed. A member on the way to it must be there, before and after.
+fn same(path: &str) -> String {
+    format!("has(self.{path}) == has(oldSelf.{path}) && (!has(self.{path}) || self.{path} == oldSelf.{path})")
+}
+
+/// What AWS updates is left out: `secretName`, `roleRef`, `roleName` (aws-facts D.4).
+pub(super) fn upstream_is_immutable() -> Rule {
+    let external = ["upstream.ecr.external.accountId", "upstream.ecr.external.region"].map(same).join(" && ");
+    let ecr = [
+        "has(self.upstream.ecr.registryRef) == has(oldSelf.upstream.ecr.registryRef)".to_owned(),
+        format!("(!has(self.upstream.ecr.registryRef) || ({}))", same("upstream.ecr.registryRef.name")),
+        "has(self.upstream.ecr.external) == has(oldSelf.upstream.ecr.external)".to_owned(),
+        format!("(!has(self.upstream.ecr.external) || ({external}))"),
+        same("upstream.ecr.repositoryPrefix"),
+    ];
+    let parts = [
+        "self.upstream.type == oldSelf.upstream.type".to_owned(),
+        "has(self.upstream.ecr) == has(oldSelf.upstream.ecr)".to_owned(),
+        format!("(!has(self.upstream.ecr) || ({}))", ecr.join(" && ")),
+        "has(self.upstream.azure) == has(oldSelf.upstream.azure)".to_owned(),
+        format!("(!has(self.upstream.azure) || ({}))", same("upstream.azure.host")),
+    ];
+    let recreate = "has(self.replacePolicy) && self.replacePolicy == 'Recreate'";
+    rule(
+        format!("({recreate}) || ({})", parts.join(" && ")),
+        "upstream cannot change, but for secretName, roleRef and roleName: create another object, or set replacePolicy: Recreate to have the rule deleted and made anew",
+    )
+    .field_path(".upstream")
+}
+
+pub(super) fn role_name_is_immutable() -> Rule {
+    rule(same("roleName"), "roleName cannot change, nor come or go: create another object, then delete this one")
+        .field_path(".roleName")
+}
+
+pub(super) fn the_root_takes_the_whole_upstream() -> Rule {
+    rule(
+        "self.cachePrefix != 'ROOT' || !has(self.upstream.ecr) || !has(self.upstream.ecr.repositoryPrefix)",
+        "cachePrefix ROOT stands for the whole upstream: take out upstream.ecr.repositoryPrefix, or write a cachePrefix",
+    )
+}
+
+pub(super) fn pullers_are_no_services() -> Rule {
+    rule(
+        "!has(self.pullers) || !has(self.pullers.services)",
+        "an AWS service does not pull through a cache: take out pullers.services, name accounts, roles or users",
+    )
+}
+
+pub(super) fn who_creates_is_named() -> Rule {
+    rule(
+        "!has(self.createRepositories) || !self.createRepositories || has(self.pullers)",
+        "createRepositories lets pullers create repositories, and there are none: name pullers, or take it out",
+    )
+}
+
+pub(super) fn ecr_is_described_by_ecr() -> Rule {
+    rule(
+        "(self.type == 'Ecr') == has(self.ecr)",
+        "ecr describes an upstream of type Ecr and of no other: write both or neither",
+    )
+}
+
+pub(super) fn azure_is_described_by_azure() -> Rule {
+    rule(
+        "(self.type == 'Azure') == has(self.azure)",
+        "azure describes an upstream of type Azure and of no other: write both or neither",
+    )
+}
+
+/// The types whose upstream asks for credentials (aws-facts D.1); the translation has the same list.
+const WITH_CREDENTIALS: &str = "self.type in ['DockerHub', 'GitHub', 'GitLab', 'Azure', 'Chainguard']";
+
+pub(super) fn credentials_are_named() -> Rule {
+    rule(
+        format!("!({WITH_CREDENTIALS}) || has(self.secretName)"),
+        "this type of upstream needs credentials: set secretName, such as ecr-pullthroughcache/docker-hub",
+    )
+}
+
+pub(super) fn credentials_are_used() -> Rule {
+    rule(
+        format!("({WITH_CREDENTIALS}) || !has(self.secretName)"),
+        "this type of upstream takes no credentials: take out secretName",
+    )
+}
+
+pub(super) fn one_target() -> Rule {
+    rule("has(self.registryRef) != has(self.external)", "write exactly one of registryRef and external")
+}
+
+pub(super) fn one_role() -> Rule {
+    rule("!(has(self.roleRef) && has(self.roleName))", "write at most one of roleRef and roleName")
+}
+
 #[cfg(test)]
 mod tests {
     use super::REGISTRY_LEVEL;

@@ -6,18 +6,21 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::json;
 
+use super::status::is_shown;
+
 /// A definition as it is installed.
 pub(super) fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let kind = crd.spec.names.kind.clone();
     for version in &mut crd.spec.versions {
         let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else { continue };
         without_nulls(schema);
         let Some(status) = schema.properties.as_mut().and_then(|p| p.get_mut("status")) else { continue };
         // An object without a status counts as ready for kstatus; a status that has seen no generation does not.
         status.default = Some(JSON(json!({"observedGeneration": -1})));
-        let conditions = status.properties.as_mut().and_then(|p| p.get_mut("conditions"));
-        if let Some(JSONSchemaPropsOrArray::Schema(condition)) = conditions.and_then(|c| c.items.as_mut()) {
-            bound_condition(condition);
+        if let Some(members) = status.properties.as_mut() {
+            members.retain(|member, _| is_shown(member, &kind));
         }
+        bound_conditions(status);
     }
     crd
 }
@@ -32,6 +35,18 @@ fn without_nulls(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         without_nulls(values);
+    }
+}
+
+/// Those of the object and those of its parts.
+fn bound_conditions(schema: &mut JSONSchemaProps) {
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        let Some(JSONSchemaPropsOrArray::Schema(item)) = property.items.as_mut() else { continue };
+        if name == "conditions" {
+            bound_condition(item);
+        } else {
+            bound_conditions(item);
+        }
     }
 }
 

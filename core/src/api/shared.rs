@@ -1,6 +1,5 @@
-//! What several kinds share: references, principals, statuses.
+//! What several kinds share: references, principals, conditions.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,8 +18,34 @@ pub struct RegistryRef {
     pub name: String,
 }
 
-/// What happens in AWS when the object is deleted: what it added is removed (`Delete`, also when absent), or stays
-/// under a Sid that is no longer the operator's (`Retain`).
+/// A registry that no Registry object of this cluster stands for. The operator never works there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalRegistry {
+    /// Its AWS account: 12 digits. Example: `"123456789012"`.
+    #[schemars(length(max = 12), regex(pattern = "^[0-9]{12}$"))]
+    pub account_id: String,
+    /// Its AWS Region. 2–25 characters. Example: `eu-west-1`.
+    #[schemars(length(min = 2, max = 25), regex(pattern = "^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"))]
+    pub region: String,
+}
+
+/// What becomes of a thing in AWS that is there already and carries no mark of the operator: it stays untouched and is
+/// a conflict (`Never`, also when absent), is taken over if it is exactly what the object asks for (`IfIdentical`), or
+/// is taken over and changed to that (`Always`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Adoption {
+    /// It stays untouched, and is a conflict.
+    #[default]
+    Never,
+    /// It is taken over if it is exactly what the object asks for.
+    IfIdentical,
+    /// It is taken over, and changed to what the object asks for.
+    Always,
+}
+
+/// What happens in AWS when the object is deleted: what it added is removed (`Delete`, also when absent; what it adopted
+/// goes only if `Delete` is written down), or stays and carries no mark of the operator any more (`Retain`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Exactly what the object added is removed.
@@ -106,56 +131,4 @@ pub struct ConditionEntry {
     #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub values: Vec<String>,
-}
-
-/// The registry an object was accepted by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RegistryReference {
-    /// Name of the Registry. Example: `production-eu-west-1`.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// Its AWS account: 12 digits. Example: `"123456789012"`.
-    #[schemars(length(max = 12))]
-    pub account_id: String,
-    /// Its AWS Region. Example: `eu-west-1`.
-    #[schemars(length(max = 25))]
-    pub region: String,
-}
-
-/// The status of every attached kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AttachedStatus {
-    /// The generation of the spec that the conditions speak of; -1 until the operator has seen the object.
-    #[serde(default = "default_generation")]
-    pub observed_generation: i64,
-    /// `Ready` first, then `Reconciling` or `Stalled` while they hold, `Accepted`, `ResolvedRefs`, `Synced`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-    /// The registry that accepted the object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registry: Option<RegistryReference>,
-    /// The last value of the annotation `reconcile.ecr-permissions.dev/requestedAt` that a pass answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub last_handled_reconcile_at: Option<String>,
-}
-
-/// What `observedGeneration` says before the operator has seen an object: nothing is ready yet.
-pub fn default_generation() -> i64 {
-    -1
-}
-
-impl Default for AttachedStatus {
-    fn default() -> Self {
-        Self {
-            observed_generation: default_generation(),
-            conditions: Vec::new(),
-            registry: None,
-            last_handled_reconcile_at: None,
-        }
-    }
 }

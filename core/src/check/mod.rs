@@ -10,10 +10,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::api::{GROUP, Kind, Registry, RegistryPolicy, ReplicationGrant};
-use crate::consent::consent;
-use crate::kinds::{Body, Fault, Faults, actions, review};
+use crate::api::{CrossAccountPtcRole, GROUP, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant};
+use crate::consent::{Asked, consent};
+use crate::kinds::{Body, Fault, Faults, References, Refusal, actions, review};
 use crate::names::RegistryKey;
+use crate::reason::Because;
 
 pub use admission::Admission;
 
@@ -112,6 +113,8 @@ impl Object {
         match kind {
             Kind::RegistryPolicy => self.parse::<RegistryPolicy>().map(|object| object.spec.into()),
             Kind::ReplicationGrant => self.parse::<ReplicationGrant>().map(|object| object.spec.into()),
+            Kind::PullThroughCacheRule => self.parse::<PullThroughCacheRule>().map(|object| object.spec.into()),
+            Kind::CrossAccountPtcRole => self.parse::<CrossAccountPtcRole>().map(|object| object.spec.into()),
         }
     }
 }
@@ -162,6 +165,28 @@ impl World {
             namespaces: named("Namespace", "").map(|o| (o.meta("name").to_owned(), labels(o))).collect(),
         }
     }
+
+    fn references(&self) -> References {
+        self.registries.iter().filter_map(|(name, registry)| Some((name.clone(), key_of(registry)?))).collect()
+    }
+
+    /// Why a Registry's owner does not allow what is asked, if that can be told.
+    fn refusal(
+        &self,
+        registry: &Registry,
+        key: &RegistryKey,
+        body: &Body,
+        namespace: &str,
+        asked: &Asked,
+    ) -> Option<Because> {
+        let labels = self.namespaces.get(namespace);
+        // Who selects by label and does not know the labels cannot say no.
+        if labels.is_none() && registry.spec.allow.iter().any(|rule| rule.namespaces.selector.is_some()) {
+            return None;
+        }
+        let labels = labels.cloned().unwrap_or_else(|| BTreeMap::from([name_label(namespace)]));
+        consent(&registry.spec.allow, key, body.kind(), namespace, &labels, asked).err()
+    }
 }
 
 /// The label that Kubernetes gives every namespace.
@@ -188,25 +213,36 @@ fn faults(object: &Object, admission: &Admission, world: &World) -> Vec<Fault> {
 
 fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
     let registry = world.registries.get(body.registry_name());
-    let Some(key) = registry.and_then(key_of).or_else(stand_in) else { return Vec::new() };
-    let statements = match review(body, &key) {
-        Ok(statements) => statements,
-        Err(faults) => return faults,
+    let references = world.references();
+    let Some(key) = registry.and_then(key_of).or_else(|| stand_in(body, &references)) else { return Vec::new() };
+    let wanted = match review(body, &key, &references) {
+        Ok(wanted) => wanted,
+        Err(Refusal::Faults(faults)) => return faults,
+        // The files are rarely all there is.
+        Err(Refusal::Missing(_)) => return Vec::new(),
     };
-    let (Some(registry), namespace) = (registry, object.namespace()) else { return Vec::new() };
-    let labels = world.namespaces.get(namespace);
-    // Who selects by label and does not know the labels cannot say no.
-    if labels.is_none() && registry.spec.allow.iter().any(|rule| rule.namespaces.selector.is_some()) {
-        return Vec::new();
-    }
-    let labels = labels.cloned().unwrap_or_else(|| BTreeMap::from([name_label(namespace)]));
-    let refused = consent(&registry.spec.allow, &key, body.kind(), namespace, &labels, &statements).err();
-    let fault = |because: crate::reason::Because| {
-        let message = because.message.trim_end_matches('.');
-        let (problem, cure) = message.split_once(". ").or_else(|| message.split_once("; ")).unwrap_or((message, ""));
-        Fault { field: "spec".to_owned(), problem: problem.to_owned(), cure: cure.to_owned() }
-    };
-    refused.map(fault).into_iter().collect()
+    let own = registry.map(|registry| (registry, key.clone(), Asked::of(&wanted, body.kind(), &key)));
+    let upstreams = wanted.role.iter().flat_map(|role| &role.upstreams).filter(|upstream| !upstream.external);
+    let theirs = upstreams.filter_map(|upstream| {
+        let registry = world.registries.values().find(|registry| key_of(registry).as_ref() == Some(&upstream.key))?;
+        Some((registry, upstream.key.clone(), Asked::of_upstream(upstream, &key)))
+    });
+    // The stand-in's account is nobody's to allow.
+    let theirs = theirs.filter(|_| registry.is_some());
+    let refused = own.into_iter().chain(theirs).filter_map(|(registry, key, asked)| {
+        let because = world.refusal(registry, &key, body, object.namespace(), &asked)?;
+        Some(as_fault(registry, &because, body))
+    });
+    refused.collect()
+}
+
+/// A refusal by the Registry that the object is attached to, or by one of its upstreams.
+fn as_fault(registry: &Registry, because: &Because, body: &Body) -> Fault {
+    let name = registry.metadata.name.as_deref().unwrap_or_default();
+    let by = if name == body.registry_name() { String::new() } else { format!("upstream Registry {name}: ") };
+    let message = because.message.trim_end_matches('.');
+    let (problem, cure) = message.split_once(". ").or_else(|| message.split_once("; ")).unwrap_or((message, ""));
+    Fault { field: "spec".to_owned(), problem: format!("{by}{problem}"), cure: cure.to_owned() }
 }
 
 fn registry_faults(name: &str, registry: &Registry, world: &World) -> Vec<Fault> {
@@ -227,7 +263,9 @@ fn key_of(registry: &Registry) -> Option<RegistryKey> {
     Some(RegistryKey { account: registry.spec.account_id.parse().ok()?, region: registry.spec.region.parse().ok()? })
 }
 
-/// A registry nobody has, where the files do not say which one is meant.
-fn stand_in() -> Option<RegistryKey> {
-    Some(RegistryKey { account: "000000000000".parse().ok()?, region: "us-east-1".parse().ok()? })
+/// A registry nobody has, where the files do not say which one is meant; in the partition of what the object speaks of.
+fn stand_in(body: &Body, references: &References) -> Option<RegistryKey> {
+    let target = body.targets().iter().find_map(|target| target.resolve(references));
+    let region = target.map_or_else(|| "us-east-1".parse().ok(), |key| Some(key.region))?;
+    Some(RegistryKey { account: "000000000000".parse().ok()?, region })
 }

@@ -23,13 +23,30 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Why an object is not translated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The spec cannot be done, whatever else there is.
+    Faults(Vec<Fault>),
+    /// The spec names what does not exist yet.
+    Missing(Vec<Fault>),
+}
+
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    faults: Vec<Fault>,
+    missing: Vec<Fault>,
+}
 
 impl Faults {
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) {
-        self.0.push(Fault { field: field.into(), problem: problem.into(), cure: cure.into() });
+        self.faults.push(Fault { field: field.into(), problem: problem.into(), cure: cure.into() });
+    }
+
+    /// Something that may come to exist without an edit: it makes nobody's spec wrong.
+    pub(super) fn add_missing(&mut self, field: &str, problem: String, cure: &str) {
+        self.missing.push(Fault { field: field.to_owned(), problem, cure: cure.to_owned() });
     }
 
     /// The parsed value, or a fault that shows what was given.
@@ -58,10 +75,18 @@ impl Faults {
     }
 
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.faults.len()
     }
 
     pub fn into_result(self) -> Result<(), Vec<Fault>> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+        if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
+    }
+
+    /// What is wrong comes before what is missing: the former never heals by itself.
+    pub fn into_refusal(self) -> Result<(), Refusal> {
+        if !self.faults.is_empty() {
+            return Err(Refusal::Faults(self.faults));
+        }
+        if self.missing.is_empty() { Ok(()) } else { Err(Refusal::Missing(self.missing)) }
     }
 }

@@ -1,30 +1,50 @@
-//! What each kind of object asks for, as statements of our own in normal form: a pure function of the spec and the
-//! registry it is attached to. It never looks at other objects, at `allow` or at AWS, and never leaves out silently
+//! What each kind of object asks for: statements of our own in normal form, a cache rule, a role. A pure function of the
+//! spec, the registry it is attached to, and the names of other Registries. It never looks at `allow` or at AWS, and never leaves out silently
 //! what it cannot translate: an object is translated whole or refused with every fault it has.
 //!
 //! A new kind is a file here, a file in `api`, and a row in the table below.
 
 pub(crate) mod actions;
+mod cross_account_ptc_role;
 mod faults;
 mod principals;
+mod pull_through_cache_rule;
+mod references;
 mod registry_policy;
 mod replication_grant;
+mod role_documents;
+mod wanted;
 
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Refusal};
 pub(crate) use principals::organization_key;
+pub use references::{References, Target};
+pub use wanted::{CacheRule, PtcRole, RoleChoice, RoleUpstream, UpstreamRegistry, Wanted};
 
-use crate::api::{DEFAULT_REGISTRY, DeletionPolicy, Kind, RegistryPolicySpec, RegistryRef, ReplicationGrantSpec};
+use crate::api::{
+    CrossAccountPtcRoleSpec, DEFAULT_REGISTRY, DeletionPolicy, Kind, PullThroughCacheRuleSpec, RegistryPolicySpec,
+    RegistryRef, ReplicationGrantSpec,
+};
 use crate::names::RegistryKey;
-use crate::policy::Statement;
 use crate::reason::{Because, Reason};
 
-/// What every attached kind has in its spec, and how it becomes statements.
+/// Where an object is translated: the registry it is attached to, and the others there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub registry: &'a RegistryKey,
+    pub references: &'a References,
+}
+
+/// What every attached kind has in its spec, and what it becomes.
 pub trait Attached {
     fn registry_ref(&self) -> Option<&RegistryRef>;
     fn suspend(&self) -> Option<bool>;
     fn deletion_policy(&self) -> Option<DeletionPolicy>;
-    /// The statements the spec asks for. What cannot be translated is added to `faults`.
-    fn statements(&self, registry: &RegistryKey, faults: &mut Faults) -> Vec<Statement>;
+    /// The other registries the spec speaks of.
+    fn targets(&self) -> Vec<Target<'_>> {
+        Vec::new()
+    }
+    /// What the spec asks for. What cannot be translated is added to `faults`.
+    fn wanted(&self, place: Place<'_>, faults: &mut Faults) -> Wanted;
 }
 
 /// How consent is asked for in a kind's own words (docs/api.md, "Consent").
@@ -48,9 +68,9 @@ pub struct Terms {
 
 macro_rules! kinds {
     ($($kind:ident($spec:ty) = $module:ident;)*) => {
-        /// The spec of an attached object, of whichever kind.
+        /// The spec of an attached object, of whichever kind; boxed, since the kinds differ much in size.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum Body { $($kind($spec),)* }
+        pub enum Body { $($kind(Box<$spec>),)* }
 
         impl Body {
             pub fn kind(&self) -> Kind {
@@ -58,13 +78,13 @@ macro_rules! kinds {
             }
 
             fn attached(&self) -> &dyn Attached {
-                match self { $(Self::$kind(spec) => spec,)* }
+                match self { $(Self::$kind(spec) => spec.as_ref(),)* }
             }
         }
 
         $(impl From<$spec> for Body {
             fn from(spec: $spec) -> Self {
-                Self::$kind(spec)
+                Self::$kind(Box::new(spec))
             }
         })*
 
@@ -78,6 +98,8 @@ macro_rules! kinds {
 kinds! {
     RegistryPolicy(RegistryPolicySpec) = registry_policy;
     ReplicationGrant(ReplicationGrantSpec) = replication_grant;
+    PullThroughCacheRule(PullThroughCacheRuleSpec) = pull_through_cache_rule;
+    CrossAccountPtcRole(CrossAccountPtcRoleSpec) = cross_account_ptc_role;
 }
 
 impl Body {
@@ -95,23 +117,32 @@ impl Body {
     pub fn deletion_policy(&self) -> Option<DeletionPolicy> {
         self.attached().deletion_policy()
     }
+
+    /// The other registries the object speaks of: a change of a Registry it names is a change for the object.
+    pub fn targets(&self) -> Vec<Target<'_>> {
+        self.attached().targets()
+    }
 }
 
-/// The statements an object asks for, or everything that is wrong with it in one message.
-pub fn translate(body: &Body, registry: &RegistryKey) -> Result<Vec<Statement>, Because> {
-    review(body, registry).map_err(|faults| {
+/// What an object asks for, or everything that is wrong with it in one message.
+pub fn translate(body: &Body, registry: &RegistryKey, references: &References) -> Result<Wanted, Because> {
+    review(body, registry, references).map_err(|refusal| {
+        let (reason, faults) = match refusal {
+            Refusal::Faults(faults) => (Reason::InvalidSpec, faults),
+            Refusal::Missing(faults) => (Reason::ReferenceNotFound, faults),
+        };
         // A condition's message has an end, and nobody reads on after ten.
         let mut sentences: Vec<String> = faults.iter().take(10).map(ToString::to_string).collect();
         if faults.len() > sentences.len() {
             sentences.push(format!("And {} more.", faults.len() - sentences.len()));
         }
-        Because::new(Reason::InvalidSpec, sentences.join(" "))
+        Because::new(reason, sentences.join(" "))
     })
 }
 
 /// As [`translate`], with the faults one by one, for who shows them in a list.
-pub fn review(body: &Body, registry: &RegistryKey) -> Result<Vec<Statement>, Vec<Fault>> {
+pub fn review(body: &Body, registry: &RegistryKey, references: &References) -> Result<Wanted, Refusal> {
     let mut faults = Faults::default();
-    let statements = body.attached().statements(registry, &mut faults);
-    faults.into_result().map(|()| statements)
+    let wanted = body.attached().wanted(Place { registry, references }, &mut faults);
+    faults.into_refusal().map(|()| wanted)
 }

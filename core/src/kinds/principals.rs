@@ -121,7 +121,7 @@ fn named(
 }
 
 /// A path of any depth and a name (aws-facts A.3). AWS refuses wildcards in principals; so do we, before it is asked.
-fn is_iam_name(name: &str) -> bool {
+pub(super) fn is_iam_name(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
     let mut parts = name.split('/');
     let last_is_short = parts.next_back().is_some_and(|last| last.len() <= 64);
@@ -135,16 +135,17 @@ pub(super) fn repositories(
     registry: &RegistryKey,
     faults: &mut Faults,
 ) -> BTreeSet<String> {
+    patterns(given, at, faults).iter().map(|pattern| registry.repository_arn(pattern)).collect()
+}
+
+/// Repositories, each parsed.
+pub(super) fn patterns(given: &[String], at: &str, faults: &mut Faults) -> BTreeSet<RepositoryPattern> {
     if given.is_empty() {
         faults.add(at, "no repository is named", "name one at least; \"*\" means all of the registry");
     }
-    let mut arns = BTreeSet::new();
-    for (i, pattern) in given.iter().enumerate() {
-        let cure = "write a repository's name, or the beginning of names and a \"*\" at the end";
-        let pattern: Option<RepositoryPattern> = faults.parse(&format!("{at}[{i}]"), pattern, cure);
-        arns.extend(pattern.map(|pattern| registry.repository_arn(&pattern)));
-    }
-    arns
+    let cure = "write a repository's name, or the beginning of names and a \"*\" at the end";
+    let parsed = given.iter().enumerate().filter_map(|(i, text)| faults.parse(&format!("{at}[{i}]"), text, cure));
+    parsed.collect()
 }
 
 /// Adds the conditions of a statement to those its principals brought along.

@@ -5,7 +5,7 @@ use crate::names::RegistryKey;
 use crate::policy::{Effect, Statement};
 
 use super::principals::{conditions, repositories, who};
-use super::{Attached, Faults, Terms};
+use super::{Attached, Faults, Place, Terms, Wanted};
 
 pub(super) const TERMS: Terms = Terms {
     repositories: "spec.statements[].repositories",
@@ -30,12 +30,13 @@ impl Attached for RegistryPolicySpec {
         self.deletion_policy
     }
 
-    fn statements(&self, registry: &RegistryKey, faults: &mut Faults) -> Vec<Statement> {
+    fn wanted(&self, Place { registry, .. }: Place<'_>, faults: &mut Faults) -> Wanted {
         if self.statements.is_empty() {
             faults.add("spec.statements", "there is none", "write one at least, or delete the object");
         }
         let at = |i| format!("spec.statements[{i}]");
-        self.statements.iter().enumerate().map(|(i, written)| statement(written, &at(i), registry, faults)).collect()
+        let translated = |(i, written)| statement(written, &at(i), registry, faults);
+        self.statements.iter().enumerate().map(translated).collect::<Vec<_>>().into()
     }
 }
 

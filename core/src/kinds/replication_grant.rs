@@ -11,7 +11,7 @@ use crate::names::RegistryKey;
 use crate::policy::{Effect, Principal, Statement};
 
 use super::principals::{Who, accounts, organizations, repositories};
-use super::{Attached, Faults, Terms};
+use super::{Attached, Faults, Place, Terms, Wanted};
 
 const REPLICATE: &str = "ecr:ReplicateImage";
 const CREATE: &str = "ecr:CreateRepository";
@@ -39,7 +39,7 @@ impl Attached for ReplicationGrantSpec {
         self.deletion_policy
     }
 
-    fn statements(&self, registry: &RegistryKey, faults: &mut Faults) -> Vec<Statement> {
+    fn wanted(&self, Place { registry, .. }: Place<'_>, faults: &mut Faults) -> Wanted {
         let resources = repositories(&self.repositories, "spec.repositories", registry, faults);
         let mut actions = vec![REPLICATE];
         if self.create_repositories == Some(true) {
@@ -57,7 +57,7 @@ impl Attached for ReplicationGrantSpec {
                 });
             }
         }
-        statements
+        statements.into()
     }
 }
 

@@ -131,7 +131,8 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn object(&self, object: &Attached, holding: Option<&Holding>) -> Contribution {
-        let translated = translate(&object.body, &self.gathered.key);
+        let translated =
+            translate(&object.body, &self.gathered.key, &References::default()).map(|wanted| wanted.statements);
         let wanted = translated.as_ref().ok().cloned();
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         if holding.is_none() && self.ledger_lost && object.meta.finalized && object.status.registry.is_some() {
@@ -185,6 +186,10 @@ impl Compiler<'_> {
         let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
         let still_allowed =
             |statements: &[Statement]| consented(allow, key, object.id.kind, &object.id.namespace, labels, statements);
+        let consents = |wanted: &[Statement]| {
+            let asked = Asked::of_statements(wanted, object.id.kind, key);
+            consent(allow, key, object.id.kind, &object.id.namespace, labels, &asked)
+        };
         if self.gathered.registry.meta.deleting && has.is_empty() {
             let message = "The Registry is being deleted and takes nobody new.";
             return Stance::Keeps(Vec::new(), Because::new(Reason::RegistryTerminating, message));
@@ -192,8 +197,7 @@ impl Compiler<'_> {
         if object.body.suspend() {
             let message = "Suspended: the object keeps what it has in AWS and changes nothing.";
             // A withdrawn consent is carried out all the same, and says so.
-            let consented = |wanted: Vec<_>| consent(allow, key, object.id.kind, &object.id.namespace, labels, &wanted);
-            let refused = translated.ok().and_then(|wanted| consented(wanted).err());
+            let refused = translated.ok().and_then(|wanted| consents(&wanted).err());
             return Stance::Holds(
                 still_allowed(has),
                 refused.unwrap_or_else(|| Because::new(Reason::Suspended, message)),
@@ -203,7 +207,7 @@ impl Compiler<'_> {
             Ok(wanted) => wanted,
             Err(because) => return Stance::Keeps(still_allowed(has), because),
         };
-        if let Err(because) = consent(allow, key, object.id.kind, &object.id.namespace, labels, &wanted) {
+        if let Err(because) = consents(&wanted) {
             return Stance::Keeps(still_allowed(&kept(has, &wanted)), because);
         }
         if principal_gone_at == Some(object.meta.generation) {

@@ -48,6 +48,8 @@ pub fn entries(holdings: &Holdings) -> Vec<LedgerEntry> {
             generation: holding.generation,
             state: holding.state,
             statements,
+            rule: None,
+            role: None,
             claimed_at: None,
         }
     };

@@ -17,7 +17,7 @@ use super::ledger;
 use super::memory::{Memory, Patience};
 use super::objects::{Attached, Meta, NamespaceView, ObjectId, RegistryObject};
 use crate::api::{AttachedStatus, Kind, LedgerState, RegistryPolicySpec, RegistryReference, RegistryStatus};
-use crate::kinds::{Body, translate};
+use crate::kinds::{Body, References, translate};
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
 use crate::policy::{Doc, Document, Effect, Statement};
@@ -49,7 +49,7 @@ fn body(accounts: &[&str], repositories: &[&str], more: &Value) -> Body {
 
 /// What an object that lets accounts pull has in AWS.
 fn pull(accounts: &[&str], repositories: &[&str]) -> Vec<Statement> {
-    translate(&body(accounts, repositories, &json!({})), &key()).unwrap()
+    translate(&body(accounts, repositories, &json!({})), &key(), &References::default()).unwrap().statements
 }
 
 fn deny(accounts: &[&str], repositories: &[&str]) -> Vec<Statement> {
