@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::api::{Adoption, AllowRule, Effect as Written, Kind, NamespaceSelector};
+use crate::api::{Adoption, AllowRule, Effect as Written, Kind, LedgerRule, NamespaceSelector};
 use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
-use crate::names::{AccountId, RegistryKey, RepositoryPattern};
+use crate::names::{AccountId, CachePrefix, RegistryKey, RepositoryPattern};
 use crate::policy::{Action, Effect, Principal, Statement};
 use crate::reason::{Because, Reason};
 
@@ -96,6 +96,11 @@ impl Asked {
         Self(asked)
     }
 
+    /// What a rule that is on record asks: as little as an object may still have that has it.
+    pub fn of_recorded(rule: &LedgerRule, named: Option<&RoleChoice>, own: &RegistryKey) -> Self {
+        Self(asked_by_recorded(rule, named, own).into_iter().collect())
+    }
+
     /// What the owner of an upstream is asked: its repositories, for the account that the role lives in.
     pub fn of_upstream(upstream: &RoleUpstream, downstream: &RegistryKey) -> Self {
         let terms = terms(Kind::CrossAccountPtcRole);
@@ -106,6 +111,27 @@ impl Asked {
         let effect = Ask::Effect(Effect::Allow);
         Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).collect())
     }
+}
+
+/// The parts of a rule that is there. A role that others look after is told from our own by what the object says now.
+fn asked_by_recorded(rule: &LedgerRule, named: Option<&RoleChoice>, own: &RegistryKey) -> Vec<(Ask, &'static str)> {
+    let mut asked = Vec::new();
+    if let Ok(prefix) = rule.prefix.parse::<CachePrefix>() {
+        asked.push((Ask::Repository(prefix.repositories()), "spec.cachePrefix"));
+    }
+    let host = &rule.upstream_url;
+    let account = host.split_once(".dkr.ecr.").and_then(|(account, _)| account.parse().ok());
+    asked.push(match account {
+        Some(account) => (Ask::Counterparty(Counterparty::Account(account)), "spec.upstream.ecr"),
+        None => (Ask::UpstreamHost(host.clone()), "spec.upstream"),
+    });
+    // `…:secret:NAME-abcdef`
+    let secret = rule.credential_arn.as_deref().and_then(|arn| Some(arn.split_once(":secret:")?.1.rsplit_once('-')?.0));
+    asked.extend(secret.map(|name| (Ask::Secret(name.to_owned()), "spec.upstream.secretName")));
+    if let Some(RoleChoice::Named(name)) = named.filter(|named| named.named_arn(own) == rule.role_arn) {
+        asked.push((Ask::RoleName(name.clone()), "spec.upstream.ecr.roleName"));
+    }
+    asked
 }
 
 fn asked_by_rule(rule: &CacheRule) -> Vec<(Ask, &'static str)> {

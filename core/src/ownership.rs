@@ -1,6 +1,7 @@
 //! Marks: the only place that makes and reads them. A statement of ours has the Sid `Ecp`, the installation id, and a
-//! hash of its own normal form, so that a mark on anything else than what we wrote shows. A mark is evidence of who wrote
-//! a statement, never a proof: what to do about a wrong one is decided elsewhere.
+//! hash of its own normal form, so that a mark on anything else than what we wrote shows. A role of ours has tags that
+//! name the installation and the object, and, unless the object names it, a name that follows from both. A mark is
+//! evidence of who wrote a statement, never a proof: what to do about a wrong one is decided elsewhere.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -77,6 +77,6 @@ impl Proven {
     }
 }
 
-fn once() -> Builder {
+pub(super) fn once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }

@@ -18,6 +18,10 @@ pub enum Kind {
     Denied,
     /// The role could not be assumed, for whatever reason: AWS does not tell a missing role from an untrusted one.
     RoleDenied,
+    /// It is there already.
+    Exists,
+    /// A quota is used up.
+    Full,
     /// AWS does not take what was sent.
     Invalid,
     /// AWS or the way to it failed; it heals by itself.
@@ -99,7 +103,8 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self.kind {
             Kind::Throttled => Reason::Throttled,
-            Kind::Denied | Kind::Invalid | Kind::NotFound => Reason::AccessDenied,
+            Kind::Denied | Kind::Invalid | Kind::NotFound | Kind::Exists => Reason::AccessDenied,
+            Kind::Full => Reason::QuotaExceeded,
             Kind::RoleDenied => Reason::AssumeRoleDenied,
             Kind::Transient | Kind::NotLeading => Reason::Unreachable,
         }
@@ -109,7 +114,11 @@ impl Error {
 /// Codes to kinds (aws-facts A.0, A.1 "Error classes").
 fn classify(code: &str) -> Kind {
     match code {
-        "RegistryPolicyNotFoundException" => Kind::NotFound,
+        "RegistryPolicyNotFoundException" | "PullThroughCacheRuleNotFoundException" | "ResourceNotFoundException" => {
+            Kind::NotFound
+        }
+        "PullThroughCacheRuleAlreadyExistsException" => Kind::Exists,
+        "LimitExceededException" => Kind::Full,
         "Throttling"
         | "ThrottlingException"
         | "ThrottledException"
@@ -128,7 +137,10 @@ fn classify(code: &str) -> Kind {
         "InvalidParameterException"
         | "ValidationException"
         | "ValidationError"
-        | "LimitExceededException"
+        | "UnsupportedUpstreamRegistryException"
+        | "SecretNotFoundException"
+        | "UnableToAccessSecretException"
+        | "UnableToDecryptSecretValueException"
         | "UnknownOperationException"
         | "RequestEntityTooLargeException" => Kind::Invalid,
         // ExpiredToken heals with the next credentials; faults and the unknown heal or repeat.
@@ -188,7 +200,9 @@ mod tests {
             ("InternalFailure", Kind::Transient),
             ("ServiceUnavailable", Kind::Transient),
             ("ExpiredTokenException", Kind::Transient),
-            ("LimitExceededException", Kind::Invalid),
+            ("LimitExceededException", Kind::Full),
+            ("PullThroughCacheRuleAlreadyExistsException", Kind::Exists),
+            ("UnsupportedUpstreamRegistryException", Kind::Invalid),
         ] {
             assert_eq!(classify(code), kind, "{code}");
         }

@@ -18,11 +18,17 @@ pub struct Rate {
 pub struct Rates {
     pub reads: Rate,
     pub documents: Rate,
+    /// Writes of single things: rules, roles.
+    pub things: Rate,
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { reads: Rate { burst: 50.0, per_second: 10.0 }, documents: Rate { burst: 3.0, per_second: 1.0 } }
+        Self {
+            reads: Rate { burst: 50.0, per_second: 10.0 },
+            documents: Rate { burst: 3.0, per_second: 1.0 },
+            things: Rate { burst: 50.0, per_second: 5.0 },
+        }
     }
 }
 
@@ -74,11 +80,17 @@ pub struct Gate {
     clock: Clock,
     reads: Mutex<Bucket>,
     documents: Mutex<Bucket>,
+    things: Mutex<Bucket>,
 }
 
 impl Gate {
     pub fn new(clock: Clock, rates: Rates) -> Self {
-        Self { clock, reads: Mutex::new(Bucket::new(rates.reads)), documents: Mutex::new(Bucket::new(rates.documents)) }
+        Self {
+            clock,
+            reads: Mutex::new(Bucket::new(rates.reads)),
+            documents: Mutex::new(Bucket::new(rates.documents)),
+            things: Mutex::new(Bucket::new(rates.things)),
+        }
     }
 
     /// Waits for a read's turn.
@@ -89,6 +101,11 @@ impl Gate {
     /// Waits for a document write's turn.
     pub async fn document(&self) {
         self.wait(&self.documents).await;
+    }
+
+    /// Waits for the turn of a write of one thing.
+    pub async fn thing(&self) {
+        self.wait(&self.things).await;
     }
 
     /// Whether a document write's turn is now.
@@ -106,7 +123,7 @@ impl Gate {
 
     /// AWS asked to slow down.
     pub fn throttled(&self) {
-        for bucket in [&self.reads, &self.documents] {
+        for bucket in [&self.reads, &self.documents, &self.things] {
             bucket.lock().unwrap_or_else(PoisonError::into_inner).throttled();
         }
     }

@@ -6,19 +6,32 @@ use ecr_permissions_core::reason::Because;
 use super::ecr::AccountProof;
 use super::session::Proven;
 
-/// Leave to write one document of one registry once.
+/// Leave to write one document or one thing of one registry once.
 #[derive(Debug)]
 pub struct Permit {
     _proof: AccountProof,
 }
 
 impl Permit {
-    /// Waits for the registry's turn. A restraint (Observe, suspended) is a refusal.
+    /// For a document: waits for the registry's turn. A restraint (Observe, suspended) is a refusal.
     pub async fn obtain(proven: &Proven, proof: &AccountProof, restraint: Option<&Because>) -> Result<Self, Because> {
         if let Some(because) = restraint {
             return Err(because.clone());
         }
         proven.session.gate.document().await;
+        Ok(Self { _proof: proof.clone() })
+    }
+
+    /// The same for one thing, such as a rule.
+    pub async fn for_thing(
+        proven: &Proven,
+        proof: &AccountProof,
+        restraint: Option<&Because>,
+    ) -> Result<Self, Because> {
+        if let Some(because) = restraint {
+            return Err(because.clone());
+        }
+        proven.session.gate.thing().await;
         Ok(Self { _proof: proof.clone() })
     }
 }

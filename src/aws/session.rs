@@ -69,6 +69,7 @@ pub struct Session {
     identity: Option<Identity>,
     pub(super) ecr: aws_sdk_ecr::Client,
     sts: aws_sdk_sts::Client,
+    pub(super) secrets: aws_sdk_secretsmanager::Client,
     pub(super) gate: Gate,
     clock: Clock,
     /// When GetCallerIdentity last named the right account.
@@ -111,12 +112,17 @@ impl Sessions {
         let config = config.build();
         let ecr =
             aws_sdk_ecr::config::Builder::from(&config).retry_partition(partition("ecr")).interceptor(guard.clone());
-        let sts = aws_sdk_sts::config::Builder::from(&config).retry_partition(partition("sts")).interceptor(guard);
+        let sts =
+            aws_sdk_sts::config::Builder::from(&config).retry_partition(partition("sts")).interceptor(guard.clone());
+        let secrets = aws_sdk_secretsmanager::config::Builder::from(&config)
+            .retry_partition(partition("secretsmanager"))
+            .interceptor(guard);
         Session {
             key: key.clone(),
             identity: identity.cloned(),
             ecr: aws_sdk_ecr::Client::from_conf(ecr.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
             gate: Gate::new(self.clock, self.rates),
             clock: self.clock,
             identified: Mutex::default(),
@@ -177,6 +183,10 @@ impl Session {
             *self.identified.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
         Ok(Proven { session: Arc::clone(self) })
+    }
+
+    pub(super) fn key(&self) -> &RegistryKey {
+        &self.key
     }
 
     pub(super) fn is_account(&self, account: &str) -> bool {

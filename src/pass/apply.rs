@@ -4,6 +4,7 @@
 mod culprits;
 mod intent;
 mod outcome;
+mod rules;
 
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
+use ecr_permissions_core::pass::steps;
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
 use outcome::readback_differs;
 
 use super::Again;
-use super::observe::{self, Policy};
+use super::observe::{self, Policy, Seen};
 use crate::aws::ecr::AccountProof;
 use crate::aws::error::{Error, Kind};
 use crate::aws::permit::Permit;
@@ -45,16 +47,32 @@ pub(super) async fn apply(
     memory: &mut Memory,
     op: &Operator,
 ) -> Result<(Applied, Desired), Again> {
-    let desired = compile(gathered, memory, op.clock.now());
-    let record = gathered.registry.status.documents.get(REGISTRY_POLICY).cloned();
-    let known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired.contributions);
-    let seen = observe::observe(&desired, record.as_ref(), &known, proven, memory, op).await;
-    let (proof, policy, scope) = match seen {
+    let mut desired = compile(gathered, memory, op.clock.now());
+    let Seen { proof, policy, scope, rules } = match Box::pin(observe::observe(&desired, proven, op)).await {
         Ok(seen) => seen,
         Err(because) => return Ok(nothing(because, desired)),
     };
+    if scope.is_some() && memory.saw_scope(scope) {
+        desired = compile(gathered, memory, op.clock.now());
+    }
+    let record = gathered.registry.status.documents.get(REGISTRY_POLICY).cloned();
+    let known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired);
+    let policy = match policy {
+        Ok(policy) => observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await,
+        Err(because) => Err(because),
+    };
     let mut writing = Writing { gathered, proven, proof, record, scope, memory, op, desired, known };
-    let applied = writing.run(policy).await?;
+    // What is removed goes in the other order than what is added: a rule before the grants it lives by.
+    let pruned = policy.as_ref().is_ok_and(|policy| writing.plan(policy, None).orphans.pruned);
+    let rules = writing.remove_rules(rules, pruned).await;
+    let mut applied = match policy {
+        Ok(policy) => writing.run(policy).await?,
+        Err(because) => Applied { failure: Some(because), ..Applied::default() },
+    };
+    applied.rules = writing.make_rules(rules, pruned).await?;
+    if applied.plan.is_none() && !applied.rules.steps.is_empty() {
+        applied.plan = steps::status(applied.rules.steps.clone());
+    }
     Ok((applied, writing.desired))
 }
 
@@ -256,6 +274,9 @@ impl Writing<'_> {
         }
         self.proven.switch_scope_to_v2(&permit).await.map_err(|error| self.proven.session().because(&error))?;
         self.scope = Some(ScopeView::V2);
+        if self.memory.saw_scope(self.scope) && self.desired.contributions.iter().any(|c| c.depends_on_scope) {
+            return Err(Because::new(Reason::Progressing, "The scope is V2 now; what rests on it is decided again."));
+        }
         Ok(())
     }
 }

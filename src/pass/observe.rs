@@ -1,6 +1,8 @@
 //! What AWS has: the registry policy, the account it is of, and its scope where something rests on it. Every document is
 //! read once; a read that shows less than was there before is confirmed by another.
 
+pub(super) mod rules;
+
 use std::time::Duration;
 
 use ecr_permissions_core::api::DocumentRecord;
@@ -29,20 +31,25 @@ pub(super) struct Policy {
     pub(super) is_past: bool,
 }
 
-/// Proof, policy and scope, asked for side by side.
-pub(super) async fn observe(
-    desired: &Desired,
-    record: Option<&DocumentRecord>,
-    known: &Known,
-    proven: &Proven,
-    memory: &mut Memory,
-    op: &Operator,
-) -> Result<(AccountProof, Policy, Option<ScopeView>), Because> {
+/// All that a pass goes by: each part told or failed by itself, so that one broken document does not stop the others.
+pub(super) struct Seen {
+    pub(super) proof: AccountProof,
+    pub(super) policy: Result<Policy, Because>,
+    pub(super) scope: Option<ScopeView>,
+    /// Nothing, where no object has to do with rules.
+    pub(super) rules: Option<Result<rules::Rules, Because>>,
+}
+
+/// Everything is asked for side by side, and only what something rests on. Without a proof nothing else counts.
+pub(super) async fn observe(desired: &Desired, proven: &Proven, op: &Operator) -> Result<Seen, Because> {
     let scope = async { if desired.needs_scope() { scope(desired, proven).await } else { Ok(None) } };
-    let (proof, policy, scope) = futures::join!(proven.prove_registry(), policy(proven, op), scope);
-    let (proof, policy, scope) = (proof?, policy?, scope?);
-    let policy = confirm(policy, record, known, proven, memory, op).await?;
-    Ok((proof, policy, scope))
+    let (proof, policy, scope, rules) =
+        futures::join!(proven.prove_registry(), policy(proven, op), scope, rules::rules(desired, proven));
+    let (scope, policy) = match scope {
+        Ok(scope) => (scope, policy),
+        Err(because) => (None, Err(because)),
+    };
+    Ok(Seen { proof: proof?, policy, scope, rules })
 }
 
 /// Whoever may not read the setting leaves it to AWS to refuse what the scope does not know. A registry that names no

@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use super::cache_rules::{self, Latitude};
 use super::index::Gathered;
-use super::ledger::{self, Holding, Holdings};
+use super::ledger::{self, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
 use super::queue::Now;
-use crate::api::{DeletionPolicy, LedgerState, Management, Scope};
-use crate::consent::{consent, consented};
-use crate::kinds::translate;
+use super::scope::ScopeView;
+use crate::api::{DeletionPolicy, LedgerRule, LedgerState, Management, Scope};
+use crate::consent::{Asked, consent, consented};
+use crate::kinds::{CacheRule, Wanted, translate};
+use crate::ownership::InstallationId;
 use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
 use crate::reason::{Because, Reason};
 
@@ -40,8 +43,16 @@ pub struct Contribution {
     pub state: Option<LedgerState>,
     /// What it asks for, if that could be told.
     pub wanted: Option<Vec<Statement>>,
+    /// Part of what it asks for rests on the scope of the policy.
+    pub depends_on_scope: bool,
     pub stance: Stance,
+    /// What the ledger says it has besides.
+    pub things: Things,
+    pub rule: Option<RuleClaim>,
 }
+
+type RuleClaim = cache_rules::Claim<CacheRule>;
+type RuleStance = cache_rules::Stance<CacheRule>;
 
 /// What the pass is after.
 #[derive(Clone, Debug)]
@@ -51,6 +62,8 @@ pub struct Desired {
     pub restraint: Option<Because>,
     pub wants_scope_v2: bool,
     pub acknowledged_widening: Option<String>,
+    /// Installations whose statements become ours.
+    pub take_over: BTreeSet<InstallationId>,
     /// What a person has asked to be pruned.
     pub prune: Prune,
 }
@@ -67,7 +80,10 @@ impl Desired {
     pub fn needs_scope(&self) -> bool {
         let beyond_v1 = |statements: &[Statement]| statements.iter().any(|s| !is_v1(s));
         self.wants_scope_v2
-            || self.contributions.iter().any(|c| matches!(&c.stance, Stance::Wants(wanted) if beyond_v1(wanted)))
+            || self
+                .contributions
+                .iter()
+                .any(|c| c.depends_on_scope || matches!(&c.stance, Stance::Wants(wanted) if beyond_v1(wanted)))
     }
 }
 
@@ -96,6 +112,7 @@ pub fn compile(gathered: &Gathered, memory: &Memory, now: Now) -> Desired {
         restraint: restraint(gathered),
         wants_scope_v2: settings.scope == Some(Scope::V2),
         acknowledged_widening: settings.acknowledge_widening,
+        take_over: spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect(),
         prune: Prune {
             asked: gathered.registry.meta.prune.clone(),
             handled: gathered.registry.status.last_handled_prune.clone(),
@@ -129,32 +146,71 @@ struct Compiler<'a> {
     ledger_lost: bool,
 }
 
+/// What a living object is answered.
+enum Answer {
+    Accepted(Wanted),
+    /// Nothing of it is changed now.
+    Held(Because),
+    /// It keeps what it has, as far as that is allowed and, if it can be told, asked for.
+    Refused(Option<Wanted>, Because),
+}
+
 impl Compiler<'_> {
     fn object(&self, object: &Attached, holding: Option<&Holding>) -> Contribution {
-        let translated =
-            translate(&object.body, &self.gathered.key, &References::default()).map(|wanted| wanted.statements);
-        let wanted = translated.as_ref().ok().cloned();
+        let translated = translate(&object.body, &self.gathered.key, &self.gathered.references);
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
-        if holding.is_none() && self.ledger_lost && object.meta.finalized && object.status.registry.is_some() {
+        let things = holding.map(|holding| holding.things.clone()).unwrap_or_default();
+        let wanted = translated.as_ref().ok().map(|wanted| self.statements(wanted, &has));
+        let lost = holding.is_none() && self.ledger_lost && object.meta.finalized && object.status.registry.is_some();
+        if lost {
             // Second evidence: our finalizer and its own status say that it had what it asks for.
             has = wanted.clone().unwrap_or_default();
         }
-        let state = holding.map(|holding| holding.state);
+        let depends_on_scope = translated.as_ref().is_ok_and(|wanted| !wanted.under_v2.is_empty());
+        let written = translated.as_ref().ok().and_then(|wanted| wanted.rule.clone());
+        let mut rule = RuleClaim {
+            id: object.id.clone(),
+            created: object.meta.created,
+            has: things.rule.clone(),
+            claimed_at: things.claimed_at,
+            stance: RuleStance::Orphaned,
+            may: written.as_ref().map(Latitude::of).unwrap_or_default(),
+            owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
+            had_it: lost && object.status.rule.is_some(),
+        };
         let stance = if object.meta.deleting {
+            rule.stance = Self::rule_leaving(object);
             self.leaving(object, &has)
         } else {
+            let answer = self.answer(object, has.is_empty() && things.is_empty(), translated);
+            rule.stance = self.rule_living(object, &answer, things.rule.as_ref());
             let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h| h.generation);
-            self.living(object, &has, gone, translated)
+            self.living(object, &has, gone, answer)
         };
+        let has_rule = rule.has.is_some() || written.is_some();
         Contribution {
             id: object.id.clone(),
             uid: object.meta.uid.clone(),
             generation: object.meta.generation,
             has,
-            state,
+            state: holding.map(|holding| holding.state),
             wanted,
+            depends_on_scope,
             stance,
+            things,
+            rule: has_rule.then_some(rule),
         }
+    }
+
+    /// What is asked of the registry's policy. What V1 has no use for is asked under V2 alone; as long as the scope is
+    /// not known, what stands there of it stays.
+    fn statements(&self, wanted: &Wanted, has: &[Statement]) -> Vec<Statement> {
+        let under_v2 = match self.memory.scope() {
+            Some(ScopeView::V2) => wanted.under_v2.clone(),
+            Some(ScopeView::V1) => Vec::new(),
+            None => intersect(has, &wanted.under_v2),
+        };
+        wanted.statements.iter().cloned().chain(under_v2).collect()
     }
 
     fn leaving(&self, object: &Attached, has: &[Statement]) -> Stance {
@@ -165,6 +221,14 @@ impl Compiler<'_> {
         Stance::Leaves { retained: if retains { self.still_allowed(&object.id, has) } else { Vec::new() } }
     }
 
+    fn rule_leaving(object: &Attached) -> RuleStance {
+        match object.body.deletion_policy() {
+            _ if object.meta.abandon => RuleStance::Orphaned,
+            Some(DeletionPolicy::Retain) => RuleStance::Retains,
+            _ => RuleStance::Leaves,
+        }
+    }
+
     /// What today's `allow` covers of it; all of it as long as the namespace is not there to be judged.
     fn still_allowed(&self, id: &ObjectId, statements: &[Statement]) -> Vec<Statement> {
         let Some(view) = self.gathered.namespaces.get(&id.namespace) else { return statements.to_vec() };
@@ -172,61 +236,84 @@ impl Compiler<'_> {
         consented(allow, key, id.kind, &id.namespace, &view.labels, statements)
     }
 
-    fn living(
-        &self,
-        object: &Attached,
-        has: &[Statement],
-        principal_gone_at: Option<i64>,
-        translated: Result<Vec<Statement>, Because>,
-    ) -> Stance {
+    fn answer(&self, object: &Attached, is_new: bool, translated: Result<Wanted, Because>) -> Answer {
         let Some(labels) = self.gathered.namespaces.get(&object.id.namespace).map(|view| &view.labels) else {
             let message = format!("Namespace {} has not been seen yet.", object.id.namespace);
-            return Stance::Holds(has.to_vec(), Because::new(Reason::NamespaceNotSeen, message));
+            return Answer::Held(Because::new(Reason::NamespaceNotSeen, message));
         };
+        if self.gathered.registry.meta.deleting && is_new {
+            let message = "The Registry is being deleted and takes nobody new.";
+            return Answer::Refused(None, Because::new(Reason::RegistryTerminating, message));
+        }
         let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
-        let still_allowed =
-            |statements: &[Statement]| consented(allow, key, object.id.kind, &object.id.namespace, labels, statements);
-        let consents = |wanted: &[Statement]| {
-            let asked = Asked::of_statements(wanted, object.id.kind, key);
+        let consent = |wanted: &Wanted| {
+            let asked = Asked::of(wanted, object.id.kind, key);
             consent(allow, key, object.id.kind, &object.id.namespace, labels, &asked)
         };
-        if self.gathered.registry.meta.deleting && has.is_empty() {
-            let message = "The Registry is being deleted and takes nobody new.";
-            return Stance::Keeps(Vec::new(), Because::new(Reason::RegistryTerminating, message));
-        }
         if object.body.suspend() {
             let message = "Suspended: the object keeps what it has in AWS and changes nothing.";
             // A withdrawn consent is carried out all the same, and says so.
-            let refused = translated.ok().and_then(|wanted| consents(&wanted).err());
-            return Stance::Holds(
-                still_allowed(has),
-                refused.unwrap_or_else(|| Because::new(Reason::Suspended, message)),
-            );
+            let refused = translated.ok().and_then(|wanted| consent(&wanted).err());
+            return Answer::Held(refused.unwrap_or_else(|| Because::new(Reason::Suspended, message)));
         }
         let wanted = match translated {
             Ok(wanted) => wanted,
-            Err(because) => return Stance::Keeps(still_allowed(has), because),
+            Err(because) => return Answer::Refused(None, because),
         };
-        if let Err(because) = consents(&wanted) {
-            return Stance::Keeps(still_allowed(&kept(has, &wanted)), because);
+        if let Err(because) = consent(&wanted) {
+            return Answer::Refused(Some(wanted), because);
         }
+        if !object.meta.finalized {
+            // Deleted now, it would be gone without a word, and what it has would be nobody's.
+            let message = "The finalizer is not on the object yet: nothing is added before.";
+            return Answer::Held(Because::new(Reason::Progressing, message));
+        }
+        Answer::Accepted(wanted)
+    }
+
+    fn living(&self, object: &Attached, has: &[Statement], principal_gone_at: Option<i64>, answer: Answer) -> Stance {
+        let still_allowed = |statements: &[Statement]| self.still_allowed(&object.id, statements);
+        let wanted = match answer {
+            Answer::Held(because) => return Stance::Holds(still_allowed(has), because),
+            Answer::Refused(None, because) => return Stance::Keeps(still_allowed(has), because),
+            Answer::Refused(Some(wanted), because) => {
+                return Stance::Keeps(still_allowed(&kept(has, &self.statements(&wanted, has))), because);
+            }
+            Answer::Accepted(wanted) => self.statements(&wanted, has),
+        };
         if principal_gone_at == Some(object.meta.generation) {
             return Stance::Keeps(kept(has, &wanted), principal_gone(&dropped(has, &wanted)));
         }
         if let Some(reason) = self.memory.refusal(&object.id, &wanted, self.now) {
             return Stance::Keeps(kept(has, &wanted), refused_by_aws(reason));
         }
-        if !object.meta.finalized {
-            // Deleted now, it would be gone without a word, and what it has would be nobody's.
-            let message = "The finalizer is not on the object yet: nothing is added before.";
-            return Stance::Holds(still_allowed(has), Because::new(Reason::Progressing, message));
-        }
         Stance::Wants(wanted)
+    }
+
+    fn rule_living(&self, object: &Attached, answer: &Answer, has: Option<&LedgerRule>) -> RuleStance {
+        if let (Some(has), Some(view)) = (has, self.gathered.namespaces.get(&object.id.namespace)) {
+            let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
+            let named = match answer {
+                Answer::Accepted(wanted) | Answer::Refused(Some(wanted), _) => wanted.rule.as_ref(),
+                _ => None,
+            };
+            let asked = Asked::of_recorded(has, named.and_then(|rule| rule.role.as_ref()), key);
+            if let Err(because) = consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked) {
+                return RuleStance::Loses(because);
+            }
+        }
+        match answer {
+            Answer::Held(because) => RuleStance::Holds(because.clone()),
+            Answer::Refused(_, because) => RuleStance::Keeps(because.clone()),
+            Answer::Accepted(Wanted { rule: Some(rule), .. }) => RuleStance::Wants(rule.clone()),
+            Answer::Accepted(_) => RuleStance::Leaves,
+        }
     }
 
     fn orphans(&self, holdings: &Holdings) -> Vec<Contribution> {
         let attached: BTreeSet<_> = self.gathered.attached.iter().map(|object| &object.id).collect();
-        let gone = holdings.iter().filter(|(id, holding)| !attached.contains(id) && !holding.statements.is_empty());
+        let has_something = |holding: &Holding| !holding.statements.is_empty() || !holding.things.is_empty();
+        let gone = holdings.iter().filter(|(id, holding)| !attached.contains(id) && has_something(holding));
         gone.map(|(id, holding)| Contribution {
             id: id.clone(),
             uid: holding.uid.clone(),
@@ -234,7 +321,10 @@ impl Compiler<'_> {
             has: holding.statements.clone(),
             state: Some(holding.state),
             wanted: None,
+            depends_on_scope: false,
             stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
+            things: holding.things.clone(),
+            rule: holding.things.rule.is_some().then(|| RuleClaim::orphan(id, &holding.things)),
         })
         .collect()
     }

@@ -9,6 +9,7 @@ use super::collection::{Change, Collection, Effect};
 use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::queue::Key;
 use crate::api::Kind;
+use crate::kinds::References;
 use crate::names::RegistryKey;
 
 /// A change of anything that is watched.
@@ -31,7 +32,7 @@ impl Default for Index {
         Self {
             registries: Collection::new(),
             namespaces: Collection::new(),
-            attached: Kind::ALL.into_iter().map(|kind| (kind, Collection::new())).collect(),
+            attached: Kind::SERVED.into_iter().map(|kind| (kind, Collection::new())).collect(),
         }
     }
 }
@@ -43,12 +44,11 @@ impl Index {
             WatchEvent::Registry(change) => match self.registries.change(change) {
                 Effect::Nothing => BTreeSet::new(),
                 Effect::Everything => self.every_key(),
-                Effect::One { old, new } => [old, new]
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|registry| registry.key().map(Key::Registry))
-                    .chain([Key::Orphans])
-                    .collect(),
+                Effect::One { old, new } => {
+                    let both = || [&old, &new].into_iter().flatten();
+                    let own = both().filter_map(|registry| registry.key().map(Key::Registry)).chain([Key::Orphans]);
+                    own.chain(both().flat_map(|registry| self.keys_that_name(registry.name()))).collect()
+                }
             },
             WatchEvent::Namespace(change) => {
                 let name = match &change {
@@ -110,6 +110,12 @@ impl Index {
         self.objects().filter(|object| object.id.namespace == namespace).map(|object| self.key_of(object)).collect()
     }
 
+    /// The passes of objects whose specs speak of this Registry, besides those attached to it.
+    fn keys_that_name(&self, registry: &str) -> BTreeSet<Key> {
+        let names = |object: &&Arc<Attached>| object.body.targets().iter().any(|t| t.registry_name() == Some(registry));
+        self.objects().filter(names).map(|object| self.key_of(object)).collect()
+    }
+
     fn objects(&self) -> impl Iterator<Item = &Arc<Attached>> {
         self.attached.values().flat_map(|collection| collection.iter().map(|(_, object)| object))
     }
@@ -125,6 +131,8 @@ pub struct Gathered {
     pub duplicates: Vec<(Arc<RegistryObject>, Vec<Arc<Attached>>)>,
     /// The objects attached to `registry`, by kind, namespace and name.
     pub attached: Vec<Arc<Attached>>,
+    /// The registries that Registries stand for, by name: what specs speak of.
+    pub references: References,
     /// The namespaces that were seen.
     pub namespaces: BTreeMap<String, Arc<NamespaceView>>,
 }
@@ -168,7 +176,9 @@ impl Snapshot<'_> {
             }
         }
         let duplicates = candidates.map(|other| (Arc::clone(&other), of(other.name()))).collect();
-        Some(Gathered { key: key.clone(), registry, duplicates, attached, namespaces })
+        let references = self.0.registries.iter().filter_map(|(name, registry)| Some((name.clone(), registry.key()?)));
+        let references = references.collect();
+        Some(Gathered { key: key.clone(), registry, duplicates, attached, references, namespaces })
     }
 
     pub fn gather_unattached(&self) -> Unattached {

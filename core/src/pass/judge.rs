@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::cache_rules;
 use super::compile::{Contribution, Desired, Stance};
 use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
-use super::ledger::{self, Holding, Holdings};
+use super::ledger::{self, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
 use super::orphans::Orphans;
 use crate::api::{
@@ -37,6 +38,7 @@ pub struct Applied {
     pub orphans: Orphans,
     /// A write may be under way whose outcome is not known.
     pub unsettled: bool,
+    pub rules: cache_rules::Applied,
 }
 
 /// A status to write, and what is to happen to the object besides.
@@ -82,6 +84,9 @@ impl Judging<'_> {
                 status.registry = Some(self.reference());
             }
         }
+        if self.applied.rules.has.is_some() {
+            status.rule = self.applied.rules.status(&object.id);
+        }
         status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
         Fate { status, release: object.meta.deleting && object.meta.finalized && released }
     }
@@ -106,6 +111,14 @@ impl Judging<'_> {
     }
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
+        let no_rule = match &self.applied.rules.has {
+            Some(rules) => !rules.contains_key(&contribution.id),
+            None => contribution.things.rule.is_none(),
+        };
+        no_rule && self.no_statement_is_left(contribution)
+    }
+
+    fn no_statement_is_left(&self, contribution: &Contribution) -> bool {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
         contribution.has.is_empty() || has.is_some_and(Vec::is_empty)
     }
@@ -117,27 +130,64 @@ impl Judging<'_> {
         if let Stance::Keeps(_, because) | Stance::Holds(_, because) = &contribution.stance {
             return self.held(contribution, because);
         }
-        if let Some(because) = self.applied.verdicts.get(&contribution.id) {
-            return Outcome::Not(because.clone());
+        if let Err(because) = self.statements_are_there(contribution).and_then(|()| self.rule_is_there(contribution)) {
+            return Outcome::Not(because);
         }
-        if let Some(because) = &self.applied.failure {
-            return Outcome::Not(because.clone());
+        Outcome::Ready(Verified(Self::success(contribution)))
+    }
+
+    fn statements_are_there(&self, contribution: &Contribution) -> Result<(), Because> {
+        let Stance::Wants(wanted) = &contribution.stance else { return Err(self.not_yet()) };
+        if wanted.is_empty() && contribution.has.is_empty() && contribution.rule.is_some() {
+            // Nothing of it stands in the policy: what keeps the policy from being read keeps nobody from a rule.
+            return Ok(());
+        }
+        let told = self.applied.verdicts.get(&contribution.id).or(self.applied.failure.as_ref());
+        if let Some(because) = told {
+            return Err(because.clone());
         }
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
-        match (has, &contribution.stance) {
-            (Some(has), Stance::Wants(wanted)) if same(has, wanted) => Outcome::Ready(Verified(Self::success(wanted))),
-            _ => Outcome::Not(self.not_yet()),
+        if has.is_some_and(|has| same(has, wanted)) { Ok(()) } else { Err(self.not_yet()) }
+    }
+
+    fn rule_is_there(&self, contribution: &Contribution) -> Result<(), Because> {
+        if contribution.rule.is_none() {
+            return Ok(());
         }
+        let rules = &self.applied.rules;
+        // What kept everybody from AWS kept the rules from it too.
+        let told = rules.verdicts.get(&contribution.id).or(rules.failure.as_ref());
+        if let Some(because) = told {
+            return Err(because.clone());
+        }
+        let has = rules.has.as_ref().and_then(|has| has.get(&contribution.id));
+        if has.is_some() {
+            return Ok(());
+        }
+        Err(self.desired.restraint.clone().unwrap_or_else(|| {
+            Because::new(Reason::Progressing, "The cache rule was written and is not confirmed yet.")
+        }))
     }
 
     /// Suspended and equal to AWS all the same: as ready as it was. Everything else says why it is held.
     fn held(&self, contribution: &Contribution, because: &Because) -> Outcome {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
-        let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted));
+        let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted))
+            && (contribution.rule.is_none() || self.held_rule_is_proven(contribution));
         if because.reason == Reason::Suspended && equal {
             return Outcome::ReadyThough(Verified(String::new()), because.clone());
         }
         Outcome::Not(because.clone())
+    }
+
+    /// A rule that is held is read and not compared: it is as its object last wanted it.
+    fn held_rule_is_proven(&self, contribution: &Contribution) -> bool {
+        let object = self.gathered.attached.iter().find(|object| object.id == contribution.id);
+        let proven = object.is_some_and(|object| {
+            object.status.observed_generation == object.meta.generation
+                && find(&object.status.conditions, "Ready").is_some_and(|(status, _)| status == "True")
+        });
+        proven && self.applied.rules.has.as_ref().is_some_and(|rules| rules.contains_key(&contribution.id))
     }
 
     fn leaving(&self, contribution: &Contribution) -> Because {
@@ -169,11 +219,15 @@ impl Judging<'_> {
         Because::new(Reason::Progressing, "The policy was written and is not confirmed yet.")
     }
 
-    fn success(wanted: &[Statement]) -> String {
-        match wanted.len() {
-            1 => "1 statement is in the registry policy.".to_owned(),
-            n => format!("{n} statements are in the registry policy."),
-        }
+    fn success(contribution: &Contribution) -> String {
+        let Stance::Wants(wanted) = &contribution.stance else { return String::new() };
+        let statements = match wanted.len() {
+            0 => None,
+            1 => Some("1 statement is in the registry policy.".to_owned()),
+            n => Some(format!("{n} statements are in the registry policy.")),
+        };
+        let rule = contribution.rule.is_some().then(|| "The cache rule is in place.".to_owned());
+        rule.into_iter().chain(statements).collect::<Vec<_>>().join(" ")
     }
 
     fn reference(&self) -> RegistryReference {
@@ -218,21 +272,31 @@ impl Judging<'_> {
     }
 
     fn holding(&self, contribution: &Contribution) -> Option<Holding> {
-        let holding = |state, statements| Holding {
-            uid: contribution.uid.clone(),
-            generation: contribution.generation,
-            state,
-            statements,
+        let things = self.things(contribution);
+        let (state, statements) = match self.statements_held(contribution) {
+            Some(held) => held,
+            None if things.is_empty() => return None,
+            None => (Self::orphan_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
         };
-        let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.has_nothing_left(contribution);
+        Some(Holding { uid: contribution.uid.clone(), generation: contribution.generation, state, statements, things })
+    }
+
+    fn things(&self, contribution: &Contribution) -> Things {
+        let Some(rules) = &self.applied.rules.has else { return contribution.things.clone() };
+        Things { rule: rules.get(&contribution.id).cloned(), claimed_at: None, ..contribution.things.clone() }
+    }
+
+    fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
+        let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.no_statement_is_left(contribution);
         let Some(has) = self.applied.has.as_ref().filter(|_| self.desired.restraint.is_none() || gone) else {
             // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was.
-            let state =
-                contribution.state.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
-            return Some(holding(Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
+            let recorded =
+                contribution.state.filter(|_| !contribution.has.is_empty() || contribution.things.is_empty());
+            let state = recorded.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
+            return Some((Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
         };
         if let Some(state) = contribution.state.filter(|_| self.applied.withheld.contains(&contribution.id)) {
-            return Some(holding(state, contribution.has.clone()));
+            return Some((state, contribution.has.clone()));
         }
         let statements = has.get(&contribution.id).cloned().unwrap_or_default();
         let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
@@ -240,7 +304,7 @@ impl Judging<'_> {
             return None;
         }
         let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
-        Some(holding(Self::orphan_state(contribution).unwrap_or(state), statements))
+        Some((Self::orphan_state(contribution).unwrap_or(state), statements))
     }
 
     fn orphan_state(contribution: &Contribution) -> Option<LedgerState> {

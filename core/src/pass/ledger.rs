@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::objects::ObjectId;
-use crate::api::{LedgerEntry, LedgerState};
+use crate::api::{LedgerEntry, LedgerRole, LedgerRule, LedgerState};
 use crate::policy::Statement;
 
 /// One entry, parsed.
@@ -13,6 +15,22 @@ pub struct Holding {
     pub generation: i64,
     pub state: LedgerState,
     pub statements: Vec<Statement>,
+    pub things: Things,
+}
+
+/// What an object has in AWS besides statements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Things {
+    pub rule: Option<LedgerRule>,
+    pub role: Option<LedgerRole>,
+    /// When the one of them that is `Claimed` was.
+    pub claimed_at: Option<Timestamp>,
+}
+
+impl Things {
+    pub fn is_empty(&self) -> bool {
+        self.rule.is_none() && self.role.is_none()
+    }
 }
 
 /// The ledger, parsed. Statements that do not parse are dropped from the view, and what they stand for in AWS shows up as
@@ -25,6 +43,11 @@ pub fn parse(entries: &[LedgerEntry]) -> Holdings {
         generation: entry.generation,
         state: entry.state,
         statements: entry.statements.iter().filter_map(|text| Statement::from_canonical(text).ok()).collect(),
+        things: Things {
+            rule: entry.rule.clone(),
+            role: entry.role.clone(),
+            claimed_at: entry.claimed_at.as_deref().and_then(|at| at.parse().ok()),
+        },
     };
     let id = |entry: &LedgerEntry| ObjectId {
         kind: entry.kind,
@@ -48,9 +71,9 @@ pub fn entries(holdings: &Holdings) -> Vec<LedgerEntry> {
             generation: holding.generation,
             state: holding.state,
             statements,
-            rule: None,
-            role: None,
-            claimed_at: None,
+            rule: holding.things.rule.clone(),
+            role: holding.things.role.clone(),
+            claimed_at: holding.things.claimed_at.map(|at| at.to_string()),
         }
     };
     holdings.iter().map(entry).collect()

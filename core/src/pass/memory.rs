@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::objects::ObjectId;
 use super::queue::Now;
+use super::scope::ScopeView;
 use super::standing::Standing;
 use crate::ownership::Sid;
 use crate::policy::Statement;
@@ -74,6 +75,8 @@ pub struct Memory {
     given_up: BTreeSet<Statement>,
     /// A document that AWS took when it was written back unchanged.
     stood: Option<String>,
+    /// The scope of the policy, as last read.
+    scope: Option<ScopeView>,
     /// Passes in a row that could not reach AWS.
     failures: u32,
     second_look: Option<Now>,
@@ -82,6 +85,16 @@ pub struct Memory {
 impl Memory {
     pub fn new(patience: Patience) -> Self {
         Self { patience, ..Self::default() }
+    }
+
+    /// The scope of the policy, as last read.
+    pub fn scope(&self) -> Option<ScopeView> {
+        self.scope
+    }
+
+    /// The scope was read; whether it is another than was known.
+    pub fn saw_scope(&mut self, scope: Option<ScopeView>) -> bool {
+        std::mem::replace(&mut self.scope, scope) != scope
     }
 
     /// AWS refused the document because of this object.

@@ -2,6 +2,7 @@
 //! what would be written (`plan`), and what everybody learns (`judge`). It decides everything and does nothing.
 
 pub mod bisect;
+pub mod cache_rules;
 mod collection;
 pub mod compile;
 pub mod conditions;

@@ -31,6 +31,8 @@ impl Orphans {
         let mut lines = Vec::new();
         for contribution in contributions {
             let Stance::Orphaned(statements) = &contribution.stance else { continue };
+            let rule = contribution.things.rule.as_ref();
+            lines.extend(rule.map(|rule| format!("{} {} rule {}", contribution.id, contribution.uid, rule.prefix)));
             // The uid tells an object from one of the same name that was made and lost later.
             let named =
                 |statement: &Statement| format!("{} {} {}", contribution.id, contribution.uid, statement.canonical());

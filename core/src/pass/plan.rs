@@ -108,7 +108,7 @@ pub fn plan(
     memory: &mut Memory,
     now: Now,
 ) -> Plan {
-    let known = Known::new(installation, partition, observed.record, &desired.contributions);
+    let known = Known::new(installation, partition, observed.record, desired);
     let standing = Standing::of(observed.document, &known);
     let drift = drift(observed.record, &standing);
     let scope = scope::decide(desired, observed, partition, &known);
@@ -311,6 +311,7 @@ impl Plan {
     pub fn is_done(&self, composition: &Composition) -> bool {
         self.retained.is_empty()
             && self.standing.disturbed.is_empty()
+            && self.standing.taken_over.is_empty()
             && composition.ours.keys().eq(&self.standing.intact)
             && !(matches!(composition.write, Write::Delete) && self.document.is_some())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compile::{Contribution, Stance};
+use super::compile::{Contribution, Desired, Stance};
 use crate::api::DocumentRecord;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Mark, Sid, is_intact};
@@ -17,6 +17,8 @@ pub struct Standing {
     pub intact: BTreeSet<Sid>,
     /// Sids of ours that stand there more than once, or with other content than they were made of.
     pub disturbed: BTreeSet<Sid>,
+    /// Another installation's statements, as it wrote them, that are ours now: they get our Sids.
+    pub taken_over: BTreeSet<Sid>,
     /// Statements that carry our mark over content that is not ours, and that we never wrote: left alone.
     pub forged: BTreeSet<Sid>,
     /// Everything granted under our Sids now, one principal each.
@@ -32,6 +34,8 @@ pub struct Standing {
 pub struct Known {
     pub installation: InstallationId,
     pub partition: Partition,
+    /// Installations whose statements become ours.
+    take_over: BTreeSet<InstallationId>,
     pub written: BTreeSet<Sid>,
     /// What each of those Sids was made of.
     made_of: BTreeMap<Sid, Statement>,
@@ -45,8 +49,9 @@ impl Known {
         installation: &InstallationId,
         partition: Partition,
         record: Option<&DocumentRecord>,
-        contributions: &[Contribution],
+        desired: &Desired,
     ) -> Self {
+        let contributions = &desired.contributions;
         let mut written: BTreeSet<Sid> =
             record.into_iter().flat_map(|record| &record.sids).filter_map(|sid| sid.parse().ok()).collect();
         let has = contributions.iter().flat_map(|c| c.has.clone());
@@ -60,7 +65,8 @@ impl Known {
         }
         written.extend(made_of.keys().cloned());
         let claims = atoms(contributions.iter().flat_map(|c| c.has.iter().chain(c.wanted.iter().flatten())).cloned());
-        Self { installation: installation.clone(), partition, written, made_of, claims }
+        let take_over = desired.take_over.clone();
+        Self { installation: installation.clone(), partition, take_over, written, made_of, claims }
     }
 
     /// Whether somebody has or wants this.
@@ -72,8 +78,14 @@ impl Known {
     pub fn is_ours(&self, stored: &Stored) -> bool {
         match self.installation.read(stored.sid()) {
             Mark::Ours(sid) => self.written.contains(&sid) || is_intact(&sid, stored.normal(self.partition).as_ref()),
-            Mark::Foreign | Mark::OtherInstallation(..) => false,
+            Mark::OtherInstallation(installation, sid) => self.is_taken_over(&installation, &sid, stored),
+            Mark::Foreign => false,
         }
+    }
+
+    /// Whether another installation's statement is ours now. One that somebody changed was never wholly the other's.
+    fn is_taken_over(&self, installation: &InstallationId, sid: &Sid, stored: &Stored) -> bool {
+        self.take_over.contains(installation) && is_intact(sid, stored.normal(self.partition).as_ref())
     }
 }
 
@@ -81,9 +93,17 @@ impl Standing {
     pub fn of(document: Option<&Document>, known: &Known) -> Self {
         let mut standing = Self::default();
         for stored in document.map(Document::statements).unwrap_or_default() {
-            let Mark::Ours(sid) = known.installation.read(stored.sid()) else {
-                standing.foreign.push(stored.fingerprint(known.partition));
-                continue;
+            let sid = match known.installation.read(stored.sid()) {
+                Mark::Ours(sid) => sid,
+                Mark::OtherInstallation(_, sid) if known.is_ours(stored) => {
+                    standing.granted.extend(stored.normal(known.partition).iter().flat_map(Statement::atoms));
+                    standing.taken_over.insert(sid);
+                    continue;
+                }
+                Mark::Foreign | Mark::OtherInstallation(..) => {
+                    standing.foreign.push(stored.fingerprint(known.partition));
+                    continue;
+                }
             };
             let content = stored.normal(known.partition);
             let intact = is_intact(&sid, content.as_ref());

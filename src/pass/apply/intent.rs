@@ -49,6 +49,7 @@ impl Writing<'_> {
                     generation: contribution.generation,
                     state: LedgerState::Writing,
                     statements,
+                    things: contribution.things.clone(),
                 },
             );
         }
@@ -64,6 +65,7 @@ impl Writing<'_> {
                         generation: contribution.generation,
                         state: LedgerState::PrincipalGone,
                         statements: without(&contribution.has, &plan.standing.gone),
+                        things: contribution.things.clone(),
                     },
                 );
             }
@@ -74,7 +76,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn write_ledger(&mut self, holdings: &ledger::Holdings) -> Result<(), Again> {
+    pub(super) async fn write_ledger(&mut self, holdings: &ledger::Holdings) -> Result<(), Again> {
         let mut status = self.gathered.registry.status.clone();
         status.ledger = ledger::entries(holdings);
         self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();

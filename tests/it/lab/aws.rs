@@ -127,6 +127,21 @@ impl Account {
         self.aws.world(|world| world.would(who, "ecr:BatchGetImage", repository, &self.id, REGION).allowed)
     }
 
+    /// Somebody puts credentials into Secrets Manager; answers the ARN.
+    pub fn create_secret(&self, name: &str) -> String {
+        self.aws.world(|world| world.create_secret(&self.id, REGION, name))
+    }
+
+    /// The rule of a cache, or null.
+    pub fn cache_rule(&self, prefix: &str) -> Value {
+        self.aws.world(|world| world.cache_rule(&self.id, REGION, prefix)).unwrap_or_default()
+    }
+
+    /// Whether an account may pull what a cache has to fetch.
+    pub fn pulls_through(&self, who: &str, repository: &str) -> bool {
+        self.aws.world(|world| world.would_pull_through(who, repository, &self.id, REGION).allowed)
+    }
+
     /// How often an operation arrived with the account's credentials.
     pub fn count(&self, operation: &str) -> usize {
         self.aws.world(|world| {

@@ -23,8 +23,20 @@ pub fn registry(name: &str, account: &Account) -> Value {
 /// The rule that lets them.
 pub fn tenants() -> Value {
     json!({
-        "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}}, "kinds": Kind::ALL.map(Kind::as_str),
-        "repositories": ["*"], "accountIds": ["*"],
+        "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}}, "kinds": Kind::SERVED.map(Kind::as_str),
+        "repositories": ["*"], "accountIds": ["*"], "upstreamHosts": ["*"], "secretNames": ["*"],
+    })
+}
+
+/// A PullThroughCacheRule of Docker Hub, which needs credentials.
+pub fn cache(namespace: &str, name: &str, registry: &str, prefix: &str, secret: &str) -> Value {
+    json!({
+        "apiVersion": API_VERSION, "kind": "PullThroughCacheRule", "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "registryRef": {"name": registry}, "cachePrefix": prefix,
+            "upstream": {"type": "DockerHub", "secretName": secret}, "pullers": {"accountIds": ["200000000001"]},
+            "createRepositories": true,
+        },
     })
 }
 

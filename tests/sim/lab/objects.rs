@@ -31,9 +31,10 @@ pub fn registry(name: &str, account: &str) -> Value {
 pub fn allow_all() -> Value {
     json!({
         "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}},
-        "kinds": Kind::ALL.map(Kind::as_str), "repositories": ["*"], "accountIds": ["*"], "organizationIds": ["*"],
+        "kinds": Kind::SERVED.map(Kind::as_str), "repositories": ["*"], "accountIds": ["*"], "organizationIds": ["*"],
         "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "ecr:PutImage"],
-        "effects": ["Allow", "Deny"],
+        "effects": ["Allow", "Deny"], "upstreamHosts": ["*"], "secretNames": ["*"], "roleNames": ["*"],
+        "adoption": "Always",
     })
 }
 
@@ -67,6 +68,15 @@ pub fn grant(namespace: &str, name: &str, registry: &str, accounts: &[&str], rep
     })
 }
 
+/// A PullThroughCacheRule for an upstream that needs no credentials.
+pub fn cache(namespace: &str, name: &str, registry: &str, prefix: &str) -> Value {
+    json!({
+        "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "PullThroughCacheRule",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"registryRef": {"name": registry}, "cachePrefix": prefix, "upstream": {"type": "EcrPublic"}},
+    })
+}
+
 /// The object with one member set; `at` is a JSON pointer whose parents are there. Null takes the member away.
 pub fn with(mut object: Value, at: &str, value: &Value) -> Value {
     let (parent, member) = at.rsplit_once('/').unwrap();
@@ -82,6 +92,7 @@ pub fn with(mut object: Value, at: &str, value: &Value) -> Value {
 pub const REGISTRIES: &str = "registries";
 pub const POLICIES: &str = "registrypolicies";
 pub const GRANTS: &str = "replicationgrants";
+pub const CACHES: &str = "pullthroughcacherules";
 
 impl Lab {
     /// Changes the stored object as a user would: one member of it set. Null takes the member away.
@@ -131,10 +142,15 @@ impl Lab {
 
     /// Waits until every one of these RegistryPolicies (`namespace/name`) is Ready.
     pub async fn until_ready(&mut self, objects: &[&str]) {
+        self.until_ready_of(POLICIES, objects).await;
+    }
+
+    /// Waits until objects of a kind, each `namespace/name`, are Ready.
+    pub async fn until_ready_of(&mut self, plural: &str, objects: &[&str]) {
         let what = format!("{} Ready", objects.join(", "));
         let ready = |lab: &Self, object: &str| {
             let (namespace, name) = object.split_once('/').unwrap();
-            lab.is_ready(POLICIES, namespace, name)
+            lab.is_ready(plural, namespace, name)
         };
         self.until(&what, |lab| objects.iter().all(|object| ready(lab, object))).await;
     }

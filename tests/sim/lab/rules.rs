@@ -144,7 +144,7 @@ impl Rules {
             self.breach(format!("rule 8: {} was called under Observe or suspension", call.operation));
         }
         let Some(write) = &call.write else { return };
-        if call.operation == "PutAccountSetting" {
+        if !["PutRegistryPolicy", "DeleteRegistryPolicy"].contains(&call.operation.as_str()) {
             return;
         }
         let statements = |text: &Option<String>| -> Vec<Value> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::lab::objects::{POLICIES, REGISTRIES, namespace, pull, registry};
 use crate::lab::{A, B, Lab, list, normal, run};
@@ -135,6 +135,45 @@ fn an_installation_that_goes_takes_only_its_own_with_it() {
         first.until("it is gone", |lab| !lab.exists(POLICIES, "team-a", "pull")).await;
         assert_eq!(first.policy(A), None);
         assert_both_at_rest(first, &mut second).await;
+        second.stop();
+    });
+}
+
+/// Behaviour 17: a cluster that follows another takes over what that one had, without a gap in access and without a word
+/// to what is foreign to both.
+#[test]
+fn a_cluster_takes_over_the_statements_of_the_one_before_it_without_a_gap() {
+    run(5, async |first| {
+        settle_in(first, "first", "team-a", &[B, C]).await;
+        first.apply(&pull("team-a", "left", "default", &[D], "left/*"));
+        first.until_ready(&["team-a/left"]).await;
+        first.stop();
+        let mut second = first.beside().await;
+        settle_in(&mut second, "second", "team-a", &[B, C]).await;
+        assert_eq!(first.statements(A).len(), 3, "nobody has said that they are one");
+        let since = second.aws.world(|world| world.calls().len());
+        let ids = json!([first.installation().as_str()]);
+        second.set(REGISTRIES, "", "default", "/spec/takeOverInstallationIds", &ids);
+        second
+            .until("the former cluster's marks are gone", |lab| {
+                lab.statements(A).iter().all(|s| s["Sid"].as_str().unwrap().contains(lab.installation().as_str()))
+            })
+            .await;
+        second.settle().await;
+        assert!(second.may_pull(C, "team-a/app"), "{}", second.describe());
+        second.aws.world(|world| {
+            for write in world.calls()[since..].iter().filter_map(|call| call.write.as_ref()) {
+                let after = write.after.as_deref().unwrap_or_default();
+                assert!([B, C, D].iter().all(|account| after.contains(account)), "a gap: {after}");
+            }
+        });
+        // What nobody here asks for is kept and named, like everything that belongs to nobody.
+        assert!(second.may_pull(D, "left/app"));
+        let token = second.prune_token("default");
+        second.annotate(REGISTRIES, "", "default", "ecr-permissions.dev/prune", &token);
+        second.until("it is pruned", |lab| !lab.may_pull(D, "left/app")).await;
+        assert!(second.may_pull(B, "team-a/app"));
+        second.assert_at_rest().await;
         second.stop();
     });
 }

@@ -7,6 +7,7 @@ mod random;
 mod world;
 
 mod accounts;
+mod caches;
 mod consent;
 mod corners;
 mod deletion;

@@ -1,6 +1,7 @@
 //! Tables of the decisions of a pass. The builders here are what they share: one registry, one tenant namespace, and
 //! objects that let accounts pull.
 
+mod caching;
 mod compiling;
 mod judging;
 mod planning;
@@ -99,7 +100,13 @@ fn registry(accounts: &[&str]) -> RegistryObject {
 }
 
 fn holding(generation: i64, state: LedgerState, statements: &[Statement]) -> ledger::Holding {
-    ledger::Holding { uid: "uid".to_owned(), generation, state, statements: statements.to_vec() }
+    ledger::Holding {
+        uid: "uid".to_owned(),
+        generation,
+        state,
+        statements: statements.to_vec(),
+        things: ledger::Things::default(),
+    }
 }
 
 /// The registry, its ledger, and who is attached; the namespace was seen.
@@ -108,6 +115,7 @@ fn gathered(mut registry: RegistryObject, ledger: &[(&str, ledger::Holding)], ob
     registry.status.ledger = ledger::entries(&holdings);
     let namespace = Arc::new(NamespaceView { labels: BTreeMap::new() });
     Gathered {
+        references: References::default(),
         key: key(),
         registry: registry.into(),
         duplicates: Vec::new(),
@@ -119,7 +127,18 @@ fn gathered(mut registry: RegistryObject, ledger: &[(&str, ledger::Holding)], ob
 fn contribution(name: &str, has: &[Statement], state: Option<LedgerState>, stance: Stance) -> Contribution {
     let wanted = if let Stance::Wants(wanted) = &stance { Some(wanted.clone()) } else { None };
     let uid = format!("uid-{name}");
-    Contribution { id: id(name), uid, generation: 2, has: has.to_vec(), state, wanted, stance }
+    Contribution {
+        id: id(name),
+        uid,
+        generation: 2,
+        has: has.to_vec(),
+        state,
+        wanted,
+        depends_on_scope: false,
+        stance,
+        things: ledger::Things::default(),
+        rule: None,
+    }
 }
 
 fn desired(contributions: Vec<Contribution>) -> Desired {
@@ -128,6 +147,7 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         restraint: None,
         wants_scope_v2: false,
         acknowledged_widening: None,
+        take_over: std::collections::BTreeSet::new(),
         prune: Prune::default(),
     }
 }

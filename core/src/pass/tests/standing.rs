@@ -7,7 +7,7 @@ use crate::pass::standing::{Known, Standing, needs_confirmation};
 use crate::policy::atoms;
 
 fn known(contributions: &[Contribution]) -> Known {
-    Known::new(&us(), Partition::AWS, None, contributions)
+    Known::new(&us(), Partition::AWS, None, &desired(contributions.to_vec()))
 }
 
 fn standing(document: &Document) -> Standing {
@@ -42,7 +42,7 @@ fn every_statement_is_foreign_ours_or_forged() {
     assert!(never_written.granted.is_empty());
 
     let record = DocumentRecord { sids: vec![sid.to_string()], ..DocumentRecord::default() };
-    let once_ours = Known::new(&us(), Partition::AWS, Some(&record), &[]);
+    let once_ours = Known::new(&us(), Partition::AWS, Some(&record), &desired(Vec::new()));
     let disturbed = Standing::of(Some(&changed), &once_ours);
     assert_eq!(disturbed.disturbed, [sid.clone()].into(), "written by us before: ours to put right");
     assert!(disturbed.intact.is_empty() && disturbed.forged.is_empty());

@@ -20,13 +20,56 @@ const API: &str = "ecr-permissions.dev/v1alpha1";
 /// As many as there are owners in the scene with the most at once.
 const AT_ONCE: usize = 50;
 
-/// A RegistryPolicy: one account may pull from the same repositories as all others.
+/// A kind that is attached.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    kind: &'static str,
+    plural: &'static str,
+}
+
+pub const POLICIES: Kind = Kind { kind: "RegistryPolicy", plural: "registrypolicies" };
+pub const CACHES: Kind = Kind { kind: "PullThroughCacheRule", plural: "pullthroughcacherules" };
+
+/// An object of an attached kind.
 #[derive(Clone, Debug)]
-pub struct Policy {
-    pub namespace: String,
-    pub name: String,
-    pub registry: String,
-    pub account: String,
+pub struct Owner {
+    kind: Kind,
+    namespace: String,
+    name: String,
+    spec: Value,
+}
+
+impl Owner {
+    /// A RegistryPolicy: one account may pull from the same repositories as all others.
+    pub fn policy(namespace: &str, name: &str, registry: &str, account: &str) -> Self {
+        let spec = json!({
+            "registryRef": {"name": registry},
+            "statements": [{
+                "name": "pull",
+                "principals": {"accountIds": [account]},
+                "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                "repositories": ["bench/*"],
+            }],
+        });
+        Self { kind: POLICIES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
+    }
+
+    /// A PullThroughCacheRule of a public upstream.
+    pub fn cache(namespace: &str, name: &str, registry: &str, prefix: &str) -> Self {
+        let spec = json!({
+            "registryRef": {"name": registry}, "cachePrefix": prefix, "upstream": {"type": "EcrPublic"},
+        });
+        Self { kind: CACHES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
+    }
+
+    fn object(&self) -> Value {
+        json!({
+            "apiVersion": API,
+            "kind": self.kind.kind,
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": self.spec,
+        })
+    }
 }
 
 pub struct Cluster {
@@ -67,16 +110,16 @@ impl Cluster {
     }
 
     /// Makes all of them, as many at once as there are owners.
-    pub async fn create_policies(&self, policies: &[Policy]) -> Done {
-        create_all(policies.iter().map(|policy| (self.policies(&policy.namespace), policy.object())).collect()).await
+    pub async fn create(&self, owners: &[Owner]) -> Done {
+        create_all(owners.iter().map(|owner| (self.of(owner.kind, &owner.namespace), owner.object())).collect()).await
     }
 
-    /// Deletes every RegistryPolicy, and waits until none is left.
-    pub async fn delete_policies(&self, namespaces: &[String]) -> Done {
-        let mut watch = self.watch().await?;
-        let all = self.all_policies().list_metadata(&ListParams::default()).await?.items.len();
+    /// Deletes every object of the kind, and waits until none is left.
+    pub async fn delete_all(&self, kind: Kind, namespaces: &[String]) -> Done {
+        let mut watch = self.watch(kind).await?;
+        let all = self.all(kind).list_metadata(&ListParams::default()).await?.items.len();
         let delete = futures::stream::iter(namespaces)
-            .map(|namespace| self.delete_in(namespace))
+            .map(|namespace| self.delete_in(kind, namespace))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>();
         let gone = watch.until("every object is gone", |watch| watch.gone.len() >= all);
@@ -84,15 +127,15 @@ impl Cluster {
         Ok(())
     }
 
-    async fn delete_in(&self, namespace: &str) -> Done {
+    async fn delete_in(&self, kind: Kind, namespace: &str) -> Done {
         let parameters = (DeleteParams::default(), ListParams::default());
-        self.policies(namespace).delete_collection(&parameters.0, &parameters.1).await?;
+        self.of(kind, namespace).delete_collection(&parameters.0, &parameters.1).await?;
         Ok(())
     }
 
-    /// Watches every RegistryPolicy from now on.
-    pub async fn watch(&self) -> Done<Watch> {
-        let api = self.all_policies();
+    /// Watches every object of the kind from now on.
+    pub async fn watch(&self, kind: Kind) -> Done<Watch> {
+        let api = self.all(kind);
         let version = api.list_metadata(&ListParams::default().limit(1)).await?.metadata.resource_version;
         let mut watch = Watch {
             api,
@@ -106,31 +149,12 @@ impl Cluster {
         Ok(watch)
     }
 
-    fn all_policies(&self) -> Api<DynamicObject> {
-        Api::all_with(self.client.clone(), &resource("RegistryPolicy", "registrypolicies"))
+    fn all(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &resource(kind.kind, kind.plural))
     }
 
-    fn policies(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &resource("RegistryPolicy", "registrypolicies"))
-    }
-}
-
-impl Policy {
-    fn object(&self) -> Value {
-        json!({
-            "apiVersion": API,
-            "kind": "RegistryPolicy",
-            "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": {
-                "registryRef": {"name": self.registry},
-                "statements": [{
-                    "name": "pull",
-                    "principals": {"accountIds": [self.account]},
-                    "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                    "repositories": ["bench/*"],
-                }],
-            },
-        })
+    fn of(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &resource(kind.kind, kind.plural))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Done;
-use crate::cluster::{Cluster, Policy};
+use crate::cluster::{CACHES, Cluster, Owner, POLICIES};
 use crate::figures::{Figure, Figures, Limit, Unit, median};
 use crate::operator::Memory;
 use crate::stage::{ACCOUNTS, REGION, Stage, member_role};
@@ -25,6 +25,8 @@ const INTERVALS: u32 = 3;
 const SETTLED: Duration = Duration::from_mins(1);
 /// Between objects that come alone: document writes may be one a second, and nobody applies faster than this by hand.
 const ALONE: Duration = Duration::from_secs(2);
+/// Writes of rules come fifty at once and five a second from then on; deleting the rules before takes as many again.
+const RULES_RECOVER: Duration = Duration::from_secs(21);
 /// After a write the operator looks once more, 15 s later at most.
 const SECOND_LOOK: Duration = Duration::from_secs(16);
 
@@ -46,6 +48,7 @@ pub async fn all(stage: &mut Stage) -> Done<Figures> {
     bench.idle().await?;
     bench.alone().await?;
     bench.at_once().await?;
+    bench.caches().await?;
     bench.thousand().await?;
     bench.at_rest().await?;
     Ok(Figures { all: bench.figures, load_before })
@@ -66,9 +69,10 @@ impl Bench<'_> {
                 "allow": [{
                     "name": "all",
                     "namespaces": {"names": self.namespaces},
-                    "kinds": ["RegistryPolicy"],
-                    "repositories": ["bench/*"],
+                    "kinds": ["RegistryPolicy", "PullThroughCacheRule"],
+                    "repositories": ["bench/*", "cache-*"],
                     "accountIds": ["*"],
+                    "upstreamHosts": ["public.ecr.aws"],
                 }],
             });
             self.cluster.create_registry(&name, spec).await?;
@@ -98,8 +102,8 @@ impl Bench<'_> {
 
     async fn one(&self, n: usize) -> Done<f64> {
         let policy = self.policy("alone", &registry(0), n);
-        let mut watch = self.cluster.watch().await?;
-        futures::try_join!(self.cluster.create_policies(std::slice::from_ref(&policy)), watch.until_ready(1))?;
+        let mut watch = self.cluster.watch(POLICIES).await?;
+        futures::try_join!(self.cluster.create(std::slice::from_ref(&policy)), watch.until_ready(1))?;
         Ok(watch.spans().1)
     }
 
@@ -112,8 +116,8 @@ impl Bench<'_> {
             let registry = registry(burst + 1);
             let policies: Vec<_> = (0..NAMESPACES).map(|n| self.policy("burst", &registry, n)).collect();
             let mark = self.stage.aws.mark()?;
-            let mut watch = self.cluster.watch().await?;
-            futures::try_join!(self.cluster.create_policies(&policies), watch.until_ready(policies.len()))?;
+            let mut watch = self.cluster.watch(POLICIES).await?;
+            futures::try_join!(self.cluster.create(&policies), watch.until_ready(policies.len()))?;
             let (arrived, ready) = watch.spans();
             times.push(ready);
             arrivals.push(arrived);
@@ -128,7 +132,42 @@ impl Bench<'_> {
             Figure::new("50 owners at once: PutRegistryPolicy, the worst", Unit::Calls, [worst])
                 .limit(Limit::AtMost(3.0)),
         );
-        self.cluster.delete_policies(&self.namespaces).await
+        self.cluster.delete_all(POLICIES, &self.namespaces).await
+    }
+
+    /// Cache rules of public upstreams: a registry takes fifty, so each number has the registry to itself.
+    async fn caches(&mut self) -> Done {
+        say("cache rules: 1, 20 and 50 at once");
+        for (count, registry, most, named) in [
+            (1, registry(1), 1.7, "1 cache rule: first shown to Ready"),
+            (20, registry(2), 4.0, "20 cache rules at once: first shown to last Ready"),
+            (50, registry(3), 6.0, "50 cache rules at once: first shown to last Ready"),
+        ] {
+            let (mut times, mut calls) = (Vec::new(), Vec::new());
+            for burst in 0..BURSTS {
+                // Rules may be five a second, after the first fifty.
+                tokio::time::sleep(RULES_RECOVER).await;
+                let namespaces = self.namespaces.iter().cycle();
+                let rule = |(n, namespace): (usize, &String)| {
+                    let name = format!("cache-{burst}-{n}");
+                    Owner::cache(namespace, &name, &registry, &name)
+                };
+                let rules: Vec<_> = (0..count).zip(namespaces).map(rule).collect();
+                let mark = self.stage.aws.mark()?;
+                let mut watch = self.cluster.watch(CACHES).await?;
+                futures::try_join!(self.cluster.create(&rules), watch.until_ready(count))?;
+                times.push(watch.spans().1);
+                calls.push(number(self.stage.aws.calls_since(mark)?.len()));
+                self.cluster.delete_all(CACHES, &self.namespaces).await?;
+            }
+            let worst = calls.iter().copied().fold(0.0, f64::max);
+            let note = format!("{worst} AWS calls, the worst.");
+            let figure = Figure::new(named, Unit::Seconds, times).beside(self.floor).limit(Limit::Floors(most));
+            self.figures.push(figure.note(note));
+            let more = Figure::new("  AWS calls beyond one a rule, the worst", Unit::Calls, [worst - number(count)]);
+            self.figures.push(more.limit(Limit::AtMost(8.0)));
+        }
+        Ok(())
     }
 
     /// A thousand over four registries: new ones, and known ones when the operator starts.
@@ -138,8 +177,8 @@ impl Bench<'_> {
         let names: Vec<_> = (0..4).map(registry).collect();
         let of = |name: &String| (0..OF_EACH).map(|n| self.policy("many", name, n)).collect::<Vec<_>>();
         let policies: Vec<_> = names.iter().flat_map(of).collect();
-        let mut watch = self.cluster.watch().await?;
-        futures::try_join!(self.cluster.create_policies(&policies), watch.until_shown(policies.len()))?;
+        let mut watch = self.cluster.watch(POLICIES).await?;
+        futures::try_join!(self.cluster.create(&policies), watch.until_shown(policies.len()))?;
         let mark = self.stage.aws.mark()?;
         let started = self.stage.start_operator()?.started;
         watch.until_ready(policies.len()).await?;
@@ -159,7 +198,7 @@ impl Bench<'_> {
     async fn restarts(&mut self, objects: usize) -> Done {
         let mut times = Vec::new();
         let mark = self.stage.aws.mark()?;
-        let mut watch = self.cluster.watch().await?;
+        let mut watch = self.cluster.watch(POLICIES).await?;
         // The pass of every registry, and the one that looks for objects without a registry.
         let passes = u64::try_from(ACCOUNTS.len())? + 1;
         for _ in 0..STARTS {
@@ -186,15 +225,15 @@ impl Bench<'_> {
     async fn at_rest(&mut self) -> Done {
         say("500 objects on one registry, at rest");
         let policies: Vec<_> = (0..AT_REST).map(|n| self.policy("rest", AT_REST_REGISTRY, n)).collect();
-        let mut watch = self.cluster.watch().await?;
-        futures::try_join!(self.cluster.create_policies(&policies), watch.until_ready(policies.len()))?;
+        let mut watch = self.cluster.watch(POLICIES).await?;
+        futures::try_join!(self.cluster.create(&policies), watch.until_ready(policies.len()))?;
         let (arrived, ready) = watch.spans();
         let figure = Figure::new("500 owners at once: first shown to last Ready", Unit::Seconds, [ready]);
         let note = format!("the last of them was shown {arrived:.3} s after the first.");
         self.figures.push(figure.beside(self.floor).note(note));
         tokio::time::sleep(SECOND_LOOK).await;
         let mark = self.stage.aws.mark()?;
-        let mut watch = self.cluster.watch().await?;
+        let mut watch = self.cluster.watch(POLICIES).await?;
         tokio::time::sleep(INTERVAL * INTERVALS).await;
         // Of all accounts: the intervals of the others are longer than this, so whatever is called is called for this one.
         let count = self.stage.aws.calls_since(mark)?.len();
@@ -209,10 +248,9 @@ impl Bench<'_> {
         self.stage.operator()?.check()
     }
 
-    fn policy(&self, scene: &str, registry: &str, n: usize) -> Policy {
+    fn policy(&self, scene: &str, registry: &str, n: usize) -> Owner {
         let namespace = self.namespaces.get(n % NAMESPACES).cloned().unwrap_or_default();
-        let name = format!("{scene}-{registry}-{n}");
-        Policy { namespace, name, registry: registry.to_owned(), account: format!("9{n:011}") }
+        Owner::policy(&namespace, &format!("{scene}-{registry}-{n}"), registry, &format!("9{n:011}"))
     }
 
     fn writes_since(&mut self, mark: u64) -> Done<f64> {

@@ -63,7 +63,20 @@ impl Aws {
         Ok((answer["allowed"] == true, answer["because"].as_str().unwrap_or_default().to_owned()))
     }
 
-    /// How many calls there were, and how many of them wrote a registry policy.
+    /// Whether an image below a cache's prefix would be pulled, and why.
+    pub fn would_pull_through(&self, question: &Question) -> Done<(bool, String)> {
+        let Question { account, who, repository, .. } = question;
+        let asked = json!({"puller": who, "repository": repository, "account": account, "region": REGION});
+        let answer = self.ask("would_pull_through", &asked)?;
+        Ok((answer["allowed"] == true, answer["because"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// Somebody puts credentials into Secrets Manager.
+    pub fn create_secret(&self, account: &str, name: &str) -> Done {
+        self.ask("create_secret", &json!({"account": account, "region": REGION, "name": name})).map(drop)
+    }
+
+    /// How many calls there were, and how many of them wrote.
     pub fn calls(&self) -> Done<(usize, usize)> {
         let answer = self.ask("calls", &json!({}))?;
         let calls = answer["calls"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -87,10 +100,12 @@ impl Aws {
 
     /// Asks, and shows question and answer.
     pub fn show_answer(&self, question: &Question, say: &Say) -> Done<bool> {
-        let (allowed, because) = self.would(question)?;
-        let answer = say.bold(if allowed { "yes" } else { "no" });
-        say.note(&format!("{} {answer}: {because}", question.words()))?;
-        Ok(allowed)
+        show_answered(question, &self.would(question)?, say)
+    }
+
+    /// The same for an image that a cache has to fetch.
+    pub fn show_pull_through(&self, question: &Question, say: &Say) -> Done<bool> {
+        show_answered(question, &self.would_pull_through(question)?, say)
     }
 
     /// `POST /_sim/CONTROL`, over a connection of its own: one small client is less than a library.
@@ -109,6 +124,12 @@ impl Aws {
             Err(format!("the AWS simulator does not take {control} {fields}: {body}").into())
         }
     }
+}
+
+fn show_answered(question: &Question, (allowed, because): &(bool, String), say: &Say) -> Done<bool> {
+    let answer = say.bold(if *allowed { "yes" } else { "no" });
+    say.note(&format!("{} {answer}: {because}", question.words()))?;
+    Ok(*allowed)
 }
 
 fn exchange(address: &str, request: &str) -> io::Result<String> {

@@ -25,6 +25,9 @@ const STAGING_SHOP: Question = Question { account: STAGING, who: "555566667777",
 const BACKUPS: Question =
     Question { account: PRODUCTION, who: "777788889999", action: "ecr:ReplicateImage", repository: "backup/shop" };
 
+const NGINX: Question =
+    Question { account: PRODUCTION, who: "555566667777", action: PULL, repository: "web/docker-hub/library/nginx" };
+
 const KINDS: &str = "registrypolicies,replicationgrants";
 
 /// A grant that the owner of `production` has not allowed team-data to make.
@@ -56,9 +59,10 @@ pub fn tour(stage: &mut Stage, say: &mut Say) -> Done {
     tour.foreign_edit()?;
     tour.drift()?;
     tour.deletion()?;
+    tour.caches()?;
     let (calls, writes) = tour.stage.aws.calls()?;
     tour.say.end()?;
-    tour.say.note(&format!("AWS saw {calls} calls, {writes} of them writes of a registry policy."))?;
+    tour.say.note(&format!("AWS saw {calls} calls, {writes} of them writes."))?;
     Ok(())
 }
 
@@ -181,6 +185,19 @@ impl Tour<'_> {
         for question in [SHOP, RELEASES, BACKUPS] {
             expect(self.stage.aws.show_answer(&question, self.say)?, true)?;
         }
+        self.foreign_is_untouched()
+    }
+
+    fn caches(&mut self) -> Done {
+        self.say.step("team-web caches Docker Hub and ECR Public: a pull that was refused goes through")?;
+        self.say.note("The credentials for Docker Hub lie in Secrets Manager. The operator looks up the secret's ARN and never reads it.")?;
+        self.stage.aws.create_secret(PRODUCTION, "ecr-pullthroughcache/docker-hub")?;
+        expect(self.stage.aws.show_pull_through(&NGINX, self.say)?, false)?;
+        let caches = ["pullthroughcacherules", "-n", "team-web"];
+        self.kubectl(&["apply", "-f", "deploy/samples/pullthroughcacherule.yaml"])?;
+        self.kubectl(&[&["wait", "--for=condition=Ready", "--all", "--timeout=30s"], &caches[..]].concat())?;
+        self.kubectl(&[&["get"], &caches[..]].concat())?;
+        expect(self.stage.aws.show_pull_through(&NGINX, self.say)?, true)?;
         self.foreign_is_untouched()
     }
 

@@ -1,0 +1,549 @@
+//! Which pull through cache rules a registry is to have, beside those of others. Pure.
+//!
+//! A rule carries no mark, so only the ledger tells whose it is: a claim is on record before a rule is made, and what is
+//! found of it afterwards is ours. Never touched: a rule that nobody claimed, unless `adoption` says so.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::ledger::Things;
+use super::objects::ObjectId;
+use crate::api::{Adoption, LedgerRule, OwnershipState, RuleStatus};
+use crate::kinds::{CacheRule, RoleChoice};
+use crate::names::{CachePrefix, RegistryKey};
+use crate::reason::{Because, Reason};
+
+/// Rules of one registry; AWS does not raise it (aws-facts A.7).
+pub const RULES_AT_MOST: usize = 50;
+/// The prefix of the rule that serves what no other serves, and of an upstream that is cached whole.
+pub const ROOT: &str = "ROOT";
+/// AWS's clock may be behind ours by this much. A claim is made only where nothing stood, so nothing is gained by less.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
+
+/// A rule with everything in it resolved, as AWS has it or is to have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Without a slash at its end, or `ROOT`.
+    pub prefix: String,
+    pub upstream_url: String,
+    /// `ROOT`: all of the upstream.
+    pub upstream_prefix: String,
+    pub role_arn: Option<String>,
+    pub credential_arn: Option<String>,
+}
+
+impl Rule {
+    fn of(recorded: &LedgerRule) -> Self {
+        Self {
+            prefix: recorded.prefix.clone(),
+            upstream_url: recorded.upstream_url.clone(),
+            upstream_prefix: recorded.upstream_prefix.clone().unwrap_or_else(|| ROOT.to_owned()),
+            role_arn: recorded.role_arn.clone(),
+            credential_arn: recorded.credential_arn.clone(),
+        }
+    }
+
+    /// Whether one can be made of the other by an update: it sets a role or credentials, and takes neither away.
+    fn is_update_of(&self, other: &Self) -> bool {
+        let kept = |wanted: &Option<String>, has: &Option<String>| wanted.is_some() || has.is_none();
+        self.has_same_upstream(other)
+            && kept(&self.role_arn, &other.role_arn)
+            && kept(&self.credential_arn, &other.credential_arn)
+    }
+
+    fn has_same_upstream(&self, other: &Self) -> bool {
+        self.prefix == other.prefix
+            && self.upstream_url == other.upstream_url
+            && self.upstream_prefix == other.upstream_prefix
+    }
+
+    fn record(&self, state: OwnershipState) -> LedgerRule {
+        LedgerRule {
+            prefix: self.prefix.clone(),
+            upstream_url: self.upstream_url.clone(),
+            upstream_prefix: (self.upstream_prefix != ROOT).then(|| self.upstream_prefix.clone()),
+            role_arn: self.role_arn.clone(),
+            credential_arn: self.credential_arn.clone(),
+            created_at: None,
+            adopted: None,
+            state,
+        }
+    }
+}
+
+/// A rule that AWS has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub rule: Rule,
+    pub created_at: Option<Timestamp>,
+}
+
+/// Where an object stands with its rule: `R` is a rule as the object writes it, or with all in it resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stance<R> {
+    /// It gets this.
+    Wants(R),
+    /// Its edit is refused or waits: it keeps the rule it has, which comes back if it is lost.
+    Keeps(Because),
+    /// Whatever it has stays as it is.
+    Holds(Because),
+    /// It may not have what it has any longer.
+    Loses(Because),
+    /// Deleting: what it made goes.
+    Leaves,
+    /// Deleting or abandoned: what it has stays, and is nobody's.
+    Retains,
+    /// Its object is gone without a word: kept until pruned.
+    Orphaned,
+}
+
+/// What an object lets be done beyond making what is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latitude {
+    pub adoption: Adoption,
+    /// Repositories that stand below the prefix already may become part of the cache.
+    pub claim_existing: bool,
+    /// What cannot be updated is deleted and made anew.
+    pub recreate: bool,
+}
+
+impl Latitude {
+    pub fn of(rule: &CacheRule) -> Self {
+        Self { adoption: rule.adoption, claim_existing: rule.claim_existing, recreate: rule.recreate }
+    }
+}
+
+/// One object's word about one rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim<R> {
+    pub id: ObjectId,
+    pub created: Option<Timestamp>,
+    pub has: Option<LedgerRule>,
+    pub claimed_at: Option<Timestamp>,
+    pub stance: Stance<R>,
+    pub may: Latitude,
+    /// The object says itself that it owns what it adopted: it goes with it.
+    pub owns_adopted: bool,
+    /// The ledger was lost, and the object itself says that it had the rule.
+    pub had_it: bool,
+}
+
+/// What rules name, as it was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The ARN of each secret.
+    pub secrets: BTreeMap<String, Result<String, Because>>,
+}
+
+impl Claim<CacheRule> {
+    /// The rule of an object that is gone without a word.
+    pub(super) fn orphan(id: &ObjectId, things: &Things) -> Self {
+        Self {
+            id: id.clone(),
+            created: None,
+            has: things.rule.clone(),
+            claimed_at: things.claimed_at,
+            stance: Stance::Orphaned,
+            may: Latitude::default(),
+            owns_adopted: false,
+            had_it: false,
+        }
+    }
+
+    /// The rule as AWS knows it; a claim that names what is not there keeps what it has.
+    pub fn resolve(&self, registry: &RegistryKey, found: &Found, pruned: bool) -> Claim<Rule> {
+        let stance = match &self.stance {
+            Stance::Wants(wanted) => match resolved(wanted, registry, found) {
+                Ok(rule) => Stance::Wants(rule),
+                Err(because) => Stance::Keeps(because),
+            },
+            Stance::Keeps(because) => Stance::Keeps(because.clone()),
+            Stance::Holds(because) => Stance::Holds(because.clone()),
+            Stance::Loses(because) => Stance::Loses(because.clone()),
+            Stance::Orphaned if pruned => Stance::Leaves,
+            Stance::Leaves => Stance::Leaves,
+            Stance::Retains => Stance::Retains,
+            Stance::Orphaned => Stance::Orphaned,
+        };
+        Claim {
+            id: self.id.clone(),
+            created: self.created,
+            has: self.has.clone(),
+            claimed_at: self.claimed_at,
+            stance,
+            may: self.may,
+            owns_adopted: self.owns_adopted,
+            had_it: self.had_it,
+        }
+    }
+
+    /// The secret that AWS must be asked for.
+    pub fn secret(&self) -> Option<&str> {
+        match &self.stance {
+            Stance::Wants(rule) => rule.secret.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn resolved(wanted: &CacheRule, registry: &RegistryKey, found: &Found) -> Result<Rule, Because> {
+    let credential_arn = match &wanted.secret {
+        None => None,
+        Some(name) => Some(found.secrets.get(name).cloned().unwrap_or_else(|| {
+            Err(Because::new(Reason::Progressing, format!("Secret {name} has not been looked up yet.")))
+        })?),
+    };
+    let role_arn = match &wanted.role {
+        None => None,
+        Some(RoleChoice::Ref(name)) => {
+            let message = format!("CrossAccountPtcRole {name} has no role yet.");
+            return Err(Because::new(Reason::WaitingForRole, message));
+        }
+        Some(choice @ RoleChoice::Named(_)) => choice.named_arn(registry),
+    };
+    Ok(Rule {
+        prefix: wanted.prefix.to_string(),
+        upstream_url: wanted.upstream_host.clone(),
+        upstream_prefix: wanted.upstream_prefix.as_ref().map_or_else(|| ROOT.to_owned(), ToString::to_string),
+        role_arn,
+        credential_arn,
+    })
+}
+
+/// What is to be done for one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    Create(Rule),
+    Update(Rule),
+    /// The rule with this prefix.
+    Delete(String),
+}
+
+/// What the registry's rules come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RulesPlan {
+    pub acts: BTreeMap<ObjectId, Act>,
+    /// What each object has if nothing is done: told by what was read.
+    pub has: BTreeMap<ObjectId, LedgerRule>,
+    pub verdicts: BTreeMap<ObjectId, Because>,
+    /// Somebody waits for the list of repositories.
+    pub asks_for_repositories: bool,
+}
+
+impl RulesPlan {
+    /// The ledger's claims before the acts: nothing is made that is not on record.
+    pub fn claims(&self) -> BTreeMap<ObjectId, LedgerRule> {
+        let claims = self.acts.iter().filter_map(|(id, act)| match act {
+            Act::Create(rule) => Some((id.clone(), rule.record(OwnershipState::Claimed))),
+            _ => None,
+        });
+        self.has.clone().into_iter().chain(claims).collect()
+    }
+
+    /// A line a change.
+    pub fn steps(&self) -> Vec<String> {
+        let line = |act: &Act| match act {
+            Act::Create(rule) => format!("+ cache rule {}: {}", rule.prefix, upstream(rule)),
+            Act::Update(rule) => format!("~ cache rule {}: {}", rule.prefix, upstream(rule)),
+            Act::Delete(prefix) => format!("- cache rule {prefix}"),
+        };
+        self.acts.values().map(line).collect()
+    }
+}
+
+fn upstream(rule: &Rule) -> String {
+    let below = if rule.upstream_prefix == ROOT { String::new() } else { format!("/{}", rule.upstream_prefix) };
+    let by = rule.role_arn.as_ref().or(rule.credential_arn.as_ref()).map(|arn| format!(" by {arn}"));
+    format!("{}{below}{}", rule.upstream_url, by.unwrap_or_default())
+}
+
+/// What a pass came to with the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// What each object has, if AWS was read and nothing is left to do.
+    pub has: Option<BTreeMap<ObjectId, LedgerRule>>,
+    /// What keeps single objects from what they want.
+    pub verdicts: BTreeMap<ObjectId, Because>,
+    /// What kept everybody from it.
+    pub failure: Option<Because>,
+    /// What AWS says of the way to the upstream, where it was asked.
+    pub validity: BTreeMap<ObjectId, Validity>,
+    /// What would be done, if it were not forbidden.
+    pub steps: Vec<String>,
+}
+
+/// Whether ECR gets at the upstream, in AWS's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub valid: bool,
+    pub failure: Option<String>,
+}
+
+impl Applied {
+    /// What the object's status says of its rule.
+    pub fn status(&self, id: &ObjectId) -> Option<RuleStatus> {
+        let rule = self.has.as_ref()?.get(id)?;
+        let validity = self.validity.get(id);
+        Some(RuleStatus {
+            upstream_host: rule.upstream_url.clone(),
+            role_arn: rule.role_arn.clone(),
+            credential_arn: rule.credential_arn.clone(),
+            valid: validity.map(|v| v.valid),
+            failure: validity.and_then(|v| v.failure.as_ref()).map(|text| text.chars().take(1024).collect()),
+        })
+    }
+}
+
+/// Brings what the objects say and what AWS has together. `repositories`: all of the registry's, if they were asked for.
+pub fn plan_rules(claims: &[Claim<Rule>], stored: &[Stored], repositories: Option<&[String]>) -> RulesPlan {
+    let stored: BTreeMap<&str, &Stored> = stored.iter().map(|s| (s.rule.prefix.as_str(), s)).collect();
+    let mut planning = Planning { creating: Vec::new(), stored, repositories, plan: RulesPlan::default() };
+    let mut ordered: Vec<&Claim<Rule>> = claims.iter().collect();
+    ordered.sort_by_key(|claim| planning.seniority(claim));
+    let mut served: Vec<&Claim<Rule>> = Vec::new();
+    for claim in ordered {
+        let refusal = planning.place(claim, &served);
+        if refusal.is_none() || claim.has.is_some() {
+            served.push(claim);
+        }
+        planning.plan.verdicts.extend(refusal.map(|because| (claim.id.clone(), because)));
+    }
+    planning.fit();
+    planning.plan
+}
+
+struct Planning<'a> {
+    /// Who gets a rule that is not there, those who had it first.
+    creating: Vec<ObjectId>,
+    stored: BTreeMap<&'a str, &'a Stored>,
+    repositories: Option<&'a [String]>,
+    plan: RulesPlan,
+}
+
+impl<'a> Planning<'a> {
+    /// The incumbent, then whoever equals AWS already, then the older.
+    fn seniority(&self, claim: &'a Claim<Rule>) -> impl Ord + use<'a> {
+        let equal = match &claim.stance {
+            Stance::Wants(rule) => self.stored.get(rule.prefix.as_str()).is_some_and(|s| s.rule == *rule),
+            _ => false,
+        };
+        (claim.has.is_none(), !equal, claim.created, &claim.id)
+    }
+
+    /// Decides on one object; the answer is what keeps it from what it wants.
+    fn place(&mut self, claim: &Claim<Rule>, served: &[&Claim<Rule>]) -> Option<Because> {
+        let owned = self.owned(claim);
+        if let Some(owned) = &owned {
+            self.plan.has.insert(claim.id.clone(), owned.clone());
+        }
+        let goes = |planning: &mut Self| {
+            if let Some(owned) = owned.as_ref().filter(|owned| owned.adopted != Some(true) || claim.owns_adopted) {
+                planning.delete(claim, &owned.prefix);
+            } else {
+                planning.plan.has.remove(&claim.id);
+            }
+        };
+        match &claim.stance {
+            Stance::Wants(rule) => self.place_wanted(claim, owned.as_ref(), rule, served),
+            Stance::Keeps(because) => {
+                if let Some(has) = &claim.has {
+                    self.place_wanted(claim, owned.as_ref(), &Rule::of(has), served);
+                }
+                Some(because.clone())
+            }
+            Stance::Holds(because) => Some(because.clone()),
+            Stance::Loses(because) => {
+                goes(self);
+                Some(because.clone())
+            }
+            Stance::Retains => {
+                self.plan.has.remove(&claim.id);
+                None
+            }
+            Stance::Leaves => {
+                goes(self);
+                None
+            }
+            Stance::Orphaned => None,
+        }
+    }
+
+    /// What the object has in AWS, told from its entry and what AWS shows; `None`: nothing, or somebody else's rule.
+    fn owned(&self, claim: &Claim<Rule>) -> Option<LedgerRule> {
+        let has = claim.has.as_ref()?;
+        let stored = self.stored.get(has.prefix.as_str())?;
+        let recorded = Rule::of(has);
+        let ours = match has.state {
+            OwnershipState::Owned => stored.rule.has_same_upstream(&recorded),
+            OwnershipState::Claimed => {
+                let after = claim.claimed_at.zip(stored.created_at);
+                stored.rule == recorded && after.is_none_or(|(claimed, made)| made >= claimed - CLOCKS_DIFFER)
+            }
+        };
+        ours.then(|| LedgerRule {
+            created_at: stored.created_at.map(|at| at.to_string()),
+            adopted: has.adopted,
+            ..stored.rule.record(OwnershipState::Owned)
+        })
+    }
+
+    fn place_wanted(
+        &mut self,
+        claim: &Claim<Rule>,
+        owned: Option<&LedgerRule>,
+        wanted: &Rule,
+        served: &[&Claim<Rule>],
+    ) -> Option<Because> {
+        if let Some(because) = contested(claim, wanted, served) {
+            return Some(because);
+        }
+        if let Some(other) = owned.filter(|owned| owned.prefix != wanted.prefix) {
+            // The object was made anew with another prefix.
+            self.delete(claim, &other.prefix);
+            return None;
+        }
+        let Some(stored) = self.stored.get(wanted.prefix.as_str()).copied() else {
+            return self.create(claim, wanted);
+        };
+        if owned.is_none() {
+            return self.adopt(claim, wanted, stored);
+        }
+        self.change(claim, wanted, stored)
+    }
+
+    /// The rule that is there is the object's: it becomes what is wanted.
+    fn change(&mut self, claim: &Claim<Rule>, wanted: &Rule, stored: &Stored) -> Option<Because> {
+        if stored.rule == *wanted {
+            return None;
+        }
+        if wanted.is_update_of(&stored.rule) {
+            self.act(claim, Act::Update(wanted.clone()));
+            return None;
+        }
+        if claim.may.recreate {
+            self.delete(claim, &wanted.prefix);
+            return None;
+        }
+        Some(Because::new(
+            Reason::ImmutableChange,
+            format!(
+                "The rule for prefix {} caches {}, and AWS cannot change that in place. Undo the edit, or set spec.replacePolicy: Recreate: then the rule is deleted and made anew, and meanwhile only what is cached is served.",
+                wanted.prefix,
+                upstream(&stored.rule)
+            ),
+        ))
+    }
+
+    fn create(&mut self, claim: &Claim<Rule>, wanted: &Rule) -> Option<Because> {
+        let first_time = claim.has.is_none() && !claim.had_it;
+        if first_time && !claim.may.claim_existing {
+            let Some(repositories) = self.repositories else {
+                self.plan.asks_for_repositories = true;
+                return None;
+            };
+            let inside: Vec<_> = repositories.iter().filter(|name| self.would_serve(&wanted.prefix, name)).collect();
+            if let Some(first) = inside.first() {
+                return Some(Because::new(
+                    Reason::RepositoriesExist,
+                    format!(
+                        "{} repositories stand below prefix {} already (the first is {first}): a cache may overwrite their tags. Choose another spec.cachePrefix, or set spec.claimExisting: true.",
+                        inside.len(),
+                        wanted.prefix
+                    ),
+                ));
+            }
+        }
+        self.creating.push(claim.id.clone());
+        self.act(claim, Act::Create(wanted.clone()));
+        None
+    }
+
+    /// Whether a repository would become part of the cache: the most specific prefix wins.
+    fn would_serve(&self, prefix: &str, repository: &str) -> bool {
+        let below = |prefix: &str| is_below(prefix, repository);
+        below(prefix) && !self.stored.keys().any(|other| other.len() > prefix.len() && *other != ROOT && below(other))
+            || prefix == ROOT && !self.stored.keys().any(|other| below(other))
+    }
+
+    /// A rule stands there that is not the object's.
+    fn adopt(&mut self, claim: &Claim<Rule>, wanted: &Rule, stored: &Stored) -> Option<Because> {
+        let identical = stored.rule == *wanted;
+        let adopts = identical && (claim.had_it || claim.may.adoption >= Adoption::IfIdentical)
+            || claim.may.adoption == Adoption::Always && wanted.is_update_of(&stored.rule);
+        if !adopts {
+            let what = if identical { "the same" } else { "another" };
+            return Some(Because::new(
+                Reason::RuleConflict,
+                format!(
+                    "A rule for prefix {} is there already, with {what} upstream settings ({}), and is not this object's. Delete it in AWS, choose another spec.cachePrefix, or set spec.adoption (the Registry's spec.allow bounds it).",
+                    wanted.prefix,
+                    upstream(&stored.rule)
+                ),
+            ));
+        }
+        let adopted = LedgerRule {
+            created_at: stored.created_at.map(|at| at.to_string()),
+            adopted: (!claim.had_it).then_some(true),
+            ..stored.rule.record(OwnershipState::Owned)
+        };
+        self.plan.has.insert(claim.id.clone(), adopted);
+        if !identical {
+            self.act(claim, Act::Update(wanted.clone()));
+        }
+        None
+    }
+
+    fn act(&mut self, claim: &Claim<Rule>, act: Act) {
+        self.plan.acts.insert(claim.id.clone(), act);
+    }
+
+    fn delete(&mut self, claim: &Claim<Rule>, prefix: &str) {
+        self.act(claim, Act::Delete(prefix.to_owned()));
+    }
+
+    /// No more rules than AWS takes; who gets one back goes before who gets one.
+    fn fit(&mut self) {
+        let deleted = self.plan.acts.values().filter(|act| matches!(act, Act::Delete(_))).count();
+        let room = RULES_AT_MOST.saturating_sub(self.stored.len().saturating_sub(deleted));
+        for id in self.creating.split_off(room.min(self.creating.len())) {
+            self.plan.acts.remove(&id);
+            let message = format!(
+                "The registry has {} cache rules, and AWS takes {RULES_AT_MOST}, not more: remove one.",
+                self.stored.len()
+            );
+            self.plan.verdicts.insert(id, Because::new(Reason::QuotaExceeded, message));
+        }
+    }
+}
+
+/// Whether the prefix is somebody else's: taken, or above or below one that is another namespace's. `ROOT` serves what
+/// no other serves, so it takes nothing from anybody.
+fn contested(claim: &Claim<Rule>, wanted: &Rule, served: &[&Claim<Rule>]) -> Option<Because> {
+    let prefix_of = |other: &&Claim<Rule>| match &other.stance {
+        Stance::Wants(rule) => Some(rule.prefix.clone()),
+        _ => other.has.as_ref().map(|has| has.prefix.clone()),
+    };
+    let nests = |a: &str, b: &str| {
+        let parsed = a.parse::<CachePrefix>().ok().zip(b.parse::<CachePrefix>().ok());
+        parsed.is_some_and(|(a, b)| a.overlaps(&b))
+    };
+    let taken = served.iter().filter(|other| other.id != claim.id).find(|other| {
+        prefix_of(other).is_some_and(|prefix| {
+            prefix == wanted.prefix || (other.id.namespace != claim.id.namespace && nests(&prefix, &wanted.prefix))
+        })
+    })?;
+    let how = if prefix_of(taken).as_deref() == Some(wanted.prefix.as_str()) { "is taken" } else { "overlaps another" };
+    Some(Because::new(
+        Reason::PrefixConflict,
+        format!(
+            "Prefix {} {how} in this registry: whoever had it first keeps it. Choose another spec.cachePrefix.",
+            wanted.prefix
+        ),
+    ))
+}
+
+/// Whether a repository, or a prefix, lies below a prefix. A slash is always assumed at its end (aws-facts D.3).
+fn is_below(prefix: &str, name: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
+}

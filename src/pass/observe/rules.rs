@@ -1,0 +1,39 @@
+//! What AWS has for cache rules: the rules, and the secrets they name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ecr_permissions_core::pass::cache_rules::{Found, Stored};
+use ecr_permissions_core::pass::compile::Desired;
+use ecr_permissions_core::reason::Because;
+use futures::StreamExt;
+
+use crate::aws::session::Proven;
+
+/// Secrets looked up at once.
+const AT_ONCE: usize = 10;
+
+#[derive(Debug)]
+pub(in crate::pass) struct Rules {
+    pub(in crate::pass) stored: Vec<Stored>,
+    pub(in crate::pass) found: Found,
+}
+
+/// The rules and what they name; nothing, if no object has to do with rules.
+pub(super) async fn rules(desired: &Desired, proven: &Proven) -> Option<Result<Rules, Because>> {
+    if desired.contributions.iter().all(|c| c.rule.is_none()) {
+        return None;
+    }
+    let claims = desired.contributions.iter().filter_map(|c| c.rule.as_ref());
+    let names: BTreeSet<String> = claims.filter_map(|rule| rule.secret()).map(str::to_owned).collect();
+    let looking = names.into_iter().map(|name| async move {
+        let arn = proven.secret_arn(&name).await;
+        (name, arn)
+    });
+    let looking: Vec<_> = looking.collect();
+    let secrets = futures::stream::iter(looking).buffer_unordered(AT_ONCE).collect::<BTreeMap<_, _>>();
+    let (stored, secrets) = futures::join!(proven.cache_rules(), secrets);
+    Some(match stored {
+        Ok(stored) => Ok(Rules { stored, found: Found { secrets } }),
+        Err(error) => Err(proven.session().because(&error)),
+    })
+}
