@@ -38,10 +38,9 @@ impl Events {
         }
     }
 
-    /// Says that the policy was changed from outside and is put right.
-    pub async fn drift(&self, registry: &RegistryObject, statements: usize) {
-        let note =
-            format!("The registry policy was changed from outside: {statements} statements of ours are put back.");
+    /// Says that something of ours was changed from outside and is put right.
+    pub async fn drift(&self, registry: &RegistryObject, what: &str) {
+        let note = format!("Changed from outside, and put right: {what}.");
         let event = Event {
             type_: EventType::Warning,
             reason: "DriftRepaired".to_owned(),

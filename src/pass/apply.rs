@@ -70,9 +70,7 @@ pub(super) async fn apply(
         Err(because) => Applied { failure: Some(because), ..Applied::default() },
     };
     applied.rules = writing.make_rules(rules, pruned).await?;
-    if applied.plan.is_none() && !applied.rules.steps.is_empty() {
-        applied.plan = steps::status(applied.rules.steps.clone());
-    }
+    applied.plan = steps::with(applied.plan.take(), applied.rules.steps.clone());
     Ok((applied, writing.desired))
 }
 

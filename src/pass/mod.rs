@@ -116,7 +116,10 @@ fn next_run(
     let interval = op.jitter(interval.max(SHORTEST_INTERVAL));
     // An object without its finalizer gets nothing, and no watch tells that the API server would take it now.
     let unfinalized = gathered.attached.iter().any(|object| !object.meta.finalized && !object.meta.deleting);
-    let failed = applied.failure.is_some() || unfinalized || matches!(untold, Some(Again::Later));
+    let failed = applied.failure.is_some()
+        || applied.rules.failure.is_some()
+        || unfinalized
+        || matches!(untold, Some(Again::Later));
     let soon = if failed { Some(now + memory.failed()) } else { None };
     if !failed {
         memory.reached();

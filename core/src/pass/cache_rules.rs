@@ -226,6 +226,8 @@ pub struct RulesPlan {
     pub acts: BTreeMap<ObjectId, Act>,
     /// What each object has if nothing is done: told by what was read.
     pub has: BTreeMap<ObjectId, LedgerRule>,
+    /// What each object had and still is to have, and AWS does not show.
+    pub missing: BTreeMap<ObjectId, LedgerRule>,
     pub verdicts: BTreeMap<ObjectId, Because>,
     /// Somebody waits for the list of repositories.
     pub asks_for_repositories: bool,
@@ -263,6 +265,8 @@ fn upstream(rule: &Rule) -> String {
 pub struct Applied {
     /// What each object has, if AWS was read and nothing is left to do.
     pub has: Option<BTreeMap<ObjectId, LedgerRule>>,
+    /// What stays on record though AWS does not show it: it comes back, or perhaps is on its way.
+    pub missing: BTreeMap<ObjectId, LedgerRule>,
     /// What keeps single objects from what they want.
     pub verdicts: BTreeMap<ObjectId, Because>,
     /// What kept everybody from it.
@@ -304,7 +308,8 @@ pub fn plan_rules(claims: &[Claim<Rule>], stored: &[Stored], repositories: Optio
     let mut served: Vec<&Claim<Rule>> = Vec::new();
     for claim in ordered {
         let refusal = planning.place(claim, &served);
-        if refusal.is_none() || claim.has.is_some() {
+        // Whoever equals AWS has perhaps had it before a ledger was lost: nobody else gets in its way meanwhile.
+        if refusal.is_none() || claim.has.is_some() || planning.equals(claim) {
             served.push(claim);
         }
         planning.plan.verdicts.extend(refusal.map(|because| (claim.id.clone(), because)));
@@ -324,11 +329,15 @@ struct Planning<'a> {
 impl<'a> Planning<'a> {
     /// The incumbent, then whoever equals AWS already, then the older.
     fn seniority(&self, claim: &'a Claim<Rule>) -> impl Ord + use<'a> {
-        let equal = match &claim.stance {
+        (claim.has.is_none(), !self.equals(claim), claim.created, &claim.id)
+    }
+
+    /// Whether AWS has what the object wants.
+    fn equals(&self, claim: &Claim<Rule>) -> bool {
+        match &claim.stance {
             Stance::Wants(rule) => self.stored.get(rule.prefix.as_str()).is_some_and(|s| s.rule == *rule),
             _ => false,
-        };
-        (claim.has.is_none(), !equal, claim.created, &claim.id)
+        }
     }
 
     /// Decides on one object; the answer is what keeps it from what it wants.
@@ -336,6 +345,8 @@ impl<'a> Planning<'a> {
         let owned = self.owned(claim);
         if let Some(owned) = &owned {
             self.plan.has.insert(claim.id.clone(), owned.clone());
+        } else if let Some(missing) = self.missing(claim) {
+            self.plan.missing.insert(claim.id.clone(), missing);
         }
         let goes = |planning: &mut Self| {
             if let Some(owned) = owned.as_ref().filter(|owned| owned.adopted != Some(true) || claim.owns_adopted) {
@@ -386,6 +397,12 @@ impl<'a> Planning<'a> {
             adopted: has.adopted,
             ..stored.rule.record(OwnershipState::Owned)
         })
+    }
+
+    /// What the object is still to have of what it had, where AWS shows no rule at all.
+    fn missing(&self, claim: &Claim<Rule>) -> Option<LedgerRule> {
+        let stays = matches!(claim.stance, Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(_));
+        claim.has.clone().filter(|has| stays && !self.stored.contains_key(has.prefix.as_str()))
     }
 
     fn place_wanted(

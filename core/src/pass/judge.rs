@@ -191,7 +191,10 @@ impl Judging<'_> {
     }
 
     fn leaving(&self, contribution: &Contribution) -> Because {
-        let why = self.applied.failure.clone().unwrap_or_else(|| self.not_yet());
+        let rules = &self.applied.rules;
+        let of_rule = rules.verdicts.get(&contribution.id).or(rules.failure.as_ref());
+        let of_rule = of_rule.filter(|_| contribution.rule.is_some());
+        let why = self.applied.failure.as_ref().or(of_rule).cloned().unwrap_or_else(|| self.not_yet());
         if self.has_nothing_left(contribution) {
             return Because::new(Reason::Progressing, "Nothing of the object is left in AWS.");
         }
@@ -283,7 +286,10 @@ impl Judging<'_> {
 
     fn things(&self, contribution: &Contribution) -> Things {
         let Some(rules) = &self.applied.rules.has else { return contribution.things.clone() };
-        Things { rule: rules.get(&contribution.id).cloned(), claimed_at: None, ..contribution.things.clone() }
+        let missing = self.applied.rules.missing.get(&contribution.id);
+        let rule = rules.get(&contribution.id).or(missing).cloned();
+        let claimed_at = missing.and(contribution.things.claimed_at);
+        Things { rule, claimed_at, ..contribution.things.clone() }
     }
 
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
@@ -385,7 +391,11 @@ impl Judging<'_> {
         let mut counts = BTreeMap::<String, AttachedCount>::new();
         for contribution in self.desired.contributions.iter().filter(|c| attached.contains(&c.id)) {
             let count = counts.entry(contribution.id.kind.as_str().to_owned()).or_default();
-            let refused = matches!(&contribution.stance, Stance::Keeps(_, because) if because.reason.aspect() == crate::reason::Aspect::Accepted);
+            let because = match &contribution.stance {
+                Stance::Keeps(_, because) => Some(because),
+                _ => self.applied.rules.verdicts.get(&contribution.id),
+            };
+            let refused = because.is_some_and(|b| b.reason.aspect() == crate::reason::Aspect::Accepted);
             if refused { count.refused += 1 } else { count.accepted += 1 }
         }
         counts

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::cache_rules::Act;
 use super::objects::ObjectId;
 use super::queue::Now;
+use super::refusals::Refusals;
 use super::scope::ScopeView;
 use super::standing::Standing;
 use crate::ownership::Sid;
 use crate::policy::Statement;
-use crate::reason::Reason;
+use crate::reason::{Because, Reason};
 
 /// How long a principal may be invisible to AWS before its refusal is a refusal (aws-facts D.9, K).
 const PROPAGATION: Duration = Duration::from_mins(5);
@@ -35,15 +37,6 @@ impl Default for Patience {
     }
 }
 
-/// What AWS refused of an object, and when it is tried again.
-#[derive(Clone, Debug)]
-struct Refused {
-    wanted: Vec<Statement>,
-    since: Now,
-    tries: u32,
-    next_try: Now,
-}
-
 /// What a document write carried: the foreign statements it had read, and ours.
 #[derive(Clone, Debug)]
 pub struct Carried {
@@ -57,7 +50,11 @@ pub struct Carried {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     pub patience: Patience,
-    refused: BTreeMap<ObjectId, Refused>,
+    /// What AWS refused of the document.
+    refused: Refusals<Vec<Statement>>,
+    /// What AWS refused to do with cache rules, and its words.
+    rules_refused: Refusals<Act>,
+    rules_because: BTreeMap<ObjectId, Because>,
     repairs: VecDeque<Now>,
     /// When our last document write was answered, or should have been.
     last_write: Option<Now>,
@@ -99,45 +96,68 @@ impl Memory {
 
     /// AWS refused the document because of this object.
     pub fn refuse(&mut self, id: &ObjectId, wanted: &[Statement], now: Now) {
-        let before = self.refused.remove(id).filter(|refused| refused.wanted == wanted);
-        let (since, tries) = before.map_or((now, 0), |refused| (refused.since, refused.tries));
-        let wait = (self.patience.first_retry * 2_u32.saturating_pow(tries.min(16))).min(self.patience.longest_retry);
-        self.refused
-            .insert(id.clone(), Refused { wanted: wanted.to_vec(), since, tries: tries + 1, next_try: now + wait });
+        self.refused.refuse(id, wanted.to_vec(), &self.patience, now);
     }
 
     /// AWS took what it had refused before, or the object is gone.
     pub fn forgive(&mut self, id: &ObjectId) {
-        self.refused.remove(id);
+        self.refused.forgive(id);
     }
 
     /// Forgets objects that are no longer attached.
     pub fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
-        self.refused.retain(|id, _| attached(id));
+        self.refused.retain(&attached);
+        self.rules_refused.retain(&attached);
+        self.rules_because.retain(|id, _| attached(id));
     }
 
     /// Why the object may not be tried now, if AWS refused just this before and its time has not come.
     pub fn refusal(&self, id: &ObjectId, wanted: &[Statement], now: Now) -> Option<Reason> {
-        let refused = self.refused.get(id).filter(|refused| refused.wanted == wanted && now < refused.next_try)?;
-        Some(self.reason(refused, now))
+        self.refused.waits(id, wanted, now).map(|age| self.reason(age))
     }
 
     /// The reason to tell of an object AWS has just refused.
     pub fn refusal_reason(&self, id: &ObjectId, now: Now) -> Reason {
-        self.refused.get(id).map_or(Reason::Rejected, |refused| self.reason(refused, now))
+        self.refused.age(id, now).map_or(Reason::Rejected, |age| self.reason(age))
     }
 
-    fn reason(&self, refused: &Refused, now: Now) -> Reason {
-        if now.saturating_sub(refused.since) < self.patience.propagation {
-            Reason::Propagating
-        } else {
-            Reason::Rejected
-        }
+    fn reason(&self, refused_for: Duration) -> Reason {
+        if refused_for < self.patience.propagation { Reason::Propagating } else { Reason::Rejected }
     }
 
-    /// When the next refused object is due. One whose time has come and that was not tried does not want to be.
+    /// AWS refused to do this with the object's cache rule. What to tell of it: a role may be too young to be seen.
+    pub fn refuse_rule(&mut self, id: &ObjectId, act: &Act, because: Because, now: Now) -> Because {
+        self.rules_refused.refuse(id, act.clone(), &self.patience, now);
+        let names_a_role = match act {
+            Act::Create(rule) | Act::Update(rule) => rule.role_arn.is_some(),
+            Act::Delete(_) => false,
+        };
+        let age = self.rules_refused.age(id, now).unwrap_or_default();
+        let because = match self.reason(age) {
+            Reason::Propagating if names_a_role && because.reason == Reason::Rejected => {
+                Because { reason: Reason::Propagating, ..because }
+            }
+            _ => because,
+        };
+        self.rules_because.insert(id.clone(), because.clone());
+        because
+    }
+
+    /// What AWS said to just this, if its time has not come again.
+    pub fn rule_refusal(&self, id: &ObjectId, act: &Act, now: Now) -> Option<Because> {
+        self.rules_refused.waits(id, act, now)?;
+        self.rules_because.get(id).cloned()
+    }
+
+    /// AWS did what it was asked to do with the object's rule.
+    pub fn forgive_rule(&mut self, id: &ObjectId) {
+        self.rules_refused.forgive(id);
+        self.rules_because.remove(id);
+    }
+
+    /// When the next refused object is due.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
-        self.refused.values().map(|refused| refused.next_try).filter(|at| *at > now).min()
+        [self.refused.next(now), self.rules_refused.next(now)].into_iter().flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.

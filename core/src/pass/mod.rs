@@ -14,6 +14,7 @@ pub mod objects;
 pub mod orphans;
 pub mod plan;
 pub mod queue;
+mod refusals;
 pub mod scope;
 pub mod standing;
 pub mod steps;

@@ -43,6 +43,18 @@ pub fn status(lines: Vec<String>) -> Option<PlanStatus> {
     Some(PlanStatus { hash, steps: lines.into_iter().take(SHOWN).map(cut).collect(), omitted })
 }
 
+/// A plan with more lines to it.
+pub fn with(plan: Option<PlanStatus>, more: Vec<String>) -> Option<PlanStatus> {
+    let Some(plan) = plan else { return status(more) };
+    let Some(added) = status(more) else { return Some(plan) };
+    let hash = hash([plan.hash, added.hash].iter());
+    let mut steps = plan.steps;
+    steps.extend(added.steps);
+    let beyond = i64::try_from(steps.len().saturating_sub(SHOWN)).unwrap_or(i64::MAX);
+    steps.truncate(SHOWN);
+    Some(PlanStatus { hash, steps, omitted: plan.omitted + added.omitted + beyond })
+}
+
 /// A short hash over lines.
 pub fn hash<'a>(lines: impl Iterator<Item = &'a String>) -> String {
     let lines: Vec<_> = lines.map(String::as_str).collect();

@@ -20,7 +20,8 @@ impl Writing<'_> {
         if repairs {
             self.op.metrics.drifted(&self.gathered.key);
             tracing::info!(registry = %self.gathered.key, statements = plan.drift.len(), "drift: the policy was changed from outside, putting ours back");
-            self.op.events.drift(&self.gathered.registry, plan.drift.len()).await;
+            let what = format!("{} statements of the registry policy", plan.drift.len());
+            self.op.events.drift(&self.gathered.registry, &what).await;
         }
         repairs
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ecr_permissions_core::api::{LedgerState, OwnershipState};
 use ecr_permissions_core::pass::cache_rules::{Act, Applied, RulesPlan, plan_rules};
+use ecr_permissions_core::pass::compile::Desired;
 use ecr_permissions_core::pass::ledger::{self, Holding, Things};
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::reason::{Because, Reason};
@@ -29,11 +30,15 @@ pub(super) struct Working {
     refused: BTreeMap<ObjectId, Because>,
     /// Of those, whose write may have happened all the same.
     unknown: BTreeSet<ObjectId>,
+    /// Who had a rule on record when the pass began.
+    had: BTreeSet<ObjectId>,
 }
 
-impl From<Rules> for Working {
-    fn from(read: Rules) -> Self {
-        Self { read, repositories: None, refused: BTreeMap::new(), unknown: BTreeSet::new() }
+impl Working {
+    fn new(read: Rules, desired: &Desired) -> Self {
+        let having = desired.contributions.iter().filter(|c| c.things.rule.is_some());
+        let had = having.map(|c| c.id.clone()).collect();
+        Self { read, repositories: None, refused: BTreeMap::new(), unknown: BTreeSet::new(), had }
     }
 }
 
@@ -44,11 +49,12 @@ impl Writing<'_> {
     /// Deletes the rules that go. What could not be read stays as it is.
     pub(super) async fn remove_rules(&mut self, rules: Option<Result<Rules, Because>>, pruned: bool) -> Maybe {
         let mut rules: Working = match rules? {
-            Ok(rules) => rules.into(),
+            Ok(rules) => Working::new(rules, &self.desired),
             Err(because) => return Some(Err(because)),
         };
         let mut plan = self.plan_rules(&rules, pruned);
         plan.acts.retain(|_, act| matches!(act, Act::Delete(_)));
+        self.leave_out_refused(&mut plan, &mut rules);
         if plan.acts.is_empty() || self.desired.restraint.is_some() {
             return Some(Ok(rules));
         }
@@ -75,13 +81,14 @@ impl Writing<'_> {
                 }
                 plan = self.plan_rules(&rules, pruned);
             }
-            plan.acts.retain(|id, _| !rules.refused.contains_key(id));
+            self.leave_out_refused(&mut plan, &mut rules);
             if plan.acts.is_empty() {
                 return Ok(self.rules_confirmed(plan, rules).await);
             }
             if self.desired.restraint.is_some() {
                 return Ok(Applied { steps: plan.steps(), verdicts: plan.verdicts, ..Applied::default() });
             }
+            self.note_restored(&plan).await;
             self.record_claims(&plan).await?;
             self.act_on(&plan, &mut rules).await;
             rules = match self.read_again(rules).await {
@@ -91,6 +98,16 @@ impl Writing<'_> {
         }
         let message = "The cache rules are not yet as they were written; they are looked at again.";
         Ok(Applied { failure: Some(Because::new(Reason::Progressing, message)), ..Applied::default() })
+    }
+
+    /// What AWS refused in this pass, or refused before and is not asked again yet.
+    fn leave_out_refused(&self, plan: &mut RulesPlan, rules: &mut Working) {
+        let now = self.op.clock.now();
+        plan.acts.retain(|id, act| {
+            let remembered = self.memory.rule_refusal(id, act, now);
+            rules.refused.extend(remembered.map(|because| (id.clone(), because)));
+            !rules.refused.contains_key(id)
+        });
     }
 
     fn plan_rules(&self, rules: &Working, pruned: bool) -> RulesPlan {
@@ -137,18 +154,20 @@ impl Writing<'_> {
         let done: Vec<_> = futures::stream::iter(acts).buffer_unordered(AT_ONCE).collect().await;
         for (id, result) in done {
             match result {
-                Ok(()) => {}
+                Ok(()) => self.memory.forgive_rule(&id),
                 // Somebody was faster: the read after it tells who.
                 Err(Refusal::Error(error)) if error.kind == Kind::Exists => {}
                 Err(refusal) => {
                     if matches!(&refusal, Refusal::Error(error) if error.outcome_unknown) {
                         rules.unknown.insert(id.clone());
                     }
-                    rules.refused.insert(id, self.explained(refusal));
+                    let Some(act) = plan.acts.get(&id) else { continue };
+                    let because = self.explained(refusal);
+                    let because = self.memory.refuse_rule(&id, act, because, self.op.clock.now());
+                    rules.refused.insert(id, because);
                 }
             }
         }
-        self.note_restored(plan);
     }
 
     async fn act(&self, act: &Act) -> Result<(), Refusal> {
@@ -173,8 +192,9 @@ impl Writing<'_> {
         }
     }
 
-    /// A rule that was ours and is made again was taken away by somebody else.
-    fn note_restored(&self, plan: &RulesPlan) {
+    /// A rule that was ours and is made again was taken away by somebody else. Told before the claim takes the place of
+    /// what was on record.
+    async fn note_restored(&self, plan: &RulesPlan) {
         let was_there = |id: &ObjectId| {
             let contribution = self.desired.contributions.iter().find(|c| c.id == *id);
             let owned = contribution.and_then(|c| c.rule.as_ref()).and_then(|claim| claim.has.as_ref());
@@ -184,21 +204,21 @@ impl Writing<'_> {
         if restored > 0 {
             self.op.metrics.drifted(&self.gathered.key);
             tracing::info!(registry = %self.gathered.key, rules = restored, "drift: cache rules were deleted from outside, making them again");
+            self.op.events.drift(&self.gathered.registry, &format!("{restored} cache rules")).await;
         }
     }
 
     /// Nothing is left to do: everybody has what was read.
     async fn rules_confirmed(&self, plan: RulesPlan, rules: Working) -> Applied {
-        let RulesPlan { mut has, mut verdicts, .. } = plan;
-        for id in &rules.unknown {
-            // Its write may have happened: the claim stays on record.
-            let claim = self.desired.contributions.iter().find(|c| c.id == *id).and_then(|c| c.things.rule.clone());
-            if let Some(claim) = claim {
-                has.entry(id.clone()).or_insert(claim);
-            }
+        let RulesPlan { has, mut missing, mut verdicts, .. } = plan;
+        // A rule that is lost stays on record until it is back, and so does a claim whose rule may be on its way. A claim
+        // that came to nothing does not: what stands there tomorrow would be somebody else's.
+        missing.retain(|id, _| rules.had.contains(id) || rules.unknown.contains(id));
+        for (id, because) in rules.refused {
+            // What keeps the object from what it wants explains more than what became of what it has.
+            verdicts.entry(id).or_insert(because);
         }
-        verdicts.extend(rules.refused);
-        let mut applied = Applied { has: Some(has), verdicts, ..Applied::default() };
+        let mut applied = Applied { has: Some(has), missing, verdicts, ..Applied::default() };
         self.validate(&mut applied).await;
         applied
     }
