@@ -1,6 +1,8 @@
 //! The rules that never break (docs/behaviours.md), checked on every call as it takes effect. Written against the wire,
 //! without the operator's own policy code, so that both cannot be wrong alike.
 
+mod caches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use kube_sim::KubeSim;
 use serde_json::Value;
 
 use super::Lab;
-use super::objects::condition;
+use super::objects::{CACHES, GRANTS, POLICIES, condition};
 
 #[derive(Clone, Default)]
 pub struct Rules {
@@ -25,7 +27,12 @@ pub struct Rules {
     looked: Arc<Mutex<u64>>,
     /// Registries that AWS calls have found observed or suspended: since when.
     restrained: Arc<Mutex<BTreeMap<String, Duration>>>,
+    /// Cache rules that somebody else made, or that were given back to somebody else: account and prefix.
+    of_others: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
+
+/// The kinds that have part in a registry policy.
+const CONTRIBUTING: [&str; 3] = [POLICIES, GRANTS, CACHES];
 
 /// A pass that is under way may still act on what was asked, or allowed, when it began.
 const UNDER_WAY: Duration = Duration::from_mins(1);
@@ -79,7 +86,7 @@ impl Rules {
         let mut asked = self.asked.lock().unwrap();
         // A backup that was restored counts from an older revision on.
         let since = std::mem::replace(&mut *self.looked.lock().unwrap(), kube.revision()).min(kube.revision());
-        for plural in ["registrypolicies", "replicationgrants"] {
+        for plural in CONTRIBUTING {
             // An edit that is taken back before the next call was perhaps seen nevertheless.
             for object in kube.list(plural, "").into_iter().chain(kube.written_since(plural, since)) {
                 let name = object["spec"]["registryRef"]["name"].as_str().unwrap_or("default");
@@ -101,11 +108,8 @@ impl Rules {
         // Another cluster's statements are asked for by objects that are not here.
         let mark = format!("Ecp{}", InstallationId::of_cluster(uid));
         let before: BTreeSet<String> = before.iter().flat_map(grants).collect();
-        let here: BTreeSet<String> = ["registrypolicies", "replicationgrants"]
-            .iter()
-            .flat_map(|plural| kube.list(plural, ""))
-            .map(|object| identity(&object))
-            .collect();
+        let here: BTreeSet<String> =
+            CONTRIBUTING.iter().flat_map(|plural| kube.list(plural, "")).map(|object| identity(&object)).collect();
         let asked = self.asked.lock().unwrap();
         let is_plain =
             |grant: &&String| grant.starts_with("\"Allow\" \"") && grant.ends_with(" null") && !grant.contains("role/");
@@ -122,6 +126,9 @@ impl Rules {
 
     pub(super) fn aws_call(&self, world: &World, call: &Call, kube: &KubeSim) {
         self.look(call, kube);
+        if call.service == "secretsmanager" && call.operation != "DescribeSecret" {
+            self.breach(format!("rule 10: {} was called", call.operation));
+        }
         if !call.is_write || !call.took_effect {
             return;
         }
@@ -144,6 +151,10 @@ impl Rules {
             self.breach(format!("rule 8: {} was called under Observe or suspension", call.operation));
         }
         let Some(write) = &call.write else { return };
+        if call.operation.ends_with("PullThroughCacheRule") {
+            self.check_rule(call, write, &of_call, kube);
+            return;
+        }
         if !["PutRegistryPolicy", "DeleteRegistryPolicy"].contains(&call.operation.as_str()) {
             return;
         }
@@ -185,10 +196,13 @@ impl Rules {
 /// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation. And the ledger of a Registry that is Ready
 /// is what stands in AWS, no more and no less.
 pub(super) fn assert_truth(lab: &Lab) {
-    for plural in ["registrypolicies", "replicationgrants"] {
+    for plural in CONTRIBUTING {
         let objects = lab.kube.list(plural, "");
         for object in objects.iter().filter(|object| is_ready(object)) {
             assert_granted(lab, object);
+            if plural == CACHES {
+                caches::assert_served(lab, object);
+            }
         }
     }
     for registry in lab.kube.list("registries", "") {
@@ -217,6 +231,9 @@ fn asked(object: &Value) -> Vec<(Value, Value, Value)> {
         let what = [Value::from("ecr:ReplicateImage")].into_iter().chain(create).collect();
         return product(&spec["sources"]["accountIds"], what, &spec["repositories"]);
     }
+    if object["kind"] == "PullThroughCacheRule" {
+        return product(&spec["pullers"]["accountIds"], caches::import_actions(spec), &caches::repositories(spec));
+    }
     let plain = |s: &Value| s["effect"] != "Deny" && s.get("conditions").is_none();
     let statements = list(&spec["statements"]).into_iter().filter(plain);
     statements.flat_map(|s| product(&s["principals"]["accountIds"], list(&s["actions"]), &s["repositories"])).collect()
@@ -235,7 +252,7 @@ fn grants_asked(object: &Value, registry: &Value) -> Vec<String> {
     let grant = |(who, action, repository): (Value, Value, Value)| {
         format!("\"Allow\" {who} {} {} null", text(&action).to_ascii_lowercase(), Value::from(arn(&repository)))
     };
-    asked(object).into_iter().map(grant).collect()
+    asked(object).into_iter().chain(caches::asked_under_v2(object)).map(grant).collect()
 }
 
 fn assert_granted(lab: &Lab, object: &Value) {
@@ -282,6 +299,7 @@ fn assert_ledger(lab: &Lab, registry: &Value) {
     let recorded: BTreeSet<String> =
         recorded.flat_map(|statement| grants(&serde_json::from_str(statement.as_str().unwrap()).unwrap())).collect();
     assert_eq!(recorded, in_aws, "seed {}: the ledger (left) is not what stands in AWS\n{}", lab.seed, lab.describe());
+    caches::assert_recorded(lab, account, region, &entries);
 }
 
 /// A statement as single grants: effect, one principal, one action, one resource, the conditions.

@@ -1,0 +1,149 @@
+//! Rules that are there already and are somebody else's (behaviour 24).
+
+use serde_json::{Value, json};
+
+use super::{
+    SECRET, caching, create_secret, delete, docker_hub, member, on_record, prefixes, put_by_others, put_by_others_with,
+    rule, rule_writes, set_registry, until_gone, until_ready, until_reason,
+};
+use crate::lab::objects::{CACHES, allow_all, with};
+use crate::lab::run;
+
+fn adopting(object: &str, upstream: &Value, adoption: &str) -> Value {
+    with(caching(object, upstream), "/spec/adoption", &json!(adoption))
+}
+
+fn quay() -> Value {
+    json!({"type": "Quay"})
+}
+
+/// Behaviour 24: whatever `adoption` asks for, and whatever is there.
+#[test]
+fn a_rule_of_others_is_adopted_as_far_as_adoption_goes_and_else_left_alone() {
+    let identical = |adopted: bool| if adopted { "Succeeded" } else { "RuleConflict" };
+    for (adoption, host, adopted) in [
+        ("Never", "quay.io", false),
+        ("Never", "public.ecr.aws", false),
+        ("IfIdentical", "quay.io", true),
+        ("IfIdentical", "public.ecr.aws", false),
+        ("Always", "quay.io", true),
+        // Nothing AWS could change in place.
+        ("Always", "public.ecr.aws", false),
+    ] {
+        run(830, async |lab| {
+            lab.two_teams();
+            put_by_others(lab, "theirs", host);
+            let before = rule(lab, "theirs");
+            lab.apply(&adopting("team-a/theirs", &quay(), adoption));
+            until_reason(lab, "team-a/theirs", identical(adopted)).await;
+            assert_eq!(on_record(lab), if adopted { vec![("theirs".to_owned(), true)] } else { Vec::new() });
+            lab.assert_at_rest().await;
+            // What was adopted is given back with its object, untouched.
+            delete(lab, "team-a/theirs");
+            until_gone(lab, "team-a/theirs").await;
+            assert_eq!((rule(lab, "theirs"), rule_writes(lab)), (before, Vec::new()), "{adoption} {host}");
+            assert_eq!(on_record(lab), Vec::new());
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 24: `Always` brings a rule of the same upstream to the credentials that are wanted, in place.
+#[test]
+fn a_rule_with_other_credentials_is_adopted_by_always_alone() {
+    for adoption in ["Never", "IfIdentical", "Always"] {
+        run(831, async |lab| {
+            lab.two_teams();
+            let (theirs, ours) = (create_secret(lab, "ecr-pullthroughcache/theirs"), create_secret(lab, SECRET));
+            let there = json!({"ecrRepositoryPrefix": "hub", "upstreamRegistryUrl": "registry-1.docker.io", "credentialArn": theirs});
+            put_by_others_with(lab, &there);
+            lab.apply(&adopting("team-a/hub", &docker_hub(SECRET), adoption));
+            if adoption == "Always" {
+                until_ready(lab, &["team-a/hub"]).await;
+                assert_eq!((member(lab, "hub", "credentialArn"), rule_writes(lab)), (ours, vec!["Update".to_owned()]));
+            } else {
+                until_reason(lab, "team-a/hub", "RuleConflict").await;
+                assert_eq!((member(lab, "hub", "credentialArn"), rule_writes(lab)), (theirs, Vec::new()));
+            }
+            lab.assert_at_rest().await;
+            delete(lab, "team-a/hub");
+            until_gone(lab, "team-a/hub").await;
+            assert_eq!(prefixes(lab), ["hub"], "{adoption}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// What was adopted goes with its object only where the object says so in so many words.
+#[test]
+fn an_adopted_rule_goes_with_its_object_if_deletion_is_written_down() {
+    run(832, async |lab| {
+        lab.two_teams();
+        put_by_others(lab, "theirs", "quay.io");
+        let object = adopting("team-a/theirs", &quay(), "IfIdentical");
+        lab.apply(&with(object, "/spec/deletionPolicy", &json!("Delete")));
+        until_ready(lab, &["team-a/theirs"]).await;
+        lab.assert_at_rest().await;
+        delete(lab, "team-a/theirs");
+        until_gone(lab, "team-a/theirs").await;
+        assert_eq!((prefixes(lab), rule_writes(lab)), (Vec::new(), vec!["Delete".to_owned()]));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A conflict is decided again without an edit of the object that lost it: adoption is allowed later, or the other goes.
+#[test]
+fn a_conflict_heals_when_adoption_is_asked_for() {
+    run(833, async |lab| {
+        lab.two_teams();
+        put_by_others(lab, "theirs", "quay.io");
+        lab.apply(&caching("team-a/theirs", &quay()));
+        until_reason(lab, "team-a/theirs", "RuleConflict").await;
+        assert_eq!(lab.ready(CACHES, "team-a", "theirs").0, "False");
+        lab.assert_at_rest().await;
+        lab.apply(&adopting("team-a/theirs", &quay(), "IfIdentical"));
+        until_ready(lab, &["team-a/theirs"]).await;
+        lab.assert_at_rest().await;
+        assert_eq!(rule_writes(lab), Vec::<String>::new());
+    });
+}
+
+/// `spec.allow` bounds what may be asked for; what was adopted under a wider one is kept by an object that asks for less.
+#[test]
+fn adoption_is_bounded_by_the_registrys_owner() {
+    run(834, async |lab| {
+        lab.two_teams();
+        let mut bounded = allow_all();
+        bounded["adoption"] = json!("IfIdentical");
+        set_registry(lab, "allow", &json!([bounded]));
+        put_by_others(lab, "theirs", "quay.io");
+        lab.apply(&adopting("team-a/theirs", &quay(), "Always"));
+        until_reason(lab, "team-a/theirs", "NotAllowed").await;
+        lab.assert_at_rest().await;
+        lab.apply(&adopting("team-a/theirs", &quay(), "IfIdentical"));
+        until_ready(lab, &["team-a/theirs"]).await;
+        // Adopted once is adopted: what is asked for later takes nothing back.
+        lab.apply(&caching("team-a/theirs", &quay()));
+        lab.settle().await;
+        until_ready(lab, &["team-a/theirs"]).await;
+        assert_eq!(on_record(lab), [("theirs".to_owned(), true)]);
+        lab.assert_at_rest().await;
+        assert_eq!(rule_writes(lab), Vec::<String>::new());
+    });
+}
+
+/// Consent that is withdrawn gives an adopted rule back: it was there before, and nobody said that it should go.
+#[test]
+fn an_adopted_rule_that_is_allowed_no_more_is_given_back() {
+    run(835, async |lab| {
+        lab.two_teams();
+        put_by_others(lab, "theirs", "quay.io");
+        lab.apply(&adopting("team-a/theirs", &quay(), "IfIdentical"));
+        until_ready(lab, &["team-a/theirs"]).await;
+        set_registry(lab, "allow", &json!([]));
+        until_reason(lab, "team-a/theirs", "NotAllowed").await;
+        lab.until("it is nobody's", |lab| on_record(lab).is_empty()).await;
+        assert_eq!((prefixes(lab), rule_writes(lab)), (vec!["theirs".to_owned()], Vec::new()));
+        lab.assert_at_rest().await;
+    });
+}
