@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::ownership::Sid;
-use ecr_permissions_core::pass::REGISTRY_POLICY;
 use ecr_permissions_core::pass::compile::{Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
@@ -19,7 +18,7 @@ use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
-use ecr_permissions_core::pass::steps;
+use ecr_permissions_core::pass::{REGISTRY_POLICY, cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
@@ -38,7 +37,8 @@ const FRESH: Duration = Duration::from_millis(250);
 
 /// A pass that could not ask AWS at all.
 pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) {
-    (Applied { failure: Some(because), ..Applied::default() }, desired)
+    let rules = cache_rules::Applied { failure: Some(because.clone()), ..cache_rules::Applied::default() };
+    (Applied { failure: Some(because), rules, ..Applied::default() }, desired)
 }
 
 pub(super) async fn apply(

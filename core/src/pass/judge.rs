@@ -155,7 +155,6 @@ impl Judging<'_> {
             return Ok(());
         }
         let rules = &self.applied.rules;
-        // What kept everybody from AWS kept the rules from it too.
         let told = rules.verdicts.get(&contribution.id).or(rules.failure.as_ref());
         if let Some(because) = told {
             return Err(because.clone());

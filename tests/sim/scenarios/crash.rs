@@ -19,6 +19,8 @@ const SEED: u64 = 42;
 struct End {
     /// The statements of each registry, in no order.
     policies: BTreeMap<&'static str, Vec<String>>,
+    /// The cache rules of each registry.
+    rules: BTreeMap<&'static str, Vec<String>>,
     scopes: Vec<Scope>,
     /// Reason of `Ready`, whether it is of this generation, and the finalizers.
     objects: BTreeMap<String, (String, String, bool, Value)>,
@@ -35,7 +37,16 @@ impl End {
             all.sort();
             (account, all)
         };
+        let rules = |account| {
+            let all = |world: &mut aws_sim::World| {
+                let prefixes = world.cache_prefixes(account, REGION);
+                let rule = |prefix: &String| world.cache_rule(account, REGION, prefix).unwrap_or_default();
+                prefixes.iter().map(|prefix| untimed(rule(prefix))).collect()
+            };
+            (account, lab.aws.world(all))
+        };
         let mut end = Self {
+            rules: [A, B].into_iter().map(rules).collect(),
             policies: [A, B].into_iter().map(policy).collect(),
             scopes: [A, B].iter().map(|account| lab.aws.world(|w| w.scope(account, REGION))).collect(),
             objects: BTreeMap::new(),
@@ -51,8 +62,12 @@ impl End {
             for entry in list(&object["status"]["ledger"]) {
                 assert_eq!(entry["state"], "Applied", "seed {}: left in the ledger\n{}", lab.seed, lab.describe());
                 end.ledger.push(format!(
-                    "{} {} {} {}",
-                    entry["kind"], entry["namespace"], entry["name"], entry["statements"]
+                    "{} {} {} {} {}",
+                    entry["kind"],
+                    entry["namespace"],
+                    entry["name"],
+                    entry["statements"],
+                    untimed(entry["rule"].clone())
                 ));
             }
             end.orphaned.push(condition(object, "Orphaned").0);
@@ -61,8 +76,16 @@ impl End {
     }
 }
 
+/// When it was made does not matter.
+fn untimed(mut rule: Value) -> String {
+    if let Value::Object(members) = &mut rule {
+        members.retain(|name, _| !["createdAt", "updatedAt"].contains(&name.as_str()));
+    }
+    rule.to_string()
+}
+
 /// Runs `act` once as it is, and then with a crash before and after each call it made; the end must be the same.
-fn ends_alike(prepare: &impl AsyncFn(&mut Lab), act: &impl AsyncFn(&mut Lab)) {
+pub(super) fn ends_alike(prepare: &impl AsyncFn(&mut Lab), act: &impl AsyncFn(&mut Lab)) {
     let attempt = |crash: Option<CrashPoint>| {
         let seen = RefCell::new(None);
         run(SEED, async |lab| {

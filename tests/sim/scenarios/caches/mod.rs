@@ -3,8 +3,10 @@
 mod adopting;
 mod changing;
 mod contested;
+mod crash;
 mod leaving;
 mod making;
+mod refused;
 
 use aws_sim::{Call, Trust};
 use serde_json::{Value, json};
