@@ -122,9 +122,9 @@ pub(super) fn assert_served(lab: &Lab, object: &Value) {
     let credentials = rule["credentialArn"].as_str().unwrap_or_default();
     let secret = spec["upstream"]["secretName"].as_str().unwrap_or_default();
     assert!(credentials.contains(secret) && credentials.is_empty() == secret.is_empty(), "{name}: {credentials}");
-    let by_role = rule["customRoleArn"].as_str().unwrap_or_default();
+    let arn = rule["customRoleArn"].as_str().unwrap_or_default();
     let wanted = spec["upstream"]["ecr"]["roleName"].as_str().unwrap_or_default();
-    assert!(by_role.ends_with(wanted) && by_role.is_empty() == wanted.is_empty(), "{name}: {by_role}");
+    assert!(arn.ends_with(wanted) && arn.is_empty() == wanted.is_empty(), "{name}: {arn}");
 }
 
 /// At rest, every rule is on record, or somebody else's; and every rule on record is there.
