@@ -8,7 +8,7 @@ use kube_sim::{Fault as KubeFault, Kinds, Matching, Outage, Phase};
 use serde_json::{Value, json};
 
 use super::model::{Id, Model, Stands};
-use crate::lab::objects::{GRANTS, POLICIES, REGISTRIES, allow_all, condition, namespace, registry};
+use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES, allow_all, condition, namespace, registry};
 use crate::lab::{A, B, CrashPoint, Lab, REGION, list, normal};
 
 const NAMESPACES: [&str; 3] = ["n1", "n2", "n3"];
@@ -16,6 +16,7 @@ const ACCOUNTS: [&str; 5] = ["333333333333", "444444444444", "555555555555", "66
 const REPOSITORIES: [&str; 5] = ["app/*", "app/web", "lib/*", "lib/core", "solo"];
 const ACTIONS: [&str; 3] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:PutImage"];
 const HOMES: [(&str, &str); 2] = [("ra", A), ("rb", B)];
+const RULE_OF_OTHERS: &str = "theirs";
 /// Longer than any backoff: an interval, ten minutes of contention.
 const PATIENCE: Duration = Duration::from_secs(11 * 60);
 
@@ -42,6 +43,9 @@ impl Chaos {
         }
         for (name, account) in HOMES {
             lab.apply(&registry(name, account));
+            lab.rules.rule_of_others(account, RULE_OF_OTHERS);
+            let theirs = json!({"ecrRepositoryPrefix": RULE_OF_OTHERS, "upstreamRegistryUrl": "quay.io"});
+            lab.aws.world(|world| world.put_cache_rule(account, REGION, &theirs));
             for _ in 0..chaos.rng.usize(0..3) {
                 chaos.write_foreign(lab, account);
             }
@@ -76,7 +80,7 @@ impl Chaos {
     // ── the users of the cluster ──
 
     fn any_id(&mut self) -> Id {
-        let plural = *self.choose(&[POLICIES, POLICIES, GRANTS]);
+        let plural = *self.choose(&[POLICIES, POLICIES, GRANTS, CACHES]);
         (plural, (*self.choose(&NAMESPACES)).to_owned(), (*self.choose(&["one", "two"])).to_owned())
     }
 
@@ -123,15 +127,24 @@ impl Chaos {
                 statements.push(statement(self, "second"));
             }
             spec["statements"] = json!(statements);
+        } else if id.0 == CACHES {
+            spec["cachePrefix"] = json!(prefix_of(id));
+            spec["upstream"] = json!({"type": *self.choose(&["EcrPublic", "Quay", "Kubernetes"])});
+            spec["replacePolicy"] = json!("Recreate");
         } else {
             spec["sources"] = json!({"accountIds": self.some(&ACCOUNTS)});
             spec["repositories"] = json!(self.some(&REPOSITORIES));
             spec["createRepositories"] = json!(self.rng.bool());
         }
-        if self.rng.u32(0..10) == 0 {
+        // A rule that is left behind is somebody else's, and whoever comes after would be right to be refused.
+        if id.0 != CACHES && self.rng.u32(0..10) == 0 {
             spec["deletionPolicy"] = json!("Retain");
         }
-        let kind = if id.0 == POLICIES { "RegistryPolicy" } else { "ReplicationGrant" };
+        let kind = match id.0 {
+            POLICIES => "RegistryPolicy",
+            GRANTS => "ReplicationGrant",
+            _ => "PullThroughCacheRule",
+        };
         lab.apply(&json!({
             "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": kind,
             "metadata": {"namespace": id.1, "name": id.2}, "spec": spec,
@@ -220,7 +233,7 @@ impl Chaos {
     }
 
     async fn break_kube(&mut self, lab: &mut Lab) {
-        let kind = *self.choose(&[REGISTRIES, POLICIES, GRANTS, "namespaces"]);
+        let kind = *self.choose(&[REGISTRIES, POLICIES, GRANTS, CACHES, "namespaces"]);
         let phase = *self.choose(&[Phase::Before, Phase::After]);
         let (nth, times) = (self.rng.u32(1..4), self.rng.u32(1..3));
         match self.rng.u32(0..12) {
@@ -349,7 +362,7 @@ impl Chaos {
                 lab.set(REGISTRIES, "", name, &format!("/spec/{at}"), &value);
             }
         }
-        for plural in [POLICIES, GRANTS] {
+        for plural in [POLICIES, GRANTS, CACHES] {
             for object in lab.kube.list(plural, "") {
                 let part = |member: &str| object["metadata"][member].as_str().unwrap().to_owned();
                 lab.set(plural, &part("namespace"), &part("name"), "/spec/suspend", &json!(false));
@@ -374,6 +387,7 @@ impl Chaos {
             let (bounds, stands) = (self.model.bounds(lab, &registry), Stands::in_account(lab, account));
             assert_eq!(stands.ours, bounds.required, "seed {}: {account}\n{}", lab.seed, lab.describe());
             self.assert_foreign(lab, account, &stands);
+            assert_rules(lab, name, account);
             assert_eq!(condition(&registry, "Ready").0, "True", "seed {}: {name}\n{}", lab.seed, lab.describe());
             assert_eq!(condition(&registry, "Orphaned").0, "", "seed {}: {name}\n{}", lab.seed, lab.describe());
             for (who, action, resource) in bounds.required {
@@ -381,7 +395,7 @@ impl Chaos {
                 assert!(lab.may(&who, &action, &repository, account), "seed {}: {who} {action} {repository}", lab.seed);
             }
         }
-        for plural in [POLICIES, GRANTS] {
+        for plural in [POLICIES, GRANTS, CACHES] {
             for object in lab.kube.list(plural, "") {
                 let (ready, reason) = condition(&object, "Ready");
                 assert_eq!(ready, "True", "seed {}: {reason} {}\n{}", lab.seed, object["metadata"], lab.describe());
@@ -389,6 +403,23 @@ impl Chaos {
             }
         }
     }
+}
+
+/// The prefix of an object's cache: no two have one.
+fn prefix_of(id: &Id) -> String {
+    format!("{}-{}", id.1, id.2)
+}
+
+/// The registry has one rule for each of its caches, and the one of others as it was.
+fn assert_rules(lab: &Lab, registry: &str, account: &str) {
+    let caches = lab.kube.list(CACHES, "").into_iter().filter(|o| o["spec"]["registryRef"]["name"] == registry);
+    let wanted = caches.map(|object| object["spec"]["cachePrefix"].as_str().unwrap().to_owned());
+    let mut wanted: Vec<String> = wanted.chain([RULE_OF_OTHERS.to_owned()]).collect();
+    wanted.sort();
+    let stands = lab.aws.world(|world| world.cache_prefixes(account, REGION));
+    assert_eq!(stands, wanted, "seed {}: rules of {account}\n{}", lab.seed, lab.describe());
+    let theirs = lab.aws.world(|world| world.cache_rule(account, REGION, RULE_OF_OTHERS)).unwrap();
+    assert_eq!(theirs["upstreamRegistryUrl"], "quay.io", "seed {}: {theirs}", lab.seed);
 }
 
 /// Whether a read will be answered with something else than what is there.

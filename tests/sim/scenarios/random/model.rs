@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::lab::objects::{GRANTS, POLICIES, REGISTRIES};
+use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES};
 use crate::lab::{Lab, REGION, list, normal};
 
 /// One account may do one thing to one resource.
@@ -113,6 +113,8 @@ fn atoms(plural: &str, object: &Value, registry: &Value) -> Vec<Atom> {
             }
             cross(&spec["sources"]["accountIds"], &actions, &spec["repositories"])
         }
+        // Caches without pullers grant nothing.
+        CACHES => Vec::new(),
         other => panic!("{other}"),
     }
 }
