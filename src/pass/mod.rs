@@ -118,6 +118,7 @@ fn next_run(
     let unfinalized = gathered.attached.iter().any(|object| !object.meta.finalized && !object.meta.deleting);
     let failed = applied.failure.is_some()
         || applied.rules.failure.is_some()
+        || applied.rules.awaits_late
         || unfinalized
         || matches!(untold, Some(Again::Later));
     let soon = if failed { Some(now + memory.failed()) } else { None };

@@ -216,6 +216,8 @@ pub struct Applied {
     pub has: Option<BTreeMap<ObjectId, LedgerRule>>,
     /// What stays on record though AWS does not show it: it comes back, or perhaps is on its way.
     pub missing: BTreeMap<ObjectId, LedgerRule>,
+    /// A rule may still come of a call that nobody waits for any more.
+    pub awaits_late: bool,
     /// What keeps single objects from what they want.
     pub verdicts: BTreeMap<ObjectId, Because>,
     /// What kept everybody from it.

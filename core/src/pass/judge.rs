@@ -112,7 +112,9 @@ impl Judging<'_> {
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
         let no_rule = match &self.applied.rules.has {
-            Some(rules) => !rules.contains_key(&contribution.id),
+            Some(rules) => {
+                !rules.contains_key(&contribution.id) && !self.applied.rules.missing.contains_key(&contribution.id)
+            }
             None => contribution.things.rule.is_none(),
         };
         no_rule && self.no_statement_is_left(contribution)

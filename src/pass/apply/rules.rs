@@ -10,6 +10,7 @@ use ecr_permissions_core::pass::ledger::{self, Holding, Things};
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::reason::{Because, Reason};
 use futures::StreamExt;
+use k8s_openapi::jiff::SignedDuration;
 
 use super::{Again, Writing};
 use crate::aws::error::{Error, Kind};
@@ -20,6 +21,9 @@ use crate::pass::observe::rules::Rules;
 const AT_ONCE: usize = 25;
 /// A rule that is replaced takes two rounds; what a third finds to do is somebody else's work.
 const ROUNDS_AT_MOST: usize = 3;
+
+/// A call that nobody waits for any more takes effect within this, or never.
+const LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The rules as last read, and what came of this pass's writes.
 #[derive(Debug)]
@@ -210,7 +214,7 @@ impl Writing<'_> {
 
     /// Nothing is left to do: everybody has what was read.
     async fn rules_confirmed(&self, plan: RulesPlan, rules: Working) -> Applied {
-        let RulesPlan { has, mut missing, mut verdicts, .. } = plan;
+        let RulesPlan { has, mut missing, given_up, mut verdicts, .. } = plan;
         // A rule that is lost stays on record until it is back, and so does a claim whose rule may be on its way. A claim
         // that came to nothing does not: what stands there tomorrow would be somebody else's.
         missing.retain(|id, _| rules.had.contains(id) || rules.unknown.contains(id));
@@ -218,9 +222,23 @@ impl Writing<'_> {
             // What keeps the object from what it wants explains more than what became of what it has.
             verdicts.entry(id).or_insert(because);
         }
-        let mut applied = Applied { has: Some(has), missing, verdicts, ..Applied::default() };
+        let late: Vec<_> = given_up.into_iter().filter(|(id, _)| self.is_young(id)).collect();
+        let awaits_late = !late.is_empty();
+        for (id, claim) in late {
+            let message = format!("Whether the rule for prefix {} was made is not known yet.", claim.prefix);
+            verdicts.entry(id.clone()).or_insert_with(|| Because::new(Reason::Progressing, message));
+            missing.insert(id, claim);
+        }
+        let mut applied = Applied { has: Some(has), missing, awaits_late, verdicts, ..Applied::default() };
         self.validate(&mut applied).await;
         applied
+    }
+
+    /// Whether a call that was made on an object's claim may still take effect.
+    fn is_young(&self, id: &ObjectId) -> bool {
+        let contribution = self.desired.contributions.iter().find(|c| c.id == *id);
+        let claimed = contribution.and_then(|c| c.things.claimed_at);
+        claimed.is_some_and(|at| self.op.clock.timestamp().duration_since(at) < LATE)
     }
 
     /// AWS is asked where a rule needs a role or credentials (aws-facts A.1): a rule may be there and serve nothing.

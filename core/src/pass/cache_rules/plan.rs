@@ -35,6 +35,8 @@ pub struct RulesPlan {
     pub has: BTreeMap<ObjectId, LedgerRule>,
     /// What each object had and still is to have, and AWS does not show.
     pub missing: BTreeMap<ObjectId, LedgerRule>,
+    /// Claims of who is not to have them any longer, where AWS shows nothing yet.
+    pub given_up: BTreeMap<ObjectId, LedgerRule>,
     pub verdicts: BTreeMap<ObjectId, Because>,
     /// Somebody waits for the list of repositories.
     pub asks_for_repositories: bool,
@@ -113,8 +115,16 @@ impl<'a> Planning<'a> {
         let owned = self.owned(claim);
         if let Some(owned) = &owned {
             self.plan.has.insert(claim.id.clone(), owned.clone());
-        } else if let Some(missing) = self.missing(claim) {
-            self.plan.missing.insert(claim.id.clone(), missing);
+        } else if let Some(has) = claim.has.clone().filter(|has| !self.stored.contains_key(has.prefix.as_str())) {
+            match claim.stance {
+                Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(_) => {
+                    self.plan.missing.insert(claim.id.clone(), has);
+                }
+                Stance::Loses(_) | Stance::Leaves | Stance::Orphaned if has.state == OwnershipState::Claimed => {
+                    self.plan.given_up.insert(claim.id.clone(), has);
+                }
+                _ => {}
+            }
         }
         let goes = |planning: &mut Self| {
             if let Some(owned) = owned.as_ref().filter(|owned| owned.adopted != Some(true) || claim.owns_adopted) {
@@ -165,12 +175,6 @@ impl<'a> Planning<'a> {
             adopted: has.adopted,
             ..stored.rule.record(OwnershipState::Owned)
         })
-    }
-
-    /// What the object is still to have of what it had, where AWS shows no rule at all.
-    fn missing(&self, claim: &Claim<Rule>) -> Option<LedgerRule> {
-        let stays = matches!(claim.stance, Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(_));
-        claim.has.clone().filter(|has| stays && !self.stored.contains_key(has.prefix.as_str()))
     }
 
     fn place_wanted(

@@ -331,3 +331,20 @@ fn a_new_rule_waits_for_the_list_of_repositories() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviour 42: a rule that may still come of a call is waited for, also by an object that is deleted meanwhile.
+#[test]
+fn a_rule_that_comes_late_does_not_outlive_its_object() {
+    run(893, async |lab| {
+        lab.two_teams();
+        lab.settle().await;
+        inject(lab, Fault::delay(Duration::from_secs(25)).on("CreatePullThroughCacheRule").once());
+        lab.apply(&caching("team-a/quay", &quay()));
+        lab.until("nobody knows", |lab| reason(lab, "team-a/quay") == "Unreachable").await;
+        delete(lab, "team-a/quay");
+        until_gone(lab, "team-a/quay").await;
+        lab.pass(Duration::from_secs(60)).await;
+        assert_eq!((prefixes(lab), effects(lab, "CreatePull")), (Vec::new(), 1));
+        lab.assert_at_rest().await;
+    });
+}
