@@ -3,7 +3,7 @@
 
 mod plan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -84,8 +84,8 @@ pub enum Stance<R> {
     Wants(R),
     /// Its edit is refused or waits: it keeps the rule it has, which comes back if it is lost.
     Keeps(Because),
-    /// Whatever it has stays as it is.
-    Holds(Because),
+    /// Whatever it has stays as it is; what it would want, if that can be told.
+    Holds(Option<R>, Because),
     /// It may not have what it has any longer.
     Loses(Because),
     /// Deleting: what it made goes.
@@ -157,7 +157,10 @@ impl Claim<CacheRule> {
                 Err(because) => Stance::Keeps(because),
             },
             Stance::Keeps(because) => Stance::Keeps(because.clone()),
-            Stance::Holds(because) => Stance::Holds(because.clone()),
+            Stance::Holds(wanted, because) => {
+                let wanted = wanted.as_ref().and_then(|wanted| resolved(wanted, registry, found).ok());
+                Stance::Holds(wanted, because.clone())
+            }
             Stance::Loses(because) => Stance::Loses(because.clone()),
             Stance::Orphaned if pruned => Stance::Leaves,
             Stance::Leaves => Stance::Leaves,
@@ -179,7 +182,7 @@ impl Claim<CacheRule> {
     /// The secret that AWS must be asked for.
     pub fn secret(&self) -> Option<&str> {
         match &self.stance {
-            Stance::Wants(rule) => rule.secret.as_deref(),
+            Stance::Wants(rule) | Stance::Holds(Some(rule), _) => rule.secret.as_deref(),
             _ => None,
         }
     }
@@ -216,6 +219,8 @@ pub struct Applied {
     pub has: Option<BTreeMap<ObjectId, LedgerRule>>,
     /// What stays on record though AWS does not show it: it comes back, or perhaps is on its way.
     pub missing: BTreeMap<ObjectId, LedgerRule>,
+    /// Who is held, and has all the same what it would want.
+    pub held_equal: BTreeSet<ObjectId>,
     /// A rule may still come of a call that nobody waits for any more.
     pub awaits_late: bool,
     /// What keeps single objects from what they want.

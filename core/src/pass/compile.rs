@@ -183,7 +183,7 @@ impl Compiler<'_> {
             self.leaving(object, &has)
         } else {
             let answer = self.answer(object, has.is_empty() && things.is_empty(), translated);
-            rule.stance = self.rule_living(object, &answer, things.rule.as_ref());
+            rule.stance = self.rule_living(object, &answer, written.clone(), things.rule.as_ref());
             let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h| h.generation);
             self.living(object, &has, gone, answer)
         };
@@ -290,20 +290,23 @@ impl Compiler<'_> {
         Stance::Wants(wanted)
     }
 
-    fn rule_living(&self, object: &Attached, answer: &Answer, has: Option<&LedgerRule>) -> RuleStance {
+    fn rule_living(
+        &self,
+        object: &Attached,
+        answer: &Answer,
+        written: Option<CacheRule>,
+        has: Option<&LedgerRule>,
+    ) -> RuleStance {
         if let (Some(has), Some(view)) = (has, self.gathered.namespaces.get(&object.id.namespace)) {
             let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
-            let named = match answer {
-                Answer::Accepted(wanted) | Answer::Refused(Some(wanted), _) => wanted.rule.as_ref(),
-                _ => None,
-            };
+            let named = written.as_ref();
             let asked = Asked::of_recorded(has, named.and_then(|rule| rule.role.as_ref()), key);
             if let Err(because) = consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked) {
                 return RuleStance::Loses(because);
             }
         }
         match answer {
-            Answer::Held(because) => RuleStance::Holds(because.clone()),
+            Answer::Held(because) => RuleStance::Holds(written, because.clone()),
             Answer::Refused(_, because) => RuleStance::Keeps(because.clone()),
             Answer::Accepted(Wanted { rule: Some(rule), .. }) => RuleStance::Wants(rule.clone()),
             Answer::Accepted(_) => RuleStance::Leaves,

@@ -174,21 +174,11 @@ impl Judging<'_> {
     fn held(&self, contribution: &Contribution, because: &Because) -> Outcome {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
         let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted))
-            && (contribution.rule.is_none() || self.held_rule_is_proven(contribution));
+            && (contribution.rule.is_none() || self.applied.rules.held_equal.contains(&contribution.id));
         if because.reason == Reason::Suspended && equal {
             return Outcome::ReadyThough(Verified(String::new()), because.clone());
         }
         Outcome::Not(because.clone())
-    }
-
-    /// A rule that is held is read and not compared: it is as its object last wanted it.
-    fn held_rule_is_proven(&self, contribution: &Contribution) -> bool {
-        let object = self.gathered.attached.iter().find(|object| object.id == contribution.id);
-        let proven = object.is_some_and(|object| {
-            object.status.observed_generation == object.meta.generation
-                && find(&object.status.conditions, "Ready").is_some_and(|(status, _)| status == "True")
-        });
-        proven && self.applied.rules.has.as_ref().is_some_and(|rules| rules.contains_key(&contribution.id))
     }
 
     fn leaving(&self, contribution: &Contribution) -> Because {

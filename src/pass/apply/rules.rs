@@ -214,7 +214,7 @@ impl Writing<'_> {
 
     /// Nothing is left to do: everybody has what was read.
     async fn rules_confirmed(&self, plan: RulesPlan, rules: Working) -> Applied {
-        let RulesPlan { has, mut missing, given_up, mut verdicts, .. } = plan;
+        let RulesPlan { has, mut missing, given_up, mut verdicts, held_equal, .. } = plan;
         // A rule that is lost stays on record until it is back, and so does a claim whose rule may be on its way. A claim
         // that came to nothing does not: what stands there tomorrow would be somebody else's.
         missing.retain(|id, _| rules.had.contains(id) || rules.unknown.contains(id));
@@ -229,7 +229,7 @@ impl Writing<'_> {
             verdicts.entry(id.clone()).or_insert_with(|| Because::new(Reason::Progressing, message));
             missing.insert(id, claim);
         }
-        let mut applied = Applied { has: Some(has), missing, awaits_late, verdicts, ..Applied::default() };
+        let mut applied = Applied { has: Some(has), missing, held_equal, awaits_late, verdicts, ..Applied::default() };
         self.validate(&mut applied).await;
         applied
     }

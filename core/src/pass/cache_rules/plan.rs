@@ -3,7 +3,7 @@
 //! A rule carries no mark, so only the ledger tells whose it is: a claim is on record before a rule is made, and what is
 //! found of it afterwards is ours. Never touched: a rule that nobody claimed, unless `adoption` says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::SignedDuration;
 
@@ -35,6 +35,8 @@ pub struct RulesPlan {
     pub has: BTreeMap<ObjectId, LedgerRule>,
     /// What each object had and still is to have, and AWS does not show.
     pub missing: BTreeMap<ObjectId, LedgerRule>,
+    /// Who is held, and has all the same what it would want.
+    pub held_equal: BTreeSet<ObjectId>,
     /// Claims of who is not to have them any longer, where AWS shows nothing yet.
     pub given_up: BTreeMap<ObjectId, LedgerRule>,
     pub verdicts: BTreeMap<ObjectId, Because>,
@@ -117,7 +119,7 @@ impl<'a> Planning<'a> {
             self.plan.has.insert(claim.id.clone(), owned.clone());
         } else if let Some(has) = claim.has.clone().filter(|has| !self.stored.contains_key(has.prefix.as_str())) {
             match claim.stance {
-                Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(_) => {
+                Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..) => {
                     self.plan.missing.insert(claim.id.clone(), has);
                 }
                 Stance::Loses(_) | Stance::Leaves | Stance::Orphaned if has.state == OwnershipState::Claimed => {
@@ -141,7 +143,13 @@ impl<'a> Planning<'a> {
                 }
                 Some(because.clone())
             }
-            Stance::Holds(because) => Some(because.clone()),
+            Stance::Holds(wanted, because) => {
+                let stored = owned.as_ref().and_then(|owned| self.stored.get(owned.prefix.as_str()));
+                if stored.is_some_and(|stored| wanted.as_ref() == Some(&stored.rule)) {
+                    self.plan.held_equal.insert(claim.id.clone());
+                }
+                Some(because.clone())
+            }
             Stance::Loses(because) => {
                 goes(self);
                 Some(because.clone())

@@ -109,7 +109,7 @@ fn whoever_had_a_prefix_keeps_it_whatever_the_objects_ages_say() {
     assert!(restored.acts.is_empty());
     // Also while the incumbent is held, refused, or on its way out.
     let because = Because::new(Reason::Suspended, "");
-    for stance in [Stance::Holds(because.clone()), Stance::Keeps(because), Stance::Leaves] {
+    for stance in [Stance::Holds(None, because.clone()), Stance::Keeps(because), Stance::Leaves] {
         let plan =
             plan(&[wanting("new", 1, &wanted), Claim { stance, ..incumbent.clone() }], std::slice::from_ref(&wanted));
         assert!(reasons(&plan).contains(&("new".to_owned(), Reason::PrefixConflict)));

@@ -56,6 +56,7 @@ fn a_suspended_object_changes_nothing_and_loses_nothing() {
         until_ready(lab, &["team-a/hub"]).await;
         lab.set(CACHES, "team-a", "hub", "/spec/suspend", &json!(true));
         until_reason(lab, "team-a/hub", "Suspended").await;
+        assert_eq!(lab.ready(CACHES, "team-a", "hub").0, "True", "held, and equal to AWS all the same");
         lab.assert_at_rest().await;
         lab.set(CACHES, "team-a", "hub", "/spec/upstream/secretName", &json!("ecr-pullthroughcache/other"));
         lab.settle().await;
