@@ -3,6 +3,7 @@
 
 pub mod bisect;
 pub mod cache_rules;
+pub mod claims;
 mod collection;
 pub mod compile;
 pub mod conditions;
@@ -15,6 +16,7 @@ pub mod orphans;
 pub mod plan;
 pub mod queue;
 mod refusals;
+pub mod roles;
 pub mod scope;
 pub mod standing;
 pub mod steps;

@@ -1,0 +1,200 @@
+//! Things in AWS that are one object's alone, such as a cache rule or a role: what each object says about its own, and
+//! what came of it. The same words for every kind of thing: `W` is the thing as it is wanted, `H` as the ledger has it,
+//! `A` what is done about it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::objects::ObjectId;
+use crate::api::Adoption;
+use crate::reason::Because;
+
+/// Where an object stands with its thing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stance<W> {
+    /// It gets this.
+    Wants(W),
+    /// Its edit is refused or waits: it keeps what it has, which comes back if it is lost.
+    Keeps(Because),
+    /// Whatever it has stays as it is; what it would want, if that can be told.
+    Holds(Option<W>, Because),
+    /// It may not have what it has any longer.
+    Loses(Because),
+    /// Deleting: what it made goes.
+    Leaves,
+    /// Deleting or abandoned: what it has stays, and is nobody's.
+    Retains,
+    /// Its object is gone without a word: kept until pruned.
+    Orphaned,
+}
+
+impl<W> Stance<W> {
+    /// The same stance on the thing as AWS knows it; what cannot be told keeps an object from what it wants.
+    pub fn resolve<R>(&self, resolve: impl Fn(&W) -> Result<R, Because>) -> Stance<R> {
+        match self {
+            Self::Wants(wanted) => match resolve(wanted) {
+                Ok(resolved) => Stance::Wants(resolved),
+                Err(because) => Stance::Keeps(because),
+            },
+            Self::Keeps(because) => Stance::Keeps(because.clone()),
+            Self::Holds(wanted, because) => {
+                Stance::Holds(wanted.as_ref().and_then(|wanted| resolve(wanted).ok()), because.clone())
+            }
+            Self::Loses(because) => Stance::Loses(because.clone()),
+            Self::Leaves => Stance::Leaves,
+            Self::Retains => Stance::Retains,
+            Self::Orphaned => Stance::Orphaned,
+        }
+    }
+
+    /// Whether what the object has is to go.
+    pub fn goes(&self) -> bool {
+        matches!(self, Self::Loses(_) | Self::Leaves)
+    }
+}
+
+/// What an object lets be done beyond making what is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latitude {
+    pub adoption: Adoption,
+    /// What stands below a cache's prefix already may become part of the cache.
+    pub claim_existing: bool,
+    /// What cannot be updated is deleted and made anew.
+    pub recreate: bool,
+}
+
+/// One object's word about one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim<W, H> {
+    pub id: ObjectId,
+    pub created: Option<Timestamp>,
+    /// What the ledger says it has, or, if the ledger says nothing, what the object itself says it had: such a record is
+    /// `Claimed` without a time, and counts for what equals it.
+    pub has: Option<H>,
+    /// When it was about to be made, if it may not have been seen since.
+    pub claimed_at: Option<Timestamp>,
+    pub stance: Stance<W>,
+    pub may: Latitude,
+    /// The object says itself that it owns what it adopted: it goes with it.
+    pub owns_adopted: bool,
+    /// What it has is not what its owner's rules cover today: it may not be kept in place of what is wanted.
+    pub outlawed: Option<Because>,
+}
+
+impl<W, H: Clone> Claim<W, H> {
+    /// The thing of an object that is gone without a word.
+    pub(super) fn orphan(id: &ObjectId, has: Option<H>, claimed_at: Option<Timestamp>) -> Self {
+        Self {
+            id: id.clone(),
+            created: None,
+            has,
+            claimed_at,
+            stance: Stance::Orphaned,
+            may: Latitude::default(),
+            owns_adopted: false,
+            outlawed: None,
+        }
+    }
+
+    /// The thing as AWS knows it. Who names what is not there keeps what it has, if that is still allowed; an orphan
+    /// leaves once it is pruned.
+    pub fn resolve<R>(&self, pruned: bool, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
+        let stance = match (self.stance.resolve(resolve), &self.outlawed) {
+            (Stance::Keeps(_), Some(because)) => Stance::Loses(because.clone()),
+            (Stance::Orphaned, _) if pruned => Stance::Leaves,
+            (stance, _) => stance,
+        };
+        Claim {
+            id: self.id.clone(),
+            created: self.created,
+            has: self.has.clone(),
+            claimed_at: self.claimed_at,
+            stance,
+            may: self.may,
+            owns_adopted: self.owns_adopted,
+            outlawed: self.outlawed.clone(),
+        }
+    }
+}
+
+/// What the things of one kind come to in one registry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<A, H> {
+    pub acts: BTreeMap<ObjectId, A>,
+    /// What each object has if nothing is done: told by what was read.
+    pub has: BTreeMap<ObjectId, H>,
+    /// What each object had and still is to have, and AWS does not show.
+    pub missing: BTreeMap<ObjectId, H>,
+    /// Who is held, and has all the same what it would want.
+    pub held_equal: BTreeSet<ObjectId>,
+    /// Claims of who is not to have them any longer, where AWS shows nothing yet.
+    pub given_up: BTreeMap<ObjectId, H>,
+    pub verdicts: BTreeMap<ObjectId, Because>,
+}
+
+impl<A, H> Default for Plan<A, H> {
+    fn default() -> Self {
+        Self {
+            acts: BTreeMap::new(),
+            has: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            held_equal: BTreeSet::new(),
+            given_up: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a pass came to with the things of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied<H> {
+    /// What each object has, if AWS was read and nothing is left to do that may be done.
+    pub has: Option<BTreeMap<ObjectId, H>>,
+    /// What stays on record though AWS does not show it: it comes back, or perhaps is on its way.
+    pub missing: BTreeMap<ObjectId, H>,
+    /// Who is held, and has all the same what it would want.
+    pub held_equal: BTreeSet<ObjectId>,
+    /// A thing may still come of a call that nobody waits for any more.
+    pub awaits_late: bool,
+    /// What keeps single objects from what they want.
+    pub verdicts: BTreeMap<ObjectId, Because>,
+    /// What kept everybody from it.
+    pub failure: Option<Because>,
+    /// What would be done, if it were not forbidden.
+    pub steps: Vec<String>,
+}
+
+impl<H> Default for Applied<H> {
+    fn default() -> Self {
+        Self {
+            has: None,
+            missing: BTreeMap::new(),
+            held_equal: BTreeSet::new(),
+            awaits_late: false,
+            verdicts: BTreeMap::new(),
+            failure: None,
+            steps: Vec::new(),
+        }
+    }
+}
+
+impl<H> Applied<H> {
+    /// Nobody has to do with such things.
+    pub fn none() -> Self {
+        Self { has: Some(BTreeMap::new()), ..Self::default() }
+    }
+
+    /// A pass that could not ask AWS.
+    pub fn failed(because: Because) -> Self {
+        Self { failure: Some(because), ..Self::default() }
+    }
+
+    /// Whether the object has nothing, as far as AWS was read; `recorded`: the ledger says that it has something.
+    pub fn has_nothing(&self, id: &ObjectId, recorded: bool) -> bool {
+        match &self.has {
+            Some(has) => !has.contains_key(id) && !self.missing.contains_key(id),
+            None => !recorded,
+        }
+    }
+}
