@@ -10,6 +10,7 @@ use std::fmt;
 use crate::api::{Adoption, AllowRule, Effect as Written, Kind, LedgerRule, NamespaceSelector};
 use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
 use crate::names::{AccountId, CachePrefix, RegistryKey, RepositoryPattern};
+use crate::ownership::is_generated_role_name;
 use crate::policy::{Action, Effect, Principal, Statement};
 use crate::reason::{Because, Reason};
 
@@ -96,9 +97,10 @@ impl Asked {
         Self(asked)
     }
 
-    /// What a rule that is on record asks: as little as an object may still have that has it.
-    pub fn of_recorded(rule: &LedgerRule, named: Option<&RoleChoice>, own: &RegistryKey) -> Self {
-        Self(asked_by_recorded(rule, named, own).into_iter().collect())
+    /// What a rule that is on record asks: as little as an object may still have that has it. `own_roles`: roles that
+    /// objects of the same namespace made.
+    pub fn of_recorded(rule: &LedgerRule, own_roles: &BTreeSet<&str>) -> Self {
+        Self(asked_by_recorded(rule, own_roles).into_iter().collect())
     }
 
     /// What the owner of an upstream is asked: its repositories, for the account that the role lives in.
@@ -113,8 +115,9 @@ impl Asked {
     }
 }
 
-/// The parts of a rule that is there. A role that others look after is told from our own by what the object says now.
-fn asked_by_recorded(rule: &LedgerRule, named: Option<&RoleChoice>, own: &RegistryKey) -> Vec<(Ask, &'static str)> {
+/// The parts of a rule that is there, whatever its object says by now. A role is one that others look after, unless the
+/// operator made it for the namespace.
+fn asked_by_recorded(rule: &LedgerRule, own_roles: &BTreeSet<&str>) -> Vec<(Ask, &'static str)> {
     let mut asked = Vec::new();
     if let Ok(prefix) = rule.prefix.parse::<CachePrefix>() {
         asked.push((Ask::Repository(prefix.repositories()), "spec.cachePrefix"));
@@ -128,9 +131,9 @@ fn asked_by_recorded(rule: &LedgerRule, named: Option<&RoleChoice>, own: &Regist
     // `…:secret:NAME-abcdef`
     let secret = rule.credential_arn.as_deref().and_then(|arn| Some(arn.split_once(":secret:")?.1.rsplit_once('-')?.0));
     asked.extend(secret.map(|name| (Ask::Secret(name.to_owned()), "spec.upstream.secretName")));
-    if let Some(RoleChoice::Named(name)) = named.filter(|named| named.named_arn(own) == rule.role_arn) {
-        asked.push((Ask::RoleName(name.clone()), "spec.upstream.ecr.roleName"));
-    }
+    let of_others = rule.role_arn.as_deref().filter(|arn| !own_roles.contains(arn));
+    let name = of_others.and_then(|arn| Some(arn.split_once(":role/")?.1)).filter(|name| !is_generated_role_name(name));
+    asked.extend(name.map(|name| (Ask::RoleName(name.to_owned()), "spec.upstream.ecr.roleName")));
     asked
 }
 

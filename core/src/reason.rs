@@ -125,6 +125,13 @@ reasons! {
     DeletionBlocked => Synced, Waiting;
 }
 
+impl Reason {
+    /// Whether it says nothing of the world but that AWS did not tell just now.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unreachable | Self::Progressing)
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())

@@ -6,7 +6,7 @@ use ecr_permissions_core::pass::cache_rules::{ROOT, Rule, Stored, Validity};
 use k8s_openapi::jiff::Timestamp;
 
 use super::ecr::once;
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, without_request_id};
 use super::permit::Permit;
 use super::session::Proven;
 
@@ -86,7 +86,10 @@ impl Proven {
         self.session.gate.read().await;
         let answer = self.session.ecr.validate_pull_through_cache_rule().ecr_repository_prefix(prefix).send().await;
         let answer = answer.map_err(|e| Error::of("ValidatePullThroughCacheRule", &e))?;
-        Ok(Validity { valid: answer.is_valid(), failure: answer.failure().map(str::to_owned) })
+        Ok(Validity {
+            valid: answer.is_valid(),
+            failure: answer.failure().map(|text| without_request_id(text).to_owned()),
+        })
     }
 }
 

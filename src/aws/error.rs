@@ -149,7 +149,7 @@ fn classify(code: &str) -> Kind {
 }
 
 /// A request id is new on every retry: with it, a condition would change on every pass.
-fn without_request_id(text: &str) -> &str {
+pub(super) fn without_request_id(text: &str) -> &str {
     let lower = text.to_ascii_lowercase();
     lower
         .find("request id")

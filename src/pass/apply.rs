@@ -5,16 +5,19 @@ mod culprits;
 mod intent;
 mod outcome;
 mod rules;
+mod things;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::ownership::Sid;
-use ecr_permissions_core::pass::compile::{Desired, compile};
+use ecr_permissions_core::pass::compile::{Contribution, Desired, Stance, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::memory::{Carried, Memory};
 use ecr_permissions_core::pass::objects::ObjectId;
+use ecr_permissions_core::pass::orphans::Orphans;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
@@ -24,8 +27,11 @@ use ecr_permissions_core::reason::{Because, Reason};
 
 use outcome::readback_differs;
 
+use things::{Thing, Working};
+
 use super::Again;
-use super::observe::{self, Policy, Seen};
+use super::observe::rules::Rules;
+use super::observe::{self, BETWEEN_READS, Policy, Seen};
 use crate::aws::ecr::AccountProof;
 use crate::aws::error::{Error, Kind};
 use crate::aws::permit::Permit;
@@ -37,7 +43,7 @@ const FRESH: Duration = Duration::from_millis(250);
 
 /// A pass that could not ask AWS at all.
 pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) {
-    let rules = cache_rules::Applied { failure: Some(because.clone()), ..cache_rules::Applied::default() };
+    let rules = cache_rules::Applied::failed(because.clone());
     (Applied { failure: Some(because), rules, ..Applied::default() }, desired)
 }
 
@@ -61,15 +67,19 @@ pub(super) async fn apply(
         Ok(policy) => observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await,
         Err(because) => Err(because),
     };
-    let mut writing = Writing { gathered, proven, proof, record, scope, memory, op, desired, known };
+    let mut writing =
+        Writing { gathered, proven, proof, record, scope, memory, op, desired, known, prune_waits: false };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
-    let pruned = policy.as_ref().is_ok_and(|policy| writing.plan(policy, None).orphans.pruned);
-    let rules = writing.remove_rules(rules, pruned).await;
+    let pruned = writing.is_pruned(policy.as_ref().ok());
+    let rules = writing.remove(rules, pruned).await;
+    writing.await_prune(pruned, rules.as_ref());
     let mut applied = match policy {
         Ok(policy) => writing.run(policy).await?,
-        Err(because) => Applied { failure: Some(because), ..Applied::default() },
+        Err(because) => writing.without_policy(because),
     };
-    applied.rules = writing.make_rules(rules, pruned).await?;
+    (applied.rules, _) = writing.make(rules, pruned).await?;
+    writing.validate_rules(&mut applied).await;
+    applied.prune_waits = writing.prune_waits;
     applied.plan = steps::with(applied.plan.take(), applied.rules.steps.clone());
     Ok((applied, writing.desired))
 }
@@ -84,6 +94,8 @@ struct Writing<'a> {
     op: &'a Operator,
     desired: Desired,
     known: Known,
+    /// Something of what is to be pruned is still there: statements go last, since the token names them all.
+    prune_waits: bool,
 }
 
 /// How a document write ended.
@@ -99,6 +111,39 @@ enum Sent {
 struct Unknown(bool);
 
 impl Writing<'_> {
+    /// Whether what belongs to nobody is to go. A policy that cannot be read keeps only statements from going.
+    fn is_pruned(&mut self, policy: Option<&Policy>) -> bool {
+        if let Some(policy) = policy {
+            return self.plan(policy, None).orphans.pruned;
+        }
+        let orphans = self.orphans_on_record();
+        orphans.pruned && orphans.has_no_statements()
+    }
+
+    fn orphans_on_record(&self) -> Orphans {
+        Orphans::find(&self.desired.contributions, BTreeSet::new(), &self.desired.prune)
+    }
+
+    fn await_prune(&mut self, pruned: bool, rules: Option<&Result<Working<Rules>, Because>>) {
+        let is_there = |c: &Contribution| match (&c.things.rule, rules) {
+            (Some(rule), Some(Ok(rules))) => rules.read.shows(rule),
+            (rule, _) => rule.is_some(),
+        };
+        let mut orphaned = self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Orphaned(_)));
+        self.prune_waits = pruned && orphaned.any(is_there);
+        self.hold_prune();
+    }
+
+    fn hold_prune(&mut self) {
+        if self.prune_waits {
+            self.desired.prune.asked = None;
+        }
+    }
+
+    fn without_policy(&self, because: Because) -> Applied {
+        Applied { failure: Some(because), orphans: self.orphans_on_record(), ..Applied::default() }
+    }
+
     async fn run(&mut self, policy: Policy) -> Result<Applied, Again> {
         let plan = self.plan(&policy, None);
         let Ok(composition) = plan.compose(&plan.admitted) else { return Ok(Self::too_large(&plan, &policy)) };

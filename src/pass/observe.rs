@@ -19,7 +19,7 @@ use crate::aws::session::Proven;
 use crate::runtime::operator::Operator;
 
 /// How far apart two reads are that must agree.
-const BETWEEN_READS: Duration = Duration::from_secs(1);
+pub(super) const BETWEEN_READS: Duration = Duration::from_secs(1);
 const READS_AT_MOST: u32 = 5;
 
 /// What was read of the policy, and when.

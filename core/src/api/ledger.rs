@@ -21,7 +21,7 @@ pub enum LedgerState {
 }
 
 /// What one object has in AWS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
     /// Kind of the object.
@@ -50,10 +50,25 @@ pub struct LedgerEntry {
     /// Its role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<LedgerRole>,
-    /// When a thing without a mark of the operator was claimed, before it was first written.
+    /// Why an object attached to another registry does not have what it asks of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<LedgerRefusal>,
+    /// When a thing without a mark of the operator was claimed, before it was last written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40))]
     pub claimed_at: Option<String>,
+}
+
+/// Why an object of another registry is refused here: the pass of its own registry tells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerRefusal {
+    /// As in a condition.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// As in a condition.
+    #[schemars(length(max = 4096))]
+    pub message: String,
 }
 
 /// Whose a thing in AWS is that cannot carry a Sid.
@@ -66,7 +81,7 @@ pub enum OwnershipState {
 }
 
 /// A pull through cache rule that an object has in AWS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerRule {
     /// Prefix of the repositories in the cache, or `ROOT`.
@@ -99,7 +114,7 @@ pub struct LedgerRule {
 }
 
 /// An IAM role that an object has in AWS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerRole {
     /// Its name, without the path.

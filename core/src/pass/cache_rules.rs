@@ -3,15 +3,14 @@
 
 mod plan;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-pub use plan::{Act, RULES_AT_MOST, RulesPlan, plan_rules};
+pub use plan::{Act, Asking, RULES_AT_MOST, Repositories, RulesPlan, plan_rules};
 
-use super::ledger::Things;
-use super::objects::ObjectId;
-use crate::api::{Adoption, LedgerRule, OwnershipState, RuleStatus};
+use super::claims::{self, Latitude};
+use crate::api::{LedgerRule, OwnershipState, RuleStatus};
 use crate::kinds::{CacheRule, RoleChoice};
 use crate::names::RegistryKey;
 use crate::reason::{Because, Reason};
@@ -77,54 +76,23 @@ pub struct Stored {
     pub created_at: Option<Timestamp>,
 }
 
-/// Where an object stands with its rule: `R` is a rule as the object writes it, or with all in it resolved.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stance<R> {
-    /// It gets this.
-    Wants(R),
-    /// Its edit is refused or waits: it keeps the rule it has, which comes back if it is lost.
-    Keeps(Because),
-    /// Whatever it has stays as it is; what it would want, if that can be told.
-    Holds(Option<R>, Because),
-    /// It may not have what it has any longer.
-    Loses(Because),
-    /// Deleting: what it made goes.
-    Leaves,
-    /// Deleting or abandoned: what it has stays, and is nobody's.
-    Retains,
-    /// Its object is gone without a word: kept until pruned.
-    Orphaned,
-}
-
-/// What an object lets be done beyond making what is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latitude {
-    pub adoption: Adoption,
-    /// Repositories that stand below the prefix already may become part of the cache.
-    pub claim_existing: bool,
-    /// What cannot be updated is deleted and made anew.
-    pub recreate: bool,
-}
+pub type Stance<W> = claims::Stance<W>;
+pub type Claim<W> = claims::Claim<W, LedgerRule>;
+pub type Applied = claims::Applied<LedgerRule>;
 
 impl Latitude {
-    pub fn of(rule: &CacheRule) -> Self {
+    pub fn of_rule(rule: &CacheRule) -> Self {
         Self { adoption: rule.adoption, claim_existing: rule.claim_existing, recreate: rule.recreate }
     }
 }
 
-/// One object's word about one rule.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim<R> {
-    pub id: ObjectId,
-    pub created: Option<Timestamp>,
-    pub has: Option<LedgerRule>,
-    pub claimed_at: Option<Timestamp>,
-    pub stance: Stance<R>,
-    pub may: Latitude,
-    /// The object says itself that it owns what it adopted: it goes with it.
-    pub owns_adopted: bool,
-    /// The ledger was lost, and the object itself says that it had the rule.
-    pub had_it: bool,
+impl CacheRule {
+    /// Whether it has the upstream of the rule on record, so that an update makes the one of the other.
+    pub(super) fn is_in_place_of(&self, recorded: &LedgerRule) -> bool {
+        self.prefix.to_string() == recorded.prefix
+            && self.upstream_host == recorded.upstream_url
+            && self.upstream_prefix.as_ref().map(ToString::to_string) == recorded.upstream_prefix
+    }
 }
 
 /// What rules name, as it was found.
@@ -135,48 +103,9 @@ pub struct Found {
 }
 
 impl Claim<CacheRule> {
-    /// The rule of an object that is gone without a word.
-    pub(super) fn orphan(id: &ObjectId, things: &Things) -> Self {
-        Self {
-            id: id.clone(),
-            created: None,
-            has: things.rule.clone(),
-            claimed_at: things.claimed_at,
-            stance: Stance::Orphaned,
-            may: Latitude::default(),
-            owns_adopted: false,
-            had_it: false,
-        }
-    }
-
-    /// The rule as AWS knows it; a claim that names what is not there keeps what it has.
-    pub fn resolve(&self, registry: &RegistryKey, found: &Found, pruned: bool) -> Claim<Rule> {
-        let stance = match &self.stance {
-            Stance::Wants(wanted) => match resolved(wanted, registry, found) {
-                Ok(rule) => Stance::Wants(rule),
-                Err(because) => Stance::Keeps(because),
-            },
-            Stance::Keeps(because) => Stance::Keeps(because.clone()),
-            Stance::Holds(wanted, because) => {
-                let wanted = wanted.as_ref().and_then(|wanted| resolved(wanted, registry, found).ok());
-                Stance::Holds(wanted, because.clone())
-            }
-            Stance::Loses(because) => Stance::Loses(because.clone()),
-            Stance::Orphaned if pruned => Stance::Leaves,
-            Stance::Leaves => Stance::Leaves,
-            Stance::Retains => Stance::Retains,
-            Stance::Orphaned => Stance::Orphaned,
-        };
-        Claim {
-            id: self.id.clone(),
-            created: self.created,
-            has: self.has.clone(),
-            claimed_at: self.claimed_at,
-            stance,
-            may: self.may,
-            owns_adopted: self.owns_adopted,
-            had_it: self.had_it,
-        }
+    /// The rule as AWS knows it.
+    pub fn resolved(&self, registry: &RegistryKey, found: &Found, pruned: bool) -> Claim<Rule> {
+        self.resolve(pruned, |wanted| resolved(wanted, registry, found))
     }
 
     /// The secret that AWS must be asked for.
@@ -212,27 +141,6 @@ fn resolved(wanted: &CacheRule, registry: &RegistryKey, found: &Found) -> Result
     })
 }
 
-/// What a pass came to with the rules.
-#[derive(Clone, Debug, Default)]
-pub struct Applied {
-    /// What each object has, if AWS was read and nothing is left to do.
-    pub has: Option<BTreeMap<ObjectId, LedgerRule>>,
-    /// What stays on record though AWS does not show it: it comes back, or perhaps is on its way.
-    pub missing: BTreeMap<ObjectId, LedgerRule>,
-    /// Who is held, and has all the same what it would want.
-    pub held_equal: BTreeSet<ObjectId>,
-    /// A rule may still come of a call that nobody waits for any more.
-    pub awaits_late: bool,
-    /// What keeps single objects from what they want.
-    pub verdicts: BTreeMap<ObjectId, Because>,
-    /// What kept everybody from it.
-    pub failure: Option<Because>,
-    /// What AWS says of the way to the upstream, where it was asked.
-    pub validity: BTreeMap<ObjectId, Validity>,
-    /// What would be done, if it were not forbidden.
-    pub steps: Vec<String>,
-}
-
 /// Whether ECR gets at the upstream, in AWS's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validity {
@@ -240,17 +148,28 @@ pub struct Validity {
     pub failure: Option<String>,
 }
 
-impl Applied {
-    /// What the object's status says of its rule.
-    pub fn status(&self, id: &ObjectId) -> Option<RuleStatus> {
-        let rule = self.has.as_ref()?.get(id)?;
-        let validity = self.validity.get(id);
-        Some(RuleStatus {
-            upstream_host: rule.upstream_url.clone(),
-            role_arn: rule.role_arn.clone(),
-            credential_arn: rule.credential_arn.clone(),
-            valid: validity.map(|v| v.valid),
-            failure: validity.and_then(|v| v.failure.as_ref()).map(|text| text.chars().take(1024).collect()),
-        })
+/// What an object's status says of its rule.
+pub fn status(rule: &LedgerRule, validity: Option<&Validity>) -> RuleStatus {
+    RuleStatus {
+        upstream_host: rule.upstream_url.clone(),
+        role_arn: rule.role_arn.clone(),
+        credential_arn: rule.credential_arn.clone(),
+        valid: validity.map(|v| v.valid),
+        failure: validity.and_then(|v| v.failure.as_ref()).map(|text| text.chars().take(1024).collect()),
+    }
+}
+
+/// What an object says itself that it had: counts where the ledger says nothing (design: the ledger was lost). A rule
+/// that equals it is taken for the object's; whether it was adopted nobody knows, so whoever may adopt is taken to have.
+pub fn evidence(status: &RuleStatus, wanted: &CacheRule) -> LedgerRule {
+    LedgerRule {
+        prefix: wanted.prefix.to_string(),
+        upstream_url: status.upstream_host.clone(),
+        upstream_prefix: wanted.upstream_prefix.as_ref().map(ToString::to_string),
+        role_arn: status.role_arn.clone(),
+        credential_arn: status.credential_arn.clone(),
+        created_at: None,
+        adopted: (wanted.adoption > crate::api::Adoption::Never).then_some(true),
+        state: OwnershipState::Claimed,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::Timestamp;
 
 use super::objects::ObjectId;
-use crate::api::Adoption;
+use crate::api::{Adoption, LedgerRole, LedgerRule, OwnershipState};
 use crate::reason::Because;
 
 /// Where an object stands with its thing.
@@ -64,6 +64,55 @@ pub struct Latitude {
     pub recreate: bool,
 }
 
+/// What the ledger has of a thing.
+pub trait Record: Clone + PartialEq {
+    fn state(&self) -> OwnershipState;
+    /// Whether both are of the thing with the same name in AWS.
+    fn is_of(&self, other: &Self) -> bool;
+    /// What is on record while what was the object's is made again: still its own, as it is to be now.
+    #[must_use]
+    fn made_again_as(&self, claim: Self) -> Self;
+}
+
+impl Record for LedgerRule {
+    fn state(&self) -> OwnershipState {
+        self.state
+    }
+
+    fn is_of(&self, other: &Self) -> bool {
+        self.prefix == other.prefix
+    }
+
+    fn made_again_as(&self, claim: Self) -> Self {
+        Self { state: self.state, adopted: self.adopted, ..claim }
+    }
+}
+
+impl Record for LedgerRole {
+    fn state(&self) -> OwnershipState {
+        self.state
+    }
+
+    fn is_of(&self, other: &Self) -> bool {
+        self.arn == other.arn
+    }
+
+    fn made_again_as(&self, claim: Self) -> Self {
+        Self { state: self.state, adopted: self.adopted, id: self.id.clone(), ..claim }
+    }
+}
+
+/// What is done about a thing.
+pub trait Action: Clone + PartialEq {
+    type Record: Record;
+    /// The claim on what it makes; nothing, if it makes nothing.
+    fn claim(&self) -> Option<Self::Record>;
+    /// Whether it takes the thing out of the object's hands.
+    fn removes(&self) -> bool;
+    /// A line that a person reads.
+    fn describe(&self) -> String;
+}
+
 /// One object's word about one thing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim<W, H> {
@@ -101,6 +150,8 @@ impl<W, H: Clone> Claim<W, H> {
     /// leaves once it is pruned.
     pub fn resolve<R>(&self, pruned: bool, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
         let stance = match (self.stance.resolve(resolve), &self.outlawed) {
+            // AWS did not say what is wanted, and will: the answer is not given for it.
+            (Stance::Keeps(because), Some(_)) if because.reason.is_passing() => Stance::Holds(None, because),
             (Stance::Keeps(_), Some(because)) => Stance::Loses(because.clone()),
             (Stance::Orphaned, _) if pruned => Stance::Leaves,
             (stance, _) => stance,
@@ -146,19 +197,49 @@ impl<A, H> Default for Plan<A, H> {
     }
 }
 
+impl<A: Action<Record = H>, H: Record> Plan<A, H> {
+    /// What must be on record before the acts: nothing is made that is not claimed. `recorded`: the ledger as it is.
+    pub fn on_record<'a>(&self, recorded: impl Fn(&ObjectId) -> Option<&'a H>) -> BTreeMap<ObjectId, H>
+    where
+        H: 'a,
+    {
+        let claims = self.acts.iter().filter_map(|(id, act)| {
+            let claim = act.claim()?;
+            let owned = recorded(id).filter(|has| has.state() == OwnershipState::Owned && has.is_of(&claim));
+            Some((id.clone(), owned.map_or_else(|| claim.clone(), |owned| owned.made_again_as(claim.clone()))))
+        });
+        self.has.clone().into_iter().chain(claims).collect()
+    }
+
+    /// A line a change.
+    pub fn steps(&self) -> Vec<String> {
+        self.acts.values().map(Action::describe).collect()
+    }
+}
+
+/// What stays on record though AWS does not show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing<H> {
+    pub record: H,
+    /// It was claimed then, and a call that was made on the claim may still take effect.
+    pub claimed_at: Option<Timestamp>,
+}
+
 /// What a pass came to with the things of one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied<H> {
     /// What each object has, if AWS was read and nothing is left to do that may be done.
     pub has: Option<BTreeMap<ObjectId, H>>,
     /// What stays on record though AWS does not show it: it comes back, or perhaps is on its way.
-    pub missing: BTreeMap<ObjectId, H>,
+    pub missing: BTreeMap<ObjectId, Missing<H>>,
     /// Who is held, and has all the same what it would want.
     pub held_equal: BTreeSet<ObjectId>,
     /// A thing may still come of a call that nobody waits for any more.
     pub awaits_late: bool,
     /// What keeps single objects from what they want.
     pub verdicts: BTreeMap<ObjectId, Because>,
+    /// Who is proven no worse than before: AWS could not be asked again, and the verdict says why.
+    pub unread: BTreeSet<ObjectId>,
     /// What kept everybody from it.
     pub failure: Option<Because>,
     /// What would be done, if it were not forbidden.
@@ -173,6 +254,7 @@ impl<H> Default for Applied<H> {
             held_equal: BTreeSet::new(),
             awaits_late: false,
             verdicts: BTreeMap::new(),
+            unread: BTreeSet::new(),
             failure: None,
             steps: Vec::new(),
         }

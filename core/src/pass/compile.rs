@@ -1,16 +1,18 @@
 //! What every attached object may have in AWS today: consent, suspension, deletion and the ledger brought together.
 //! Knows nothing of AWS's own state; the same function serves the command line.
 
+mod things;
+
 use std::collections::BTreeSet;
 
-use super::cache_rules::{self, Latitude};
+use super::cache_rules;
 use super::index::Gathered;
 use super::ledger::{self, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
 use super::queue::Now;
 use super::scope::ScopeView;
-use crate::api::{DeletionPolicy, LedgerRule, LedgerState, Management, Scope};
+use crate::api::{DeletionPolicy, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
 use crate::kinds::{CacheRule, Wanted, translate};
 use crate::ownership::InstallationId;
@@ -52,7 +54,6 @@ pub struct Contribution {
 }
 
 type RuleClaim = cache_rules::Claim<CacheRule>;
-type RuleStance = cache_rules::Stance<CacheRule>;
 
 /// What the pass is after.
 #[derive(Clone, Debug)]
@@ -101,10 +102,9 @@ pub(super) fn kept(has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
 
 pub fn compile(gathered: &Gathered, memory: &Memory, now: Now) -> Desired {
     let holdings = ledger::parse(&gathered.registry.status.ledger);
-    let compiler = Compiler { gathered, memory, now, ledger_lost: is_ledger_lost(gathered) };
-    let mut contributions: Vec<_> =
-        gathered.attached.iter().map(|object| compiler.object(object, holdings.get(&object.id))).collect();
-    contributions.extend(compiler.orphans(&holdings));
+    let compiler = Compiler { gathered, memory, now, holdings, ledger_lost: is_ledger_lost(gathered) };
+    let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
+    contributions.extend(compiler.orphans());
     let spec = &gathered.registry.spec;
     let settings = spec.registry_policy.clone().unwrap_or_default();
     Desired {
@@ -143,6 +143,7 @@ struct Compiler<'a> {
     gathered: &'a Gathered,
     memory: &'a Memory,
     now: Now,
+    holdings: Holdings,
     ledger_lost: bool,
 }
 
@@ -156,7 +157,8 @@ enum Answer {
 }
 
 impl Compiler<'_> {
-    fn object(&self, object: &Attached, holding: Option<&Holding>) -> Contribution {
+    fn object(&self, object: &Attached) -> Contribution {
+        let holding = self.holdings.get(&object.id);
         let translated = translate(&object.body, &self.gathered.key, &self.gathered.references);
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         let things = holding.map(|holding| holding.things.clone()).unwrap_or_default();
@@ -167,27 +169,23 @@ impl Compiler<'_> {
             has = wanted.clone().unwrap_or_default();
         }
         let depends_on_scope = translated.as_ref().is_ok_and(|wanted| !wanted.under_v2.is_empty());
-        let written = translated.as_ref().ok().and_then(|wanted| wanted.rule.clone());
-        let mut rule = RuleClaim {
-            id: object.id.clone(),
-            created: object.meta.created,
-            has: things.rule.clone(),
-            claimed_at: things.claimed_at,
-            stance: RuleStance::Orphaned,
-            may: written.as_ref().map(Latitude::of).unwrap_or_default(),
-            owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
-            had_it: lost && object.status.rule.is_some(),
-        };
-        let stance = if object.meta.deleting {
-            rule.stance = Self::rule_leaving(object);
-            self.leaving(object, &has)
+        let written = translated.as_ref().ok().cloned();
+        let stance;
+        let mut rule = self.rule_claim(object, written.as_ref(), &things);
+        if object.meta.deleting {
+            if let Some(rule) = &mut rule {
+                rule.stance = things::leaving(object);
+            }
+            stance = self.leaving(object, &has);
         } else {
-            let answer = self.answer(object, has.is_empty() && things.is_empty(), translated);
-            rule.stance = self.rule_living(object, &answer, written.clone(), things.rule.as_ref());
+            let is_new = has.is_empty() && rule.as_ref().is_none_or(|rule| rule.has.is_none());
+            let answer = self.answer(object, is_new, translated);
+            if let Some(rule) = &mut rule {
+                rule.stance = things::rule_living(&answer, rule, written.and_then(|wanted| wanted.rule));
+            }
             let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h| h.generation);
-            self.living(object, &has, gone, answer)
-        };
-        let has_rule = rule.has.is_some() || written.is_some();
+            stance = self.living(object, &has, gone, answer);
+        }
         Contribution {
             id: object.id.clone(),
             uid: object.meta.uid.clone(),
@@ -198,7 +196,7 @@ impl Compiler<'_> {
             depends_on_scope,
             stance,
             things,
-            rule: has_rule.then_some(rule),
+            rule,
         }
     }
 
@@ -219,14 +217,6 @@ impl Compiler<'_> {
         }
         let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
         Stance::Leaves { retained: if retains { self.still_allowed(&object.id, has) } else { Vec::new() } }
-    }
-
-    fn rule_leaving(object: &Attached) -> RuleStance {
-        match object.body.deletion_policy() {
-            _ if object.meta.abandon => RuleStance::Orphaned,
-            Some(DeletionPolicy::Retain) => RuleStance::Retains,
-            _ => RuleStance::Leaves,
-        }
     }
 
     /// What today's `allow` covers of it; all of it as long as the namespace is not there to be judged.
@@ -290,33 +280,10 @@ impl Compiler<'_> {
         Stance::Wants(wanted)
     }
 
-    fn rule_living(
-        &self,
-        object: &Attached,
-        answer: &Answer,
-        written: Option<CacheRule>,
-        has: Option<&LedgerRule>,
-    ) -> RuleStance {
-        if let (Some(has), Some(view)) = (has, self.gathered.namespaces.get(&object.id.namespace)) {
-            let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
-            let named = written.as_ref();
-            let asked = Asked::of_recorded(has, named.and_then(|rule| rule.role.as_ref()), key);
-            if let Err(because) = consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked) {
-                return RuleStance::Loses(because);
-            }
-        }
-        match answer {
-            Answer::Held(because) => RuleStance::Holds(written, because.clone()),
-            Answer::Refused(_, because) => RuleStance::Keeps(because.clone()),
-            Answer::Accepted(Wanted { rule: Some(rule), .. }) => RuleStance::Wants(rule.clone()),
-            Answer::Accepted(_) => RuleStance::Leaves,
-        }
-    }
-
-    fn orphans(&self, holdings: &Holdings) -> Vec<Contribution> {
+    fn orphans(&self) -> Vec<Contribution> {
         let attached: BTreeSet<_> = self.gathered.attached.iter().map(|object| &object.id).collect();
         let has_something = |holding: &Holding| !holding.statements.is_empty() || !holding.things.is_empty();
-        let gone = holdings.iter().filter(|(id, holding)| !attached.contains(id) && has_something(holding));
+        let gone = self.holdings.iter().filter(|(id, holding)| !attached.contains(id) && has_something(holding));
         gone.map(|(id, holding)| Contribution {
             id: id.clone(),
             uid: holding.uid.clone(),
@@ -327,7 +294,11 @@ impl Compiler<'_> {
             depends_on_scope: false,
             stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
             things: holding.things.clone(),
-            rule: holding.things.rule.is_some().then(|| RuleClaim::orphan(id, &holding.things)),
+            rule: holding
+                .things
+                .rule
+                .is_some()
+                .then(|| RuleClaim::orphan(id, holding.things.rule.clone(), holding.things.claimed_at)),
         })
         .collect()
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::collection::{Change, Collection, Effect};
 use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::queue::Key;
-use crate::api::Kind;
+use crate::api::{Kind, LedgerEntry};
 use crate::kinds::References;
 use crate::names::RegistryKey;
 
@@ -47,7 +47,7 @@ impl Index {
                 Effect::One { old, new } => {
                     let both = || [&old, &new].into_iter().flatten();
                     let own = both().filter_map(|registry| registry.key().map(Key::Registry)).chain([Key::Orphans]);
-                    own.chain(both().flat_map(|registry| self.keys_that_name(registry.name()))).collect()
+                    own.chain(both().flat_map(|registry| self.keys_beside(registry.name()))).collect()
                 }
             },
             WatchEvent::Namespace(change) => {
@@ -67,7 +67,7 @@ impl Index {
                     Effect::Nothing => BTreeSet::new(),
                     Effect::Everything => self.every_key(),
                     Effect::One { old, new } => {
-                        [old, new].into_iter().flatten().map(|object| self.key_of(&object)).collect()
+                        [old, new].into_iter().flatten().flat_map(|object| self.keys_of(&object)).collect()
                     }
                 }
             }
@@ -81,9 +81,40 @@ impl Index {
         }
     }
 
-    /// Shows a Registry we wrote until the watch brings it.
-    pub fn wrote_registry(&mut self, base: &str, registry: RegistryObject) {
+    /// Shows a Registry we wrote until the watch brings it, and says which other passes must answer it: they hear of each
+    /// other by their ledgers alone.
+    pub fn wrote_registry(&mut self, base: &str, registry: RegistryObject) -> BTreeSet<Key> {
+        let before = self.registries.get(&registry.meta.name).cloned();
+        let (own, ledger) = (registry.key().map(Key::Registry), registry.status.ledger.clone());
         self.registries.overlay(registry.meta.name.clone(), base, registry);
+        let before = before.map(|before| before.status.ledger.clone()).unwrap_or_default();
+        let mut touched = self.concerned(&before, &ledger);
+        touched.extend(self.concerned(&ledger, &before));
+        touched.retain(|key| Some(key) != own.as_ref());
+        touched
+    }
+
+    /// The passes that have to do with an entry of `some` which is not the same in `others`: those of the roles whose
+    /// grants or whose rules they are.
+    fn concerned(&self, some: &[LedgerEntry], others: &[LedgerEntry]) -> BTreeSet<Key> {
+        let others: BTreeSet<&LedgerEntry> = others.iter().collect();
+        let mut touched = BTreeSet::new();
+        for entry in some.iter().filter(|entry| !others.contains(entry)) {
+            let by_role = entry.rule.as_ref().and_then(|rule| rule.role_arn.as_deref());
+            let has_role = |other: &&LedgerEntry| other.role.as_ref().map(|role| role.arn.as_str()) == by_role;
+            let of_role = some.iter().filter(|other| by_role.is_some() && other.namespace == entry.namespace);
+            let concerned = of_role.filter(has_role).chain([entry]).filter(|e| e.kind == Kind::CrossAccountPtcRole);
+            for entry in concerned {
+                let id = ObjectId {
+                    kind: entry.kind,
+                    namespace: entry.namespace.clone(),
+                    name: entry.name.clone(),
+                };
+                let object = self.attached.get(&id.kind).and_then(|collection| collection.get(&id));
+                touched.extend(object.into_iter().flat_map(|object| self.keys_of(object)));
+            }
+        }
+        touched
     }
 
     /// The world as a pass may see it; `None` until every watch has listed.
@@ -101,19 +132,34 @@ impl Index {
             .map_or(Key::Orphans, Key::Registry)
     }
 
+    /// All passes that an object concerns: that of the registry it is attached to, and those of the registries its role
+    /// pulls from, or did.
+    fn keys_of(&self, object: &Attached) -> BTreeSet<Key> {
+        let own = [self.key_of(object)];
+        if object.id.kind != Kind::CrossAccountPtcRole {
+            return own.into();
+        }
+        let targets = object.body.targets();
+        let named = targets.iter().filter_map(|target| self.registries.get(&target.registry_name()?.to_owned()));
+        let recorded = self.registries.iter().map(|(_, registry)| registry).filter(|r| r.has_on_record(&object.id));
+        let beside = named.chain(recorded).filter_map(|registry| registry.key().map(Key::Registry));
+        beside.chain(own).collect()
+    }
+
     fn every_key(&self) -> BTreeSet<Key> {
         let registries = self.registries.iter().filter_map(|(_, registry)| registry.key().map(Key::Registry));
         registries.chain([Key::Orphans]).collect()
     }
 
     fn keys_of_namespace(&self, namespace: &str) -> BTreeSet<Key> {
-        self.objects().filter(|object| object.id.namespace == namespace).map(|object| self.key_of(object)).collect()
+        self.objects().filter(|object| object.id.namespace == namespace).flat_map(|o| self.keys_of(o)).collect()
     }
 
-    /// The passes of objects whose specs speak of this Registry, besides those attached to it.
-    fn keys_that_name(&self, registry: &str) -> BTreeSet<Key> {
-        let names = |object: &&Arc<Attached>| object.body.targets().iter().any(|t| t.registry_name() == Some(registry));
-        self.objects().filter(names).map(|object| self.key_of(object)).collect()
+    /// The passes of objects whose specs speak of this Registry, and those that its objects concern besides its own.
+    fn keys_beside(&self, registry: &str) -> BTreeSet<Key> {
+        let is_named = |o: &Attached| o.body.targets().iter().any(|target| target.registry_name() == Some(registry));
+        let concerned = self.objects().filter(|o| o.body.registry_name() == registry || is_named(o));
+        concerned.flat_map(|object| self.keys_of(object)).collect()
     }
 
     fn objects(&self) -> impl Iterator<Item = &Arc<Attached>> {
@@ -135,6 +181,11 @@ pub struct Gathered {
     pub references: References,
     /// The namespaces that were seen.
     pub namespaces: BTreeMap<String, Arc<NamespaceView>>,
+    /// The Registries that stand for other registries, if roles have to do with this one: passes hear of each other by
+    /// their ledgers.
+    pub others: BTreeMap<RegistryKey, Arc<RegistryObject>>,
+    /// Roles attached elsewhere that pull from this registry, or did.
+    pub guests: Vec<Arc<Attached>>,
 }
 
 /// The objects whose Registry does not exist.
@@ -150,23 +201,15 @@ pub struct Snapshot<'a>(&'a Index);
 impl Snapshot<'_> {
     /// Who is attached to the registry, and its ledger; `None`: no Registry stands for the key.
     pub fn gather(&self, key: &RegistryKey) -> Option<Gathered> {
-        let mut candidates: Vec<_> = self
-            .0
-            .registries
-            .iter()
-            .map(|(_, registry)| registry)
-            .filter(|r| r.key().as_ref() == Some(key))
-            .cloned()
-            .collect();
-        candidates.sort_by_cached_key(|registry| registry.seniority());
-        let mut candidates = candidates.into_iter();
+        let mut candidates = self.standing_for(key).into_iter();
         let registry = candidates.next()?;
         let of = |name: &str| -> Vec<Arc<Attached>> {
             self.0.objects().filter(|object| object.body.registry_name() == name).cloned().collect()
         };
         let attached = of(registry.name());
+        let guests = self.guests(&registry, key);
         let mut namespaces = BTreeMap::new();
-        let named = attached.iter().map(|object| object.id.namespace.as_str());
+        let named = attached.iter().chain(&guests).map(|object| object.id.namespace.as_str());
         let recorded = registry.status.ledger.iter().map(|entry| entry.namespace.as_str());
         for name in named.chain(recorded) {
             if !namespaces.contains_key(name)
@@ -178,7 +221,34 @@ impl Snapshot<'_> {
         let duplicates = candidates.map(|other| (Arc::clone(&other), of(other.name()))).collect();
         let references = self.0.registries.iter().filter_map(|(name, registry)| Some((name.clone(), registry.key()?)));
         let references = references.collect();
-        Some(Gathered { key: key.clone(), registry, duplicates, attached, references, namespaces })
+        let is_role = |object: &Arc<Attached>| object.id.kind == Kind::CrossAccountPtcRole;
+        let with_roles = attached.iter().any(is_role) || !guests.is_empty();
+        let others = if with_roles { self.others(key) } else { BTreeMap::new() };
+        Some(Gathered { key: key.clone(), registry, duplicates, attached, references, namespaces, others, guests })
+    }
+
+    /// The Registries that would stand for a registry; the first does.
+    fn standing_for(&self, key: &RegistryKey) -> Vec<Arc<RegistryObject>> {
+        let registries = self.0.registries.iter().map(|(_, registry)| registry);
+        let mut candidates: Vec<_> = registries.filter(|r| r.key().as_ref() == Some(key)).cloned().collect();
+        candidates.sort_by_cached_key(|registry| registry.seniority());
+        candidates
+    }
+
+    fn others(&self, own: &RegistryKey) -> BTreeMap<RegistryKey, Arc<RegistryObject>> {
+        let keys: BTreeSet<_> = self.0.registries.iter().filter_map(|(_, registry)| registry.key()).collect();
+        let others = keys.into_iter().filter(|key| key != own);
+        others.filter_map(|key| Some((key.clone(), self.standing_for(&key).into_iter().next()?))).collect()
+    }
+
+    fn guests(&self, registry: &RegistryObject, key: &RegistryKey) -> Vec<Arc<Attached>> {
+        let Some(roles) = self.0.attached.get(&Kind::CrossAccountPtcRole) else { return Vec::new() };
+        let leads_here = |name: &str| self.0.registries.get(&name.to_owned()).and_then(|r| r.key()).as_ref() == Some(key);
+        let is_guest = |object: &&Arc<Attached>| {
+            let pulls = object.body.targets().iter().any(|target| target.registry_name().is_some_and(leads_here));
+            object.body.registry_name() != registry.name() && (pulls || registry.has_grants_on_record(&object.id))
+        };
+        roles.iter().map(|(_, object)| object).filter(is_guest).cloned().collect()
     }
 
     pub fn gather_unattached(&self) -> Unattached {

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::cache_rules;
+use super::cache_rules::{self, Validity};
+use super::claims;
 use super::compile::{Contribution, Desired, Stance};
 use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
@@ -39,6 +40,10 @@ pub struct Applied {
     /// A write may be under way whose outcome is not known.
     pub unsettled: bool,
     pub rules: cache_rules::Applied,
+    /// What AWS says of the way to the upstreams of rules, where it was asked.
+    pub validity: BTreeMap<ObjectId, Validity>,
+    /// What was asked to be pruned is not all gone yet.
+    pub prune_waits: bool,
 }
 
 /// A status to write, and what is to happen to the object besides.
@@ -84,8 +89,9 @@ impl Judging<'_> {
                 status.registry = Some(self.reference());
             }
         }
-        if self.applied.rules.has.is_some() {
-            status.rule = self.applied.rules.status(&object.id);
+        if let Some(rules) = &self.applied.rules.has {
+            let validity = self.applied.validity.get(&object.id);
+            status.rule = rules.get(&object.id).map(|rule| cache_rules::status(rule, validity));
         }
         status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
         Fate { status, release: object.meta.deleting && object.meta.finalized && released }
@@ -94,8 +100,10 @@ impl Judging<'_> {
     /// Being unable to reach AWS proves nothing about what was proven before: the Registry says it, for all.
     fn stays_proven(&self, object: &Attached, because: &Because) -> bool {
         let suspended = because.reason == Reason::Suspended && self.applied.has.is_none();
-        let unreachable =
-            self.applied.failure.as_ref() == Some(because) && because.reason.verdict() == Verdict::Waiting;
+        let failed =
+            [&self.applied.failure, &self.applied.rules.failure].into_iter().flatten().any(|why| why == because);
+        let unread = self.applied.rules.unread.contains(&object.id);
+        let unreachable = (failed || unread) && because.reason.verdict() == Verdict::Waiting;
         (suspended || unreachable)
             && !object.meta.deleting
             && object.status.observed_generation == object.meta.generation
@@ -111,12 +119,7 @@ impl Judging<'_> {
     }
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
-        let no_rule = match &self.applied.rules.has {
-            Some(rules) => {
-                !rules.contains_key(&contribution.id) && !self.applied.rules.missing.contains_key(&contribution.id)
-            }
-            None => contribution.things.rule.is_none(),
-        };
+        let no_rule = self.applied.rules.has_nothing(&contribution.id, contribution.things.rule.is_some());
         no_rule && self.no_statement_is_left(contribution)
     }
 
@@ -276,11 +279,9 @@ impl Judging<'_> {
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
-        let Some(rules) = &self.applied.rules.has else { return contribution.things.clone() };
-        let missing = self.applied.rules.missing.get(&contribution.id);
-        let rule = rules.get(&contribution.id).or(missing).cloned();
-        let claimed_at = missing.and(contribution.things.claimed_at);
-        Things { rule, claimed_at, ..contribution.things.clone() }
+        let Things { rule, role, claimed_at } = &contribution.things;
+        let (rule, claimed_at) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), *claimed_at);
+        Things { rule, role: role.clone(), claimed_at }
     }
 
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
@@ -328,7 +329,7 @@ impl Judging<'_> {
         status.plan.clone_from(&self.applied.plan);
         status.attached = self.counts();
         status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
-        if self.applied.has.is_some() && self.desired.restraint.is_none() && registry.meta.prune.is_some() {
+        if self.has_pruned() {
             // Also a token that names nothing here: it was carried out before, or never will be.
             status.last_handled_prune.clone_from(&registry.meta.prune);
         }
@@ -340,8 +341,18 @@ impl Judging<'_> {
         status
     }
 
+    /// Whether nothing is left of what a person asked to be pruned.
+    fn has_pruned(&self) -> bool {
+        let orphans = &self.applied.orphans;
+        let no_things = |id: &ObjectId| self.applied.rules.has_nothing(id, true);
+        let read = self.applied.rules.has.is_some()
+            && (self.applied.has.is_some() || orphans.pruned && orphans.has_no_statements());
+        let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(no_things));
+        self.gathered.registry.meta.prune.is_some() && self.desired.restraint.is_none() && read && gone
+    }
+
     fn registry_outcome(&self) -> Outcome {
-        if let Some(because) = &self.applied.failure {
+        if let Some(because) = self.applied.failure.as_ref().or(self.applied.rules.failure.as_ref()) {
             return Outcome::Not(because.clone());
         }
         if let Some(first) = self.applied.findings.first() {
@@ -399,6 +410,21 @@ impl Judging<'_> {
         let outcome = Outcome::Not(self.is_duplicate(registry));
         status.conditions = conditions(&outcome, registry.meta.generation, &registry.status.conditions, self.now);
         status
+    }
+}
+
+/// What the ledger keeps of a thing, and since when it is claimed: what was read, or what was on record before.
+fn recorded<H: Clone>(
+    applied: &claims::Applied<H>,
+    id: &ObjectId,
+    before: Option<&H>,
+    claimed_at: Option<Timestamp>,
+) -> (Option<H>, Option<Timestamp>) {
+    let Some(has) = &applied.has else { return (before.cloned(), before.and(claimed_at)) };
+    match (has.get(id), applied.missing.get(id)) {
+        (Some(has), _) => (Some(has.clone()), None),
+        (None, Some(missing)) => (Some(missing.record.clone()), missing.claimed_at),
+        (None, None) => (None, None),
     }
 }
 

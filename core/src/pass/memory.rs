@@ -1,17 +1,17 @@
 //! What one registry's passes remember of each other, in memory only: losing it costs a retry, never a grant.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::cache_rules::Act;
+use super::cache_rules;
 use super::objects::ObjectId;
 use super::queue::Now;
-use super::refusals::Refusals;
+use super::refusals::{Denied, Refusals};
 use super::scope::ScopeView;
 use super::standing::Standing;
 use crate::ownership::Sid;
 use crate::policy::Statement;
-use crate::reason::{Because, Reason};
+use crate::reason::Reason;
 
 /// How long a principal may be invisible to AWS before its refusal is a refusal (aws-facts D.9, K).
 const PROPAGATION: Duration = Duration::from_mins(5);
@@ -52,9 +52,8 @@ pub struct Memory {
     pub patience: Patience,
     /// What AWS refused of the document.
     refused: Refusals<Vec<Statement>>,
-    /// What AWS refused to do with cache rules, and its words.
-    rules_refused: Refusals<Act>,
-    rules_because: BTreeMap<ObjectId, Because>,
+    /// What AWS refused to do with cache rules.
+    pub rules: Denied<cache_rules::Act>,
     repairs: VecDeque<Now>,
     /// When our last document write was answered, or should have been.
     last_write: Option<Now>,
@@ -107,8 +106,7 @@ impl Memory {
     /// Forgets objects that are no longer attached.
     pub fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
         self.refused.retain(&attached);
-        self.rules_refused.retain(&attached);
-        self.rules_because.retain(|id, _| attached(id));
+        self.rules.retain(&attached);
     }
 
     /// Why the object may not be tried now, if AWS refused just this before and its time has not come.
@@ -125,39 +123,9 @@ impl Memory {
         if refused_for < self.patience.propagation { Reason::Propagating } else { Reason::Rejected }
     }
 
-    /// AWS refused to do this with the object's cache rule. What to tell of it: a role may be too young to be seen.
-    pub fn refuse_rule(&mut self, id: &ObjectId, act: &Act, because: Because, now: Now) -> Because {
-        self.rules_refused.refuse(id, act.clone(), &self.patience, now);
-        let names_a_role = match act {
-            Act::Create(rule) | Act::Update(rule) => rule.role_arn.is_some(),
-            Act::Delete(_) => false,
-        };
-        let age = self.rules_refused.age(id, now).unwrap_or_default();
-        let because = match self.reason(age) {
-            Reason::Propagating if names_a_role && because.reason == Reason::Rejected => {
-                Because { reason: Reason::Propagating, ..because }
-            }
-            _ => because,
-        };
-        self.rules_because.insert(id.clone(), because.clone());
-        because
-    }
-
-    /// What AWS said to just this, if its time has not come again.
-    pub fn rule_refusal(&self, id: &ObjectId, act: &Act, now: Now) -> Option<Because> {
-        self.rules_refused.waits(id, act, now)?;
-        self.rules_because.get(id).cloned()
-    }
-
-    /// AWS did what it was asked to do with the object's rule.
-    pub fn forgive_rule(&mut self, id: &ObjectId) {
-        self.rules_refused.forgive(id);
-        self.rules_because.remove(id);
-    }
-
     /// When the next refused object is due.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
-        [self.refused.next(now), self.rules_refused.next(now)].into_iter().flatten().min()
+        [self.refused.next(now), self.rules.next(now)].into_iter().flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.

@@ -15,7 +15,7 @@ pub mod objects;
 pub mod orphans;
 pub mod plan;
 pub mod queue;
-mod refusals;
+pub mod refusals;
 pub mod roles;
 pub mod scope;
 pub mod standing;

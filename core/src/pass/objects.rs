@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{self, AttachedStatus, Kind, Registry, RegistrySpec, RegistryStatus};
+use crate::api::{self, AttachedStatus, Kind, LedgerEntry, Registry, RegistrySpec, RegistryStatus};
 use crate::kinds::Body;
 use crate::names::RegistryKey;
 
@@ -115,6 +115,21 @@ impl RegistryObject {
     /// The registry it stands for; `None` only if the schema was bypassed.
     pub fn key(&self) -> Option<RegistryKey> {
         Some(RegistryKey { account: self.spec.account_id.parse().ok()?, region: self.spec.region.parse().ok()? })
+    }
+
+    /// What its ledger has of an object.
+    pub fn on_record(&self, id: &ObjectId) -> Option<&LedgerEntry> {
+        let is_of = |e: &&LedgerEntry| e.kind == id.kind && e.namespace == id.namespace && e.name == id.name;
+        self.status.ledger.iter().find(is_of)
+    }
+
+    pub(super) fn has_on_record(&self, id: &ObjectId) -> bool {
+        self.on_record(id).is_some()
+    }
+
+    /// Whether its ledger has an entry of a guest: one that speaks of no thing in the registry.
+    pub(super) fn has_grants_on_record(&self, id: &ObjectId) -> bool {
+        self.on_record(id).is_some_and(|entry| entry.rule.is_none() && entry.role.is_none())
     }
 
     /// Who the Registry is when two stand for the same key: whoever has a ledger, then whoever carries our finalizer,

@@ -26,7 +26,12 @@ impl Orphans {
         self.of.is_empty() && self.unclaimed.is_empty()
     }
 
-    pub(super) fn find(contributions: &[Contribution], unclaimed: BTreeSet<Statement>, prune: &Prune) -> Self {
+    /// Whether there is nothing of them in the policy.
+    pub fn has_no_statements(&self) -> bool {
+        self.unclaimed.is_empty() && self.of.values().all(Vec::is_empty)
+    }
+
+    pub fn find(contributions: &[Contribution], unclaimed: BTreeSet<Statement>, prune: &Prune) -> Self {
         let mut of = BTreeMap::new();
         let mut lines = Vec::new();
         for contribution in contributions {

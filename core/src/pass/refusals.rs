@@ -6,6 +6,10 @@ use std::time::Duration;
 use super::memory::Patience;
 use super::objects::ObjectId;
 use super::queue::Now;
+use crate::reason::{Because, Reason};
+
+/// How soon what heals by itself is tried again.
+const SOONEST: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
 struct Refused<W> {
@@ -28,10 +32,22 @@ impl<W> Default for Refusals<W> {
 
 impl<W: PartialEq> Refusals<W> {
     pub fn refuse(&mut self, id: &ObjectId, wanted: W, patience: &Patience, now: Now) {
+        let wait =
+            |tries: u32, _| (patience.first_retry * 2_u32.saturating_pow(tries.min(16))).min(patience.longest_retry);
+        self.refuse_for(id, wanted, now, wait);
+    }
+
+    /// What heals by itself, and soon: after half the time it has taken already.
+    fn refuse_briefly(&mut self, id: &ObjectId, wanted: W, patience: &Patience, now: Now) {
+        let soonest = SOONEST.min(patience.first_retry);
+        self.refuse_for(id, wanted, now, |_, age| (age / 2).clamp(soonest, patience.longest_retry.max(soonest)));
+    }
+
+    fn refuse_for(&mut self, id: &ObjectId, wanted: W, now: Now, wait: impl Fn(u32, Duration) -> Duration) {
         let before = self.of.remove(id).filter(|refused| refused.wanted == wanted);
         let (since, tries) = before.map_or((now, 0), |refused| (refused.since, refused.tries));
-        let wait = (patience.first_retry * 2_u32.saturating_pow(tries.min(16))).min(patience.longest_retry);
-        self.of.insert(id.clone(), Refused { wanted, since, tries: tries + 1, next_try: now + wait });
+        let next_try = now + wait(tries, now.saturating_sub(since));
+        self.of.insert(id.clone(), Refused { wanted, since, tries: tries + 1, next_try });
     }
 
     /// AWS took it, or nobody wants it any more.
@@ -60,5 +76,66 @@ impl<W: PartialEq> Refusals<W> {
     /// When the next one is due. One whose time has come and that was not tried does not want to be.
     pub fn next(&self, now: Now) -> Option<Now> {
         self.of.values().map(|refused| refused.next_try).filter(|at| *at > now).min()
+    }
+}
+
+/// What AWS refused to do, `A`, and its words.
+#[derive(Clone, Debug)]
+pub struct Denied<A> {
+    refusals: Refusals<A>,
+    because: BTreeMap<ObjectId, Because>,
+}
+
+impl<A> Default for Denied<A> {
+    fn default() -> Self {
+        Self { refusals: Refusals::default(), because: BTreeMap::new() }
+    }
+}
+
+impl<A: Clone + PartialEq> Denied<A> {
+    /// AWS refused to do this. What to tell of it: where `names_young` is said, what the act names may not be visible
+    /// everywhere yet.
+    pub fn refuse(
+        &mut self,
+        id: &ObjectId,
+        act: &A,
+        because: Because,
+        names_young: bool,
+        patience: &Patience,
+        now: Now,
+    ) -> Because {
+        let age = self.refusals.of.get(id).filter(|refused| refused.wanted == *act);
+        let age = age.map_or(Duration::ZERO, |refused| now.saturating_sub(refused.since));
+        let propagates = names_young && because.reason == Reason::Rejected && age < patience.propagation;
+        let because = if propagates {
+            self.refusals.refuse_briefly(id, act.clone(), patience, now);
+            Because { reason: Reason::Propagating, ..because }
+        } else {
+            self.refusals.refuse(id, act.clone(), patience, now);
+            because
+        };
+        self.because.insert(id.clone(), because.clone());
+        because
+    }
+
+    /// What AWS said to just this, if its time has not come again.
+    pub fn refusal(&self, id: &ObjectId, act: &A, now: Now) -> Option<Because> {
+        self.refusals.waits(id, act, now)?;
+        self.because.get(id).cloned()
+    }
+
+    /// AWS did what it was asked to do.
+    pub fn forgive(&mut self, id: &ObjectId) {
+        self.refusals.forgive(id);
+        self.because.remove(id);
+    }
+
+    pub(super) fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
+        self.refusals.retain(&attached);
+        self.because.retain(|id, _| attached(id));
+    }
+
+    pub(super) fn next(&self, now: Now) -> Option<Now> {
+        self.refusals.next(now)
     }
 }

@@ -82,6 +82,7 @@ impl Writing<'_> {
         status.ledger = ledger::entries(holdings);
         self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();
         self.desired = compile(self.gathered, self.memory, self.op.clock.now());
+        self.hold_prune();
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ecr_permissions_core::pass::cache_rules::{Found, Stored};
+use ecr_permissions_core::pass::cache_rules::{Found, Repositories, Stored};
 use ecr_permissions_core::pass::compile::Desired;
 use ecr_permissions_core::reason::Because;
 use futures::StreamExt;
@@ -16,6 +16,8 @@ const AT_ONCE: usize = 10;
 pub(in crate::pass) struct Rules {
     pub(in crate::pass) stored: Vec<Stored>,
     pub(in crate::pass) found: Found,
+    /// Only if somebody cannot be decided on without.
+    pub(in crate::pass) repositories: Option<Repositories>,
 }
 
 /// The rules and what they name; nothing, if no object has to do with rules.
@@ -33,7 +35,7 @@ pub(super) async fn rules(desired: &Desired, proven: &Proven) -> Option<Result<R
     let secrets = futures::stream::iter(looking).buffer_unordered(AT_ONCE).collect::<BTreeMap<_, _>>();
     let (stored, secrets) = futures::join!(proven.cache_rules(), secrets);
     Some(match stored {
-        Ok(stored) => Ok(Rules { stored, found: Found { secrets } }),
+        Ok(stored) => Ok(Rules { stored, found: Found { secrets }, repositories: None }),
         Err(error) => Err(proven.session().because(&error)),
     })
 }

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::super::claims::{Action, Plan};
 use super::super::objects::ObjectId;
 use super::{Claim, ROOT, Rule, Stance, Stored};
 use crate::api::{Adoption, LedgerRule, OwnershipState};
@@ -15,7 +16,7 @@ use crate::reason::{Because, Reason};
 
 /// Rules of one registry; AWS does not raise it (aws-facts A.7).
 pub const RULES_AT_MOST: usize = 50;
-/// AWS's clock may be behind ours by this much. A claim is made only where nothing stood, so nothing is gained by less.
+/// AWS's clock may be behind ours by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is to be done for one object.
@@ -27,43 +28,37 @@ pub enum Act {
     Delete(String),
 }
 
+impl Action for Act {
+    type Record = LedgerRule;
+
+    fn claim(&self) -> Option<LedgerRule> {
+        match self {
+            Self::Create(rule) => Some(rule.record(OwnershipState::Claimed)),
+            Self::Update(_) | Self::Delete(_) => None,
+        }
+    }
+
+    fn removes(&self) -> bool {
+        matches!(self, Self::Delete(_))
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Create(rule) => format!("+ cache rule {}: {}", rule.prefix, upstream(rule)),
+            Self::Update(rule) => format!("~ cache rule {}: {}", rule.prefix, upstream(rule)),
+            Self::Delete(prefix) => format!("- cache rule {prefix}"),
+        }
+    }
+}
+
 /// What the registry's rules come to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RulesPlan {
-    pub acts: BTreeMap<ObjectId, Act>,
-    /// What each object has if nothing is done: told by what was read.
-    pub has: BTreeMap<ObjectId, LedgerRule>,
-    /// What each object had and still is to have, and AWS does not show.
-    pub missing: BTreeMap<ObjectId, LedgerRule>,
-    /// Who is held, and has all the same what it would want.
-    pub held_equal: BTreeSet<ObjectId>,
-    /// Claims of who is not to have them any longer, where AWS shows nothing yet.
-    pub given_up: BTreeMap<ObjectId, LedgerRule>,
-    pub verdicts: BTreeMap<ObjectId, Because>,
-    /// Somebody waits for the list of repositories.
-    pub asks_for_repositories: bool,
-}
+pub type RulesPlan = Plan<Act, LedgerRule>;
 
-impl RulesPlan {
-    /// The ledger's claims before the acts: nothing is made that is not on record.
-    pub fn claims(&self) -> BTreeMap<ObjectId, LedgerRule> {
-        let claims = self.acts.iter().filter_map(|(id, act)| match act {
-            Act::Create(rule) => Some((id.clone(), rule.record(OwnershipState::Claimed))),
-            _ => None,
-        });
-        self.has.clone().into_iter().chain(claims).collect()
-    }
+/// The names of the registry's repositories, or what kept AWS from telling them.
+pub type Repositories = Result<Vec<String>, Because>;
 
-    /// A line a change.
-    pub fn steps(&self) -> Vec<String> {
-        let line = |act: &Act| match act {
-            Act::Create(rule) => format!("+ cache rule {}: {}", rule.prefix, upstream(rule)),
-            Act::Update(rule) => format!("~ cache rule {}: {}", rule.prefix, upstream(rule)),
-            Act::Delete(prefix) => format!("- cache rule {prefix}"),
-        };
-        self.acts.values().map(line).collect()
-    }
-}
+/// Who cannot be decided on without the list of repositories.
+pub type Asking = BTreeSet<ObjectId>;
 
 fn upstream(rule: &Rule) -> String {
     let below = if rule.upstream_prefix == ROOT { String::new() } else { format!("/{}", rule.upstream_prefix) };
@@ -71,10 +66,16 @@ fn upstream(rule: &Rule) -> String {
     format!("{}{below}{}", rule.upstream_url, by.unwrap_or_default())
 }
 
-/// Brings what the objects say and what AWS has together. `repositories`: all of the registry's, if they were asked for.
-pub fn plan_rules(claims: &[Claim<Rule>], stored: &[Stored], repositories: Option<&[String]>) -> RulesPlan {
+/// Brings what the objects say and what AWS has together. `repositories`: nothing, if they were not asked for; then the
+/// answer names who waits for them.
+pub fn plan_rules(
+    claims: &[Claim<Rule>],
+    stored: &[Stored],
+    repositories: Option<&Repositories>,
+) -> (RulesPlan, Asking) {
     let stored: BTreeMap<&str, &Stored> = stored.iter().map(|s| (s.rule.prefix.as_str(), s)).collect();
-    let mut planning = Planning { creating: Vec::new(), stored, repositories, plan: RulesPlan::default() };
+    let mut planning =
+        Planning { creating: Vec::new(), stored, repositories, plan: RulesPlan::default(), asking: Asking::new() };
     let mut ordered: Vec<&Claim<Rule>> = claims.iter().collect();
     ordered.sort_by_key(|claim| planning.seniority(claim));
     let mut served: Vec<&Claim<Rule>> = Vec::new();
@@ -87,15 +88,16 @@ pub fn plan_rules(claims: &[Claim<Rule>], stored: &[Stored], repositories: Optio
         planning.plan.verdicts.extend(refusal.map(|because| (claim.id.clone(), because)));
     }
     planning.fit();
-    planning.plan
+    (planning.plan, planning.asking)
 }
 
 struct Planning<'a> {
     /// Who gets a rule that is not there, those who had it first.
     creating: Vec<ObjectId>,
     stored: BTreeMap<&'a str, &'a Stored>,
-    repositories: Option<&'a [String]>,
+    repositories: Option<&'a Repositories>,
     plan: RulesPlan,
+    asking: Asking,
 }
 
 impl<'a> Planning<'a> {
@@ -118,27 +120,15 @@ impl<'a> Planning<'a> {
         if let Some(owned) = &owned {
             self.plan.has.insert(claim.id.clone(), owned.clone());
         } else if let Some(has) = claim.has.clone().filter(|has| !self.stored.contains_key(has.prefix.as_str())) {
-            match claim.stance {
-                Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..) => {
-                    self.plan.missing.insert(claim.id.clone(), has);
-                }
-                Stance::Loses(_) | Stance::Leaves | Stance::Orphaned if has.state == OwnershipState::Claimed => {
-                    self.plan.given_up.insert(claim.id.clone(), has);
-                }
-                _ => {}
-            }
+            self.lacks(claim, has);
         }
-        let goes = |planning: &mut Self| {
-            if let Some(owned) = owned.as_ref().filter(|owned| owned.adopted != Some(true) || claim.owns_adopted) {
-                planning.delete(claim, &owned.prefix);
-            } else {
-                planning.plan.has.remove(&claim.id);
-            }
-        };
         match &claim.stance {
             Stance::Wants(rule) => self.place_wanted(claim, owned.as_ref(), rule, served),
             Stance::Keeps(because) => {
-                if let Some(has) = &claim.has {
+                // A claim alone gives no right to be made: only what it was is.
+                if let Some(has) =
+                    claim.has.as_ref().filter(|has| owned.is_some() || has.state == OwnershipState::Owned)
+                {
                     self.place_wanted(claim, owned.as_ref(), &Rule::of(has), served);
                 }
                 Some(because.clone())
@@ -151,7 +141,7 @@ impl<'a> Planning<'a> {
                 Some(because.clone())
             }
             Stance::Loses(because) => {
-                goes(self);
+                self.takes_away(claim, owned.as_ref());
                 Some(because.clone())
             }
             Stance::Retains => {
@@ -159,10 +149,34 @@ impl<'a> Planning<'a> {
                 None
             }
             Stance::Leaves => {
-                goes(self);
+                self.takes_away(claim, owned.as_ref());
                 None
             }
             Stance::Orphaned => None,
+        }
+    }
+
+    /// AWS does not show what the object has on record.
+    fn lacks(&mut self, claim: &Claim<Rule>, has: LedgerRule) {
+        match claim.stance {
+            Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..) => {
+                self.plan.missing.insert(claim.id.clone(), has);
+            }
+            // Of a call that was made on the claim, a rule may come yet.
+            Stance::Loses(_) | Stance::Leaves | Stance::Orphaned
+                if has.state == OwnershipState::Claimed || claim.claimed_at.is_some() =>
+            {
+                self.plan.given_up.insert(claim.id.clone(), has);
+            }
+            _ => {}
+        }
+    }
+
+    /// Deletes what the object made or says it owns; what it only adopted stays, and is nobody's.
+    fn takes_away(&mut self, claim: &Claim<Rule>, owned: Option<&LedgerRule>) {
+        match owned.filter(|owned| owned.adopted != Some(true) || claim.owns_adopted) {
+            Some(owned) => self.delete(claim, &owned.prefix),
+            None => drop(self.plan.has.remove(&claim.id)),
         }
     }
 
@@ -171,12 +185,18 @@ impl<'a> Planning<'a> {
         let has = claim.has.as_ref()?;
         let stored = self.stored.get(has.prefix.as_str())?;
         let recorded = Rule::of(has);
+        let is_since = |claimed: Timestamp| stored.created_at.is_none_or(|made| made >= claimed - CLOCKS_DIFFER);
         let ours = match has.state {
-            OwnershipState::Owned => stored.rule.has_same_upstream(&recorded),
-            OwnershipState::Claimed => {
-                let after = claim.claimed_at.zip(stored.created_at);
-                stored.rule == recorded && after.is_none_or(|(claimed, made)| made >= claimed - CLOCKS_DIFFER)
+            OwnershipState::Owned => {
+                let known = has.created_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
+                let is_the_same = known.zip(stored.created_at).map(|(known, made)| known == made);
+                let is_ours = match (is_the_same, claim.claimed_at) {
+                    (Some(same), claimed) => same || claimed.is_some_and(is_since),
+                    (None, claimed) => claimed.is_none_or(is_since),
+                };
+                stored.rule.has_same_upstream(&recorded) && is_ours
             }
+            OwnershipState::Claimed => stored.rule == recorded && claim.claimed_at.is_none_or(is_since),
         };
         ours.then(|| LedgerRule {
             created_at: stored.created_at.map(|at| at.to_string()),
@@ -195,10 +215,16 @@ impl<'a> Planning<'a> {
         if let Some(because) = contested(claim, wanted, served) {
             return Some(because);
         }
-        if let Some(other) = owned.filter(|owned| owned.prefix != wanted.prefix) {
-            // The object was made anew with another prefix.
-            self.delete(claim, &other.prefix);
-            return None;
+        let (owned, other) = match owned {
+            Some(owned) if owned.prefix != wanted.prefix => (None, Some(owned)),
+            owned => (owned, None),
+        };
+        if other.is_some() {
+            // The object was made anew with another prefix: first its former rule goes, if it is to go.
+            self.takes_away(claim, other);
+            if self.plan.acts.contains_key(&claim.id) {
+                return None;
+            }
         }
         let Some(stored) = self.stored.get(wanted.prefix.as_str()).copied() else {
             return self.create(claim, wanted);
@@ -233,11 +259,15 @@ impl<'a> Planning<'a> {
     }
 
     fn create(&mut self, claim: &Claim<Rule>, wanted: &Rule) -> Option<Because> {
-        let first_time = claim.has.is_none() && !claim.had_it;
+        let first_time = claim.has.as_ref().is_none_or(|has| has.prefix != wanted.prefix);
         if first_time && !claim.may.claim_existing {
-            let Some(repositories) = self.repositories else {
-                self.plan.asks_for_repositories = true;
-                return None;
+            let repositories = match self.repositories {
+                Some(Ok(repositories)) => repositories,
+                Some(Err(because)) => return Some(because.clone()),
+                None => {
+                    self.asking.insert(claim.id.clone());
+                    return None;
+                }
             };
             let inside: Vec<_> = repositories.iter().filter(|name| self.would_serve(&wanted.prefix, name)).collect();
             if let Some(first) = inside.first() {
@@ -266,7 +296,7 @@ impl<'a> Planning<'a> {
     /// A rule stands there that is not the object's.
     fn adopt(&mut self, claim: &Claim<Rule>, wanted: &Rule, stored: &Stored) -> Option<Because> {
         let identical = stored.rule == *wanted;
-        let adopts = identical && (claim.had_it || claim.may.adoption >= Adoption::IfIdentical)
+        let adopts = identical && claim.may.adoption >= Adoption::IfIdentical
             || claim.may.adoption == Adoption::Always && wanted.is_update_of(&stored.rule);
         if !adopts {
             let what = if identical { "the same" } else { "another" };
@@ -281,7 +311,7 @@ impl<'a> Planning<'a> {
         }
         let adopted = LedgerRule {
             created_at: stored.created_at.map(|at| at.to_string()),
-            adopted: (!claim.had_it).then_some(true),
+            adopted: Some(true),
             ..stored.rule.record(OwnershipState::Owned)
         };
         self.plan.has.insert(claim.id.clone(), adopted);

@@ -2,7 +2,8 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::super::cache_rules::{Act, Claim, Latitude, RULES_AT_MOST, Rule, RulesPlan, Stance, Stored, plan_rules};
+use super::super::cache_rules::{Act, Claim, RULES_AT_MOST, Rule, RulesPlan, Stance, Stored, plan_rules};
+use super::super::claims::Latitude;
 use super::*;
 use crate::api::{Adoption, LedgerRule, OwnershipState};
 use crate::reason::{Because, Reason};
@@ -56,7 +57,7 @@ fn wanting(name: &str, created: i64, rule: &Rule) -> Claim<Rule> {
         stance: Stance::Wants(rule.clone()),
         may: Latitude::default(),
         owns_adopted: false,
-        had_it: false,
+        outlawed: None,
     }
 }
 
@@ -70,7 +71,7 @@ fn owning(name: &str, created: i64, has: &Rule, wants: &Rule) -> Claim<Rule> {
 
 fn plan(claims: &[Claim<Rule>], there: &[Rule]) -> RulesPlan {
     let there: Vec<_> = there.iter().map(stored).collect();
-    plan_rules(claims, &there, Some(&[]))
+    plan_rules(claims, &there, Some(&Ok(Vec::new()))).0
 }
 
 fn reasons(plan: &RulesPlan) -> Vec<(String, Reason)> {
@@ -86,7 +87,10 @@ fn a_rule_that_is_not_there_is_claimed_and_made_and_one_that_is_there_is_left() 
     let wanted = rule("a", "public.ecr.aws");
     let first = plan(&[wanting("x", 1, &wanted)], &[]);
     assert_eq!(acts(&first), [("x".to_owned(), Act::Create(wanted.clone()))]);
-    assert_eq!(first.claims().values().map(|claim| claim.state).collect::<Vec<_>>(), [OwnershipState::Claimed]);
+    assert_eq!(
+        first.on_record(|_| None).values().map(|claim| claim.state).collect::<Vec<_>>(),
+        [OwnershipState::Claimed]
+    );
     let claimed = Claim {
         has: Some(recorded(&wanted, OwnershipState::Claimed)),
         claimed_at: Some(at(990)),
@@ -213,10 +217,11 @@ fn the_fifty_first_is_refused_and_who_gets_one_back_goes_first() {
 fn repositories_below_a_prefix_are_not_claimed_by_accident() {
     let wanted = rule("team/a", "quay.io");
     let claim = wanting("x", 1, &wanted);
-    assert!(plan_rules(std::slice::from_ref(&claim), &[], None).asks_for_repositories);
+    let (undecided, asking) = plan_rules(std::slice::from_ref(&claim), &[], None);
+    assert!(undecided.acts.is_empty() && asking.contains(&claim.id));
     let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let decide = |claim: &Claim<Rule>, all: &[&str], there: &[Stored]| {
-        plan_rules(std::slice::from_ref(claim), there, Some(&names(all))).verdicts.len()
+        plan_rules(std::slice::from_ref(claim), there, Some(&Ok(names(all)))).0.verdicts.len()
     };
     assert_eq!(decide(&claim, &["team/a/app"], &[]), 1);
     assert_eq!(decide(&claim, &["team/ab", "team", "team/a"], &[]), 0);
@@ -233,4 +238,76 @@ fn repositories_below_a_prefix_are_not_claimed_by_accident() {
     let root = wanting("r", 1, &rule("ROOT", "quay.io"));
     assert_eq!(decide(&root, &["anything"], &[]), 1);
     assert_eq!(decide(&root, &["team/a/app"], &[stored(&wanted)]), 0);
+}
+
+/// A rule that was deleted and made anew by others is theirs, whatever it says: only while the object makes it anew
+/// itself does another time of making count.
+#[test]
+fn a_rule_that_others_made_anew_is_theirs() {
+    let ours = rule("a", "quay.io");
+    let known =
+        |second: i64| LedgerRule { created_at: Some(at(second).to_string()), ..recorded(&ours, OwnershipState::Owned) };
+    let has = |second: i64, claimed_at: Option<Timestamp>| Claim {
+        has: Some(known(second)),
+        claimed_at,
+        ..wanting("x", 1, &ours)
+    };
+    let there = std::slice::from_ref(&ours);
+    assert!(plan(&[has(1_000, None)], there).verdicts.is_empty());
+    assert_eq!(reasons(&plan(&[has(900, None)], there)), [("x".to_owned(), Reason::RuleConflict)]);
+    assert!(plan(&[has(900, Some(at(990)))], there).verdicts.is_empty());
+    let leaving = |claim: Claim<Rule>| Claim { stance: Stance::Leaves, ..claim };
+    assert!(plan(&[leaving(has(900, None))], there).acts.is_empty());
+    assert_eq!(acts(&plan(&[leaving(has(1_000, None))], there)).len(), 1);
+}
+
+/// What an object only took over outlives it, also when it is made anew with another prefix; and the new prefix is
+/// looked at like anybody's.
+#[test]
+fn another_prefix_deletes_what_was_made_and_leaves_what_was_adopted() {
+    let (old, new) = (rule("old", "quay.io"), rule("new", "quay.io"));
+    let mut moved = owning("x", 1, &old, &new);
+    assert_eq!(
+        acts(&plan(std::slice::from_ref(&moved), std::slice::from_ref(&old))),
+        [("x".to_owned(), Act::Delete("old".to_owned()))]
+    );
+    moved.has.as_mut().unwrap().adopted = Some(true);
+    let kept = plan(std::slice::from_ref(&moved), std::slice::from_ref(&old));
+    assert_eq!((acts(&kept), kept.has.is_empty()), (vec![("x".to_owned(), Act::Create(new))], true));
+    let taken = Ok(vec!["new/app".to_owned()]);
+    let (refused, _) = plan_rules(&[moved], &[stored(&old)], Some(&taken));
+    assert_eq!(reasons(&refused), [("x".to_owned(), Reason::RepositoriesExist)]);
+}
+
+/// AWS does not list the repositories: that stops those who ask, and nobody else.
+#[test]
+fn an_unread_list_of_repositories_stops_those_who_need_it() {
+    let (asks, does_not) = (rule("a", "quay.io"), rule("b", "quay.io"));
+    let claiming =
+        Claim { may: Latitude { claim_existing: true, ..Latitude::default() }, ..wanting("y", 1, &does_not) };
+    let unread = Err(Because::new(Reason::AccessDenied, "no"));
+    let (plan, _) = plan_rules(&[wanting("x", 1, &asks), claiming], &[], Some(&unread));
+    assert_eq!(acts(&plan), [("y".to_owned(), Act::Create(does_not))]);
+    assert_eq!(reasons(&plan), [("x".to_owned(), Reason::AccessDenied)]);
+}
+
+/// A claim is no right to have a rule made: refused, the object gets back only what it had.
+#[test]
+fn who_is_refused_gets_back_what_it_had_and_not_what_it_claimed() {
+    let wanted = rule("a", "quay.io");
+    let because = Because::new(Reason::NotAllowed, "");
+    let keeping = |state| Claim {
+        has: Some(recorded(&wanted, state)),
+        stance: Stance::Keeps(because.clone()),
+        ..wanting("x", 1, &wanted)
+    };
+    assert!(plan(&[keeping(OwnershipState::Claimed)], &[]).acts.is_empty());
+    assert_eq!(acts(&plan(&[keeping(OwnershipState::Owned)], &[])), [("x".to_owned(), Act::Create(wanted.clone()))]);
+    // While it is made again it stays the object's own.
+    let lost = plan(&[keeping(OwnershipState::Owned)], &[]);
+    let before = recorded(&wanted, OwnershipState::Owned);
+    assert_eq!(
+        lost.on_record(|_| Some(&before)).values().map(|has| has.state).collect::<Vec<_>>(),
+        [OwnershipState::Owned]
+    );
 }

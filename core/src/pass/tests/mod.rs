@@ -121,6 +121,8 @@ fn gathered(mut registry: RegistryObject, ledger: &[(&str, ledger::Holding)], ob
         duplicates: Vec::new(),
         attached: objects.into_iter().map(Arc::new).collect(),
         namespaces: BTreeMap::from([("team-a".to_owned(), namespace)]),
+        others: BTreeMap::new(),
+        guests: Vec::new(),
     }
 }
 

@@ -35,7 +35,7 @@ impl Rules {
         let (before, sent) = (parsed(&write.before), parsed(&write.sent));
         let account = call.account.clone().unwrap_or_default();
         if call.operation == "CreatePullThroughCacheRule" {
-            let claimed = |entry: &&Value| entry["rule"]["state"] == "Claimed" && has_upstream(entry, &sent);
+            let claimed = |entry: &&Value| entry["claimedAt"].is_string() && has_upstream(entry, &sent);
             if !on_record.iter().any(|entry| claimed(&entry)) {
                 self.breach(format!("rule 1: rule {prefix} was made without a claim on record: {on_record:?}"));
             }

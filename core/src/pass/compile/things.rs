@@ -1,0 +1,70 @@
+//! What an object may have besides statements: its claim on a cache rule.
+
+use std::collections::BTreeSet;
+
+use super::super::cache_rules::{Stance, evidence};
+use super::super::claims::Latitude;
+use super::{Answer, Attached, Compiler, RuleClaim, Things};
+use crate::api::{DeletionPolicy, LedgerRule};
+use crate::consent::{Asked, consent};
+use crate::kinds::{CacheRule, Wanted};
+use crate::reason::Because;
+
+impl Compiler<'_> {
+    /// The object's word about its rule; where it stands is not told yet. Nothing, if it has to do with none.
+    pub(super) fn rule_claim(&self, object: &Attached, wanted: Option<&Wanted>, things: &Things) -> Option<RuleClaim> {
+        let written = wanted.and_then(|wanted| wanted.rule.as_ref());
+        // Second evidence: our finalizer and its own status say what it had.
+        let said = object.status.rule.as_ref().filter(|_| object.meta.finalized).zip(written);
+        let has = things.rule.clone().or_else(|| said.map(|(status, written)| evidence(status, written)));
+        if has.is_none() && written.is_none() {
+            return None;
+        }
+        Some(RuleClaim {
+            outlawed: has.as_ref().and_then(|has| self.is_outlawed(object, has)),
+            id: object.id.clone(),
+            created: object.meta.created,
+            has,
+            claimed_at: things.claimed_at,
+            stance: Stance::Orphaned,
+            may: written.map(Latitude::of_rule).unwrap_or_default(),
+            owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
+        })
+    }
+
+    /// Why today's `allow` does not cover what is there. A namespace that is not there to be judged loses nothing.
+    fn is_outlawed(&self, object: &Attached, has: &LedgerRule) -> Option<Because> {
+        let view = self.gathered.namespaces.get(&object.id.namespace)?;
+        let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
+        let roles = self.holdings.iter().filter(|(id, _)| id.namespace == object.id.namespace);
+        let own_roles: BTreeSet<&str> =
+            roles.filter_map(|(_, holding)| holding.things.role.as_ref()).map(|role| role.arn.as_str()).collect();
+        let asked = Asked::of_recorded(has, &own_roles);
+        consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked).err()
+    }
+}
+
+/// What becomes of the thing of an object that is being deleted.
+pub(super) fn leaving<W>(object: &Attached) -> Stance<W> {
+    match object.body.deletion_policy() {
+        _ if object.meta.abandon => Stance::Orphaned,
+        Some(DeletionPolicy::Retain) => Stance::Retains,
+        _ => Stance::Leaves,
+    }
+}
+
+/// Where a living object stands with its rule. What is there and is not allowed goes, unless what is wanted takes its
+/// place by an update: a rule that is deleted to be made anew serves nobody meanwhile.
+pub(super) fn rule_living(answer: &Answer, claim: &RuleClaim, written: Option<CacheRule>) -> Stance<CacheRule> {
+    let updates = |wanted: &CacheRule| claim.has.as_ref().is_some_and(|has| wanted.is_in_place_of(has));
+    match (answer, &claim.outlawed) {
+        (Answer::Accepted(Wanted { rule: Some(wanted), .. }), Some(_)) if updates(wanted) => {
+            Stance::Wants(wanted.clone())
+        }
+        (_, Some(because)) => Stance::Loses(because.clone()),
+        (Answer::Held(because), None) => Stance::Holds(written, because.clone()),
+        (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
+        (Answer::Accepted(Wanted { rule: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
+        (Answer::Accepted(_), None) => Stance::Leaves,
+    }
+}

@@ -1,0 +1,336 @@
+//! Makes the things of one kind (cache rules, roles) equal to their plan: the claim on record, the calls side by side, and
+//! a read after them. A round that has nothing to do is the proof that everybody has what the plan says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ecr_permissions_core::api::{LedgerState, OwnershipState};
+use ecr_permissions_core::pass::claims::{Action, Applied, Claim, Missing, Plan, Record, Stance};
+use ecr_permissions_core::pass::compile::{Contribution, Desired};
+use ecr_permissions_core::pass::ledger::{self, Holding, Things};
+use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::objects::ObjectId;
+use ecr_permissions_core::pass::refusals::Denied;
+use ecr_permissions_core::reason::{Because, Reason, Verdict};
+use futures::StreamExt;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::{Again, BETWEEN_READS, Writing};
+use crate::aws::error::{Error, Kind};
+
+/// Writes of one registry under way at once.
+const AT_ONCE: usize = 25;
+/// A thing that is replaced takes two rounds; what a third finds to do is somebody else's work.
+const ROUNDS_AT_MOST: usize = 3;
+/// A call that nobody waits for any more takes effect within this, or never.
+const LATE: SignedDuration = SignedDuration::from_mins(1);
+
+/// One kind of thing, as AWS was read to have it.
+pub(super) trait Thing: Sized {
+    type Wanted: Clone;
+    type Act: Action<Record = Self::Record>;
+    type Record: Record;
+    /// In words, many of them.
+    const WHAT: &'static str;
+
+    fn claim(contribution: &Contribution) -> Option<&Claim<Self::Wanted, Self::Record>>;
+    fn recorded(things: &Things) -> Option<&Self::Record>;
+    fn record(things: &mut Things, record: Self::Record);
+    fn denied(memory: &mut Memory) -> &mut Denied<Self::Act>;
+
+    /// Whether AWS showed what is on record.
+    fn shows(&self, record: &Self::Record) -> bool;
+    /// Asks AWS for what the plan needs besides.
+    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &Writing<'_>, pruned: bool);
+    fn plan(
+        &self,
+        claims: &[Claim<Self::Wanted, Self::Record>],
+        writing: &Writing<'_>,
+        pruned: bool,
+    ) -> Plan<Self::Act, Self::Record>;
+    async fn read_again(self, writing: &Writing<'_>) -> Result<Self, Because>;
+    async fn act(act: &Self::Act, writing: &Writing<'_>) -> Result<(), Refusal>;
+    /// AWS's refusal in the words of a condition.
+    fn explained(act: &Self::Act, error: &Error, writing: &Writing<'_>) -> Because;
+    /// Whether the act names what may be too young to be visible everywhere.
+    fn names_young(act: &Self::Act) -> bool;
+}
+
+/// Why a write did not succeed.
+pub(super) enum Refusal {
+    Restrained(Because),
+    Error(Error),
+}
+
+/// The things as last read, and what came of this pass's writes.
+#[derive(Debug)]
+pub(super) struct Working<T: Thing> {
+    pub(super) read: T,
+    /// What AWS would not do in this pass, and what it answered.
+    refused: BTreeMap<ObjectId, (T::Act, Because)>,
+    /// Whose write may have happened all the same.
+    unknown: BTreeSet<ObjectId>,
+    /// For whom AWS had one already when it was to be made: it is not the object's by its claim.
+    exists: BTreeSet<ObjectId>,
+    /// Whose thing this pass removed.
+    removed: BTreeSet<ObjectId>,
+    /// What was on record when the pass began, and since when it was claimed.
+    had: BTreeMap<ObjectId, (T::Record, Option<Timestamp>)>,
+}
+
+/// Nothing, where no object has to do with such things.
+pub(super) type Maybe<T> = Option<Result<Working<T>, Because>>;
+
+impl<T: Thing> Working<T> {
+    pub(super) fn new(read: T, desired: &Desired) -> Self {
+        let having = desired.contributions.iter().filter_map(|c| {
+            let record = T::recorded(&c.things)?;
+            Some((c.id.clone(), (record.clone(), c.things.claimed_at)))
+        });
+        Self {
+            read,
+            refused: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            exists: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            had: having.collect(),
+        }
+    }
+
+    /// Whether a call on a claim from before this pass may still take effect.
+    fn awaits_earlier_call(&self, id: &ObjectId, now: Timestamp) -> bool {
+        let claimed = self.had.get(id).and_then(|(_, claimed_at)| *claimed_at);
+        claimed.is_some_and(|at| now.duration_since(at) < LATE)
+    }
+}
+
+impl Writing<'_> {
+    /// Does what removes; everything else waits.
+    pub(super) async fn remove<T: Thing>(&mut self, read: Option<Result<T, Because>>, pruned: bool) -> Maybe<T> {
+        let mut working = match read? {
+            Ok(read) => Working::new(read, &self.desired),
+            Err(because) => return Some(Err(because)),
+        };
+        if self.desired.restraint.is_some() {
+            return Some(Ok(working));
+        }
+        if self.is_doubtful(&working) {
+            tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
+            working = match self.read_again(working).await {
+                Ok(working) => working,
+                Err(because) => return Some(Err(because)),
+            };
+        }
+        let mut plan = self.planned(&working, pruned);
+        plan.acts.retain(|_, act| act.removes());
+        self.leave_out_refused(&mut plan, &mut working);
+        if plan.acts.is_empty() {
+            return Some(Ok(working));
+        }
+        self.act_on(&plan, &mut working).await;
+        Some(self.read_again(working).await)
+    }
+
+    /// Makes and changes what is wanted, and removes what is still to go.
+    pub(super) async fn make<T: Thing>(
+        &mut self,
+        working: Maybe<T>,
+        pruned: bool,
+    ) -> Result<(Applied<T::Record>, Option<T>), Again> {
+        let mut working = match working {
+            None => return Ok((Applied::none(), None)),
+            Some(Err(because)) => return Ok((Applied::failed(because), None)),
+            Some(Ok(working)) => working,
+        };
+        for _ in 0..ROUNDS_AT_MOST {
+            let claims = self.claims(&working);
+            working.read.prepare(&claims, self, pruned).await;
+            let mut plan = self.planned(&working, pruned);
+            self.leave_out_refused(&mut plan, &mut working);
+            if plan.acts.is_empty() {
+                return Ok((self.confirmed_things(plan, &working), Some(working.read)));
+            }
+            if let Some(restraint) = self.desired.restraint.clone() {
+                let steps = plan.steps();
+                let waiting: Vec<_> = plan.acts.keys().cloned().collect();
+                let mut applied = self.confirmed_things(plan, &working);
+                applied.verdicts.extend(waiting.into_iter().map(|id| (id, restraint.clone())));
+                applied.steps = steps;
+                return Ok((applied, Some(working.read)));
+            }
+            self.note_made_again(&plan, &working).await;
+            self.record_claims::<T>(&plan).await?;
+            self.act_on(&plan, &mut working).await;
+            working = match self.read_again(working).await {
+                Ok(working) => working,
+                Err(because) => return Ok((Applied::failed(because), None)),
+            };
+        }
+        let message = format!("The {} are not yet as they were written; they are looked at again.", T::WHAT);
+        Ok((Applied::failed(Because::new(Reason::Progressing, message)), None))
+    }
+
+    /// The claims as this pass knows better: what AWS had already is nobody's by a claim, and what may not be kept goes
+    /// if what was to take its place is refused.
+    fn claims<T: Thing>(&self, working: &Working<T>) -> Vec<Claim<T::Wanted, T::Record>> {
+        let claims = self.desired.contributions.iter().filter_map(T::claim);
+        let known_better = |claim: &Claim<T::Wanted, T::Record>| {
+            let mut claim = claim.clone();
+            if working.exists.contains(&claim.id) {
+                claim.has = None;
+                claim.claimed_at = None;
+            }
+            let refused = working.refused.get(&claim.id).is_some_and(|(_, b)| b.reason.verdict() == Verdict::False);
+            if let Some(because) = claim.outlawed.clone().filter(|_| refused) {
+                claim.stance = Stance::Loses(because);
+            }
+            claim
+        };
+        claims.map(known_better).collect()
+    }
+
+    fn planned<T: Thing>(&self, working: &Working<T>, pruned: bool) -> Plan<T::Act, T::Record> {
+        working.read.plan(&self.claims(working), self, pruned)
+    }
+
+    /// A single read that does not show what is to be removed may be an older one.
+    fn is_doubtful<T: Thing>(&self, working: &Working<T>) -> bool {
+        let owned = |has: &&T::Record| has.state() == OwnershipState::Owned;
+        let claims = self.desired.contributions.iter().filter_map(T::claim);
+        let going = claims.filter(|claim| claim.stance.goes()).filter_map(|claim| claim.has.as_ref());
+        going.filter(owned).any(|has| !working.read.shows(has))
+    }
+
+    /// What AWS refused in this pass, or refused before and is not asked again yet.
+    fn leave_out_refused<T: Thing>(&mut self, plan: &mut Plan<T::Act, T::Record>, working: &mut Working<T>) {
+        let now = self.op.clock.now();
+        let denied = T::denied(self.memory);
+        plan.acts.retain(|id, act| {
+            if let Some(because) = denied.refusal(id, act, now) {
+                working.refused.insert(id.clone(), (act.clone(), because));
+            }
+            working.refused.get(id).is_none_or(|(refused, _)| refused != act)
+        });
+    }
+
+    async fn read_again<T: Thing>(&self, working: Working<T>) -> Result<Working<T>, Because> {
+        Ok(Working { read: working.read.read_again(self).await?, ..working })
+    }
+
+    /// What is about to be made is on record before it can be: a crash after it leaves nothing that is nobody's.
+    async fn record_claims<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>) -> Result<(), Again> {
+        let mut holdings = ledger::parse(&self.gathered.registry.status.ledger);
+        let mut changed = false;
+        let contributions: BTreeMap<_, _> = self.desired.contributions.iter().map(|c| (&c.id, c)).collect();
+        let recorded = |id: &ObjectId| contributions.get(id).and_then(|c| T::recorded(&c.things));
+        for (id, record) in plan.on_record(recorded) {
+            let Some(contribution) = contributions.get(&id) else { continue };
+            let is_made = plan.acts.get(&id).is_some_and(|act| act.claim().is_some());
+            // Every call to make something counts from its own claim on.
+            if !is_made && recorded(&id) == Some(&record) {
+                continue;
+            }
+            changed = true;
+            let holding = holdings.entry(id).or_insert_with(|| Holding {
+                uid: contribution.uid.clone(),
+                generation: contribution.generation,
+                state: LedgerState::Applied,
+                statements: Vec::new(),
+                things: Things::default(),
+            });
+            holding.things.claimed_at = is_made.then(|| self.op.clock.timestamp());
+            T::record(&mut holding.things, record);
+        }
+        if changed {
+            self.write_ledger(&holdings).await?;
+        }
+        Ok(())
+    }
+
+    async fn act_on<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>, working: &mut Working<T>) {
+        let this = &*self;
+        let acts = plan.acts.iter();
+        let acts: Vec<_> = acts.map(|(id, act)| async move { (id, act, T::act(act, this).await) }).collect();
+        let done: Vec<_> = futures::stream::iter(acts).buffer_unordered(AT_ONCE).collect().await;
+        let now = self.op.clock.now();
+        for (id, act, result) in done {
+            let because = match result {
+                Ok(()) => {
+                    T::denied(self.memory).forgive(id);
+                    if act.removes() {
+                        working.removed.insert(id.clone());
+                    }
+                    continue;
+                }
+                // Somebody was faster, unless it was an earlier call of ours.
+                Err(Refusal::Error(error)) if error.kind == Kind::Exists => {
+                    let ours =
+                        working.unknown.contains(id) || working.awaits_earlier_call(id, self.op.clock.timestamp());
+                    if !ours {
+                        working.exists.insert(id.clone());
+                    }
+                    continue;
+                }
+                Err(Refusal::Restrained(because)) => because,
+                Err(Refusal::Error(error)) => {
+                    if error.outcome_unknown {
+                        working.unknown.insert(id.clone());
+                    }
+                    T::explained(act, &error, self)
+                }
+            };
+            let patience = self.memory.patience;
+            let told = T::denied(self.memory).refuse(id, act, because, T::names_young(act), &patience, now);
+            working.refused.insert(id.clone(), (act.clone(), told));
+        }
+    }
+
+    /// What was an object's and is made again was taken away by somebody else, unless this pass did. Told before the claim
+    /// takes the place of what was on record.
+    async fn note_made_again<T: Thing>(&self, plan: &Plan<T::Act, T::Record>, working: &Working<T>) {
+        let was_there = |id: &ObjectId, claim: &T::Record| {
+            let owned = working.had.get(id).filter(|(has, _)| has.state() == OwnershipState::Owned);
+            owned.is_some_and(|(has, _)| has.is_of(claim)) && !working.removed.contains(id)
+        };
+        let made = plan.acts.iter().filter_map(|(id, act)| Some((id, act.claim()?)));
+        let again = made.filter(|(id, claim)| was_there(id, claim)).count();
+        if again > 0 {
+            self.op.metrics.drifted(&self.gathered.key);
+            tracing::info!(registry = %self.gathered.key, what = T::WHAT, number = again, "drift: deleted from outside, making them again");
+            self.op.events.drift(&self.gathered.registry, &format!("{again} {}", T::WHAT)).await;
+        }
+    }
+
+    /// Nothing is left to do: everybody has what was read.
+    fn confirmed_things<T: Thing>(&self, plan: Plan<T::Act, T::Record>, working: &Working<T>) -> Applied<T::Record> {
+        let Plan { has, missing, given_up, mut verdicts, held_equal, acts: _ } = plan;
+        for (id, (_, because)) in &working.refused {
+            // What keeps the object from what it wants explains more than what became of what it has.
+            verdicts.entry(id.clone()).or_insert_with(|| because.clone());
+        }
+        let now = self.op.clock.timestamp();
+        let claimed_at = |id: &ObjectId| {
+            let awaited = working.unknown.contains(id) || working.awaits_earlier_call(id, now);
+            let contribution = self.desired.contributions.iter().find(|c| c.id == *id);
+            contribution.filter(|_| awaited).and_then(|c| c.things.claimed_at)
+        };
+        let mut kept = BTreeMap::new();
+        for (id, record) in missing {
+            // What is lost stays on record until it is back, and so does a claim whose call may take effect yet. A claim
+            // that came to nothing does not: what stands there tomorrow would be somebody else's.
+            let claimed_at = claimed_at(&id);
+            if record.state() == OwnershipState::Owned || claimed_at.is_some() {
+                kept.insert(id, Missing { record, claimed_at });
+            }
+        }
+        let mut awaits_late = false;
+        for (id, record) in given_up {
+            if let Some(claimed_at) = claimed_at(&id) {
+                awaits_late = true;
+                let message = "Whether what was asked of AWS was made is not known yet.";
+                verdicts.entry(id.clone()).or_insert_with(|| Because::new(Reason::Progressing, message));
+                kept.insert(id, Missing { record, claimed_at: Some(claimed_at) });
+            }
+        }
+        Applied { has: Some(has), missing: kept, held_equal, awaits_late, verdicts, ..Applied::default() }
+    }
+}
