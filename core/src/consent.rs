@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::api::{Adoption, AllowRule, Effect as Written, Kind, LedgerRule, NamespaceSelector};
+use crate::api::{Adoption, AllowRule, Effect as Written, Kind, LedgerRole, LedgerRule, NamespaceSelector};
 use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
 use crate::names::{AccountId, CachePrefix, RegistryKey, RepositoryPattern};
 use crate::ownership::is_generated_role_name;
@@ -101,6 +101,18 @@ impl Asked {
     /// objects of the same namespace made.
     pub fn of_recorded(rule: &LedgerRule, own_roles: &BTreeSet<&str>) -> Self {
         Self(asked_by_recorded(rule, own_roles).into_iter().collect())
+    }
+
+    /// What a role that is on record asks: as little as an object may still have that has it.
+    pub fn of_recorded_role(role: &LedgerRole) -> Self {
+        let name = (!is_generated_role_name(&role.name)).then(|| (Ask::RoleName(role.name.clone()), "spec.roleName"));
+        Self(name.into_iter().collect())
+    }
+
+    /// What the owner of the registry with the cache is asked for the sake of one upstream alone.
+    pub fn of_role_for(role: &PtcRole, upstream: &RoleUpstream) -> Self {
+        let alone = PtcRole { upstreams: vec![upstream.clone()], adoption: Adoption::Never, ..role.clone() };
+        Self(asked_by_role(&alone).into_iter().collect())
     }
 
     /// What the owner of an upstream is asked: its repositories, for the account that the role lives in.

@@ -67,6 +67,8 @@ reasons! {
     WaitingForRole => ResolvedRefs, Waiting;
     /// An upstream's grant is not there yet, or its Registry does not allow it.
     WaitingForUpstream => ResolvedRefs, Waiting;
+    /// No Registry stands for the upstream: its owner has to grant.
+    External => Synced, Paused;
     /// The secret does not exist in the Registry's account and Region, or is being deleted.
     SecretNotFound => ResolvedRefs, False;
     /// The object's namespace has not been seen yet.

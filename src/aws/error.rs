@@ -20,6 +20,8 @@ pub enum Kind {
     RoleDenied,
     /// It is there already.
     Exists,
+    /// It cannot be deleted: something hangs on it.
+    InUse,
     /// A quota is used up.
     Full,
     /// AWS does not take what was sent.
@@ -40,6 +42,8 @@ pub struct Error {
     pub message: String,
     /// A write may have happened all the same.
     pub outcome_unknown: bool,
+    /// Of a call to IAM, which has one rate for the whole account.
+    pub is_of_iam: bool,
 }
 
 impl Error {
@@ -62,6 +66,7 @@ impl Error {
                         code: None,
                         message: refused.to_string(),
                         outcome_unknown: false,
+                        is_of_iam: false,
                     };
                 }
                 // Only a request that could not even be made is surely not sent: a connection may break after it was.
@@ -80,6 +85,7 @@ impl Error {
                     code: None,
                     message: "the request could not be made".into(),
                     outcome_unknown: false,
+                    is_of_iam: false,
                 }
             }
             _ => Self::unanswered(operation, "AWS answered something that could not be read", true),
@@ -92,11 +98,13 @@ impl Error {
         let text = error.message().unwrap_or_default();
         let message = if text.is_empty() { code.clone() } else { format!("{code}: {}", without_request_id(text)) };
         // A fault of the server may have come after the effect; a refusal never does.
-        Self { kind, operation, outcome_unknown: kind == Kind::Transient, code: Some(code), message }
+        let outcome_unknown = kind == Kind::Transient && code != CONCURRENT;
+        Self { kind, operation, outcome_unknown, code: Some(code), message, is_of_iam: false }
     }
 
-    fn unanswered(operation: &'static str, message: &str, outcome_unknown: bool) -> Self {
-        Self { kind: Kind::Transient, operation, code: None, message: message.to_owned(), outcome_unknown }
+    pub(super) fn unanswered(operation: &'static str, message: &str, outcome_unknown: bool) -> Self {
+        let message = message.to_owned();
+        Self { kind: Kind::Transient, operation, code: None, message, outcome_unknown, is_of_iam: false }
     }
 
     /// The reason an object or a Registry gives.
@@ -105,20 +113,26 @@ impl Error {
             Kind::Throttled => Reason::Throttled,
             Kind::Denied | Kind::Invalid | Kind::NotFound | Kind::Exists => Reason::AccessDenied,
             Kind::Full => Reason::QuotaExceeded,
+            Kind::InUse => Reason::DeletionBlocked,
             Kind::RoleDenied => Reason::AssumeRoleDenied,
             Kind::Transient | Kind::NotLeading => Reason::Unreachable,
         }
     }
 }
 
-/// Codes to kinds (aws-facts A.0, A.1 "Error classes").
+/// IAM refuses a change of what somebody else is changing: nothing happened, and it is to be tried again.
+const CONCURRENT: &str = "ConcurrentModification";
+
+/// Codes to kinds (aws-facts A.0, A.1 "Error classes", A.3: those of IAM come without "Exception").
 fn classify(code: &str) -> Kind {
     match code {
-        "RegistryPolicyNotFoundException" | "PullThroughCacheRuleNotFoundException" | "ResourceNotFoundException" => {
-            Kind::NotFound
-        }
-        "PullThroughCacheRuleAlreadyExistsException" => Kind::Exists,
-        "LimitExceededException" => Kind::Full,
+        "RegistryPolicyNotFoundException"
+        | "PullThroughCacheRuleNotFoundException"
+        | "ResourceNotFoundException"
+        | "NoSuchEntity" => Kind::NotFound,
+        "PullThroughCacheRuleAlreadyExistsException" | "EntityAlreadyExists" => Kind::Exists,
+        "DeleteConflict" => Kind::InUse,
+        "LimitExceededException" | "LimitExceeded" => Kind::Full,
         "Throttling"
         | "ThrottlingException"
         | "ThrottledException"
@@ -142,7 +156,11 @@ fn classify(code: &str) -> Kind {
         | "UnableToAccessSecretException"
         | "UnableToDecryptSecretValueException"
         | "UnknownOperationException"
-        | "RequestEntityTooLargeException" => Kind::Invalid,
+        | "RequestEntityTooLargeException"
+        | "MalformedPolicyDocument"
+        | "InvalidInput"
+        | "UnmodifiableEntity"
+        | "PolicyNotAttachable" => Kind::Invalid,
         // ExpiredToken heals with the next credentials; faults and the unknown heal or repeat.
         _ => Kind::Transient,
     }
@@ -166,7 +184,7 @@ fn role_refusal(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     };
     let code = refused.code().map(str::to_owned);
     let message = format!("AssumeRole was refused ({})", code.as_deref().unwrap_or("no code"));
-    Some(Error { kind, operation: "AssumeRole", code, message, outcome_unknown: false })
+    Some(Error { kind, operation: "AssumeRole", code, message, outcome_unknown: false, is_of_iam: false })
 }
 
 fn caused_by<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
@@ -188,6 +206,7 @@ pub(super) fn no_credentials(error: &(dyn std::error::Error + 'static)) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_ecr::error::ErrorMetadata;
 
     #[test]
     fn every_code_of_the_table_has_its_class() {
@@ -203,9 +222,36 @@ mod tests {
             ("LimitExceededException", Kind::Full),
             ("PullThroughCacheRuleAlreadyExistsException", Kind::Exists),
             ("UnsupportedUpstreamRegistryException", Kind::Invalid),
+            ("NoSuchEntity", Kind::NotFound),
+            ("EntityAlreadyExists", Kind::Exists),
+            ("DeleteConflict", Kind::InUse),
+            ("LimitExceeded", Kind::Full),
+            ("Throttling", Kind::Throttled),
+            ("AccessDenied", Kind::Denied),
+            ("MalformedPolicyDocument", Kind::Invalid),
+            ("InvalidInput", Kind::Invalid),
+            ("UnmodifiableEntity", Kind::Invalid),
+            ("PolicyNotAttachable", Kind::Invalid),
+            ("ConcurrentModification", Kind::Transient),
+            ("ServiceFailure", Kind::Transient),
         ] {
             assert_eq!(classify(code), kind, "{code}");
         }
+    }
+
+    /// aws-facts A.3: 409 and 500, both to be tried again.
+    #[test]
+    fn a_fault_may_have_had_its_effect_and_a_refusal_had_none() {
+        let answered = |code: &str| Error::answered("CreateRole", &ErrorMetadata::builder().code(code).build());
+        assert!(answered("ServiceFailure").outcome_unknown);
+        assert!(!answered("ConcurrentModification").outcome_unknown);
+        assert!(!answered("EntityAlreadyExists").outcome_unknown);
+    }
+
+    #[test]
+    fn what_hangs_on_a_role_blocks_its_deletion() {
+        let error = Error::answered("DeleteRole", &ErrorMetadata::builder().code("DeleteConflict").build());
+        assert_eq!(error.reason(), Reason::DeletionBlocked);
     }
 
     #[test]

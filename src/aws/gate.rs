@@ -1,5 +1,5 @@
-//! How fast one registry may be called (aws-facts K.16): AWS publishes no rates, so each registry has its own and a
-//! throttled one slows nobody else.
+//! How fast one registry, and IAM of one account, may be called (aws-facts K.16): AWS publishes no rates, so each has
+//! its own and a throttled one slows nobody else.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Rate {
     pub per_second: f64,
 }
 
-/// The rates of a registry; tests shorten them.
+/// The rates of a registry, and those of an account's IAM, which has no documents to wait for; tests shorten them.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     pub reads: Rate,

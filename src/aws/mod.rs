@@ -6,6 +6,7 @@ pub mod ecr;
 pub mod error;
 pub mod gate;
 mod guard;
+pub mod iam;
 pub mod metrics;
 pub mod permit;
 pub mod secrets;

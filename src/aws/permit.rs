@@ -34,4 +34,13 @@ impl Permit {
         proven.session.gate.thing().await;
         Ok(Self { _proof: proof.clone() })
     }
+
+    /// The same for one write of IAM: waits for the account's turn.
+    pub async fn for_role(proven: &Proven, proof: &AccountProof, restraint: Option<&Because>) -> Result<Self, Because> {
+        if let Some(because) = restraint {
+            return Err(because.clone());
+        }
+        proven.session.iam_gate.thing().await;
+        Ok(Self { _proof: proof.clone() })
+    }
 }

@@ -15,7 +15,7 @@ use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_types::retry::RetryConfig;
 use ecr_permissions_core::api::{Identity, RegistrySpec};
-use ecr_permissions_core::names::RegistryKey;
+use ecr_permissions_core::names::{AccountId, RegistryKey};
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::error::{Error, Kind, no_credentials};
@@ -54,6 +54,8 @@ pub struct Sessions {
     metrics: AwsMetrics,
     credentials: Mutex<BTreeMap<(Option<Identity>, String), Credentials>>,
     by_registry: Mutex<BTreeMap<Place, Arc<Session>>>,
+    /// Only who has proven to be of an account calls its IAM: nobody else can use up its turns.
+    iam_gates: Mutex<BTreeMap<AccountId, Arc<Gate>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +72,10 @@ pub struct Session {
     pub(super) ecr: aws_sdk_ecr::Client,
     sts: aws_sdk_sts::Client,
     pub(super) secrets: aws_sdk_secretsmanager::Client,
+    pub(super) iam: aws_sdk_iam::Client,
     pub(super) gate: Gate,
+    /// IAM is one for all Regions of an account, and so is its gate (aws-facts K.16).
+    pub(super) iam_gate: Arc<Gate>,
     clock: Clock,
     /// When GetCallerIdentity last named the right account.
     identified: Mutex<Option<Duration>>,
@@ -84,7 +89,8 @@ pub struct Proven {
 
 impl Sessions {
     pub fn new(base: SdkConfig, clock: Clock, rates: Rates, leadership: Leadership, metrics: AwsMetrics) -> Self {
-        Self { base, clock, rates, leadership, metrics, credentials: Mutex::default(), by_registry: Mutex::default() }
+        let (credentials, by_registry, iam_gates) = Default::default();
+        Self { base, clock, rates, leadership, metrics, credentials, by_registry, iam_gates }
     }
 
     /// The session of a registry under its Registry's identity.
@@ -116,17 +122,27 @@ impl Sessions {
             aws_sdk_sts::config::Builder::from(&config).retry_partition(partition("sts")).interceptor(guard.clone());
         let secrets = aws_sdk_secretsmanager::config::Builder::from(&config)
             .retry_partition(partition("secretsmanager"))
-            .interceptor(guard);
+            .interceptor(guard.clone());
+        // Of the Region, the SDK makes the partition's one endpoint and the Region that it is signed for (aws-facts F).
+        let iam = aws_sdk_iam::config::Builder::from(&config).retry_partition(partition("iam")).interceptor(guard);
         Session {
             key: key.clone(),
             identity: identity.cloned(),
             ecr: aws_sdk_ecr::Client::from_conf(ecr.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             secrets: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
+            iam: aws_sdk_iam::Client::from_conf(iam.build()),
             gate: Gate::new(self.clock, self.rates),
+            iam_gate: self.iam_gate(&key.account),
             clock: self.clock,
             identified: Mutex::default(),
         }
+    }
+
+    fn iam_gate(&self, account: &AccountId) -> Arc<Gate> {
+        let mut gates = self.iam_gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = gates.entry(account.clone()).or_insert_with(|| Arc::new(Gate::new(self.clock, self.rates)));
+        Arc::clone(gate)
     }
 
     /// One provider and one cache a role and Region: the SDK's cache forgets arbitrary ones when it holds many.
@@ -226,7 +242,8 @@ impl Session {
     /// A failed call in the words of a condition.
     pub fn because(&self, error: &Error) -> Because {
         if error.kind == Kind::Throttled {
-            self.gate.throttled();
+            let gate = if error.is_of_iam { &self.iam_gate } else { &self.gate };
+            gate.throttled();
         }
         let message = match (&self.identity, error.kind) {
             (Some(identity), Kind::RoleDenied) => {

@@ -21,7 +21,7 @@ use ecr_permissions_core::pass::orphans::Orphans;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
-use ecr_permissions_core::pass::{REGISTRY_POLICY, cache_rules, steps};
+use ecr_permissions_core::pass::{REGISTRY_POLICY, cache_rules, roles, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
@@ -44,7 +44,8 @@ const FRESH: Duration = Duration::from_millis(250);
 /// A pass that could not ask AWS at all.
 pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) {
     let rules = cache_rules::Applied::failed(because.clone());
-    (Applied { failure: Some(because), rules, ..Applied::default() }, desired)
+    let roles = roles::Applied::failed(because.clone());
+    (Applied { failure: Some(because), rules, roles, ..Applied::default() }, desired)
 }
 
 pub(super) async fn apply(

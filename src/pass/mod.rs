@@ -35,7 +35,7 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
 }
 
 async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Duration {
-    memory.retain(|id| gathered.attached.iter().any(|object| object.id == *id));
+    memory.retain(|id| gathered.attached.iter().chain(&gathered.guests).any(|object| object.id == *id));
     let session = op.sessions.of(&gathered.key, &gathered.registry.spec).await;
     let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, op));
     if let Err(again) = finalized {
@@ -80,7 +80,7 @@ async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
     let registry = &gathered.registry;
     if !gathered.attached.is_empty() && !registry.meta.finalized && !registry.meta.deleting {
         let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
-        op.with_index(|index| index.wrote_registry(&registry.meta.resource_version, written.clone()));
+        op.show_registry(&registry.meta.resource_version, &written);
         gathered.registry = written.into();
     }
     let objects = std::mem::take(&mut gathered.attached);
@@ -118,7 +118,9 @@ fn next_run(
     let unfinalized = gathered.attached.iter().any(|object| !object.meta.finalized && !object.meta.deleting);
     let failed = applied.failure.is_some()
         || applied.rules.failure.is_some()
+        || applied.roles.failure.is_some()
         || applied.rules.awaits_late
+        || applied.roles.awaits_late
         || unfinalized
         || matches!(untold, Some(Again::Later));
     let soon = if failed { Some(now + memory.failed()) } else { None };

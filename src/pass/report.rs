@@ -7,6 +7,7 @@ use std::time::Duration;
 use ecr_permissions_core::api::{ABANDON, AttachedStatus};
 use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::judge::{self, Fate, Judging};
+use ecr_permissions_core::pass::ledger::Holding;
 use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
 use futures::StreamExt;
 
@@ -30,7 +31,8 @@ pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), A
         }
         release_registry(duplicate, duplicate.status.ledger.is_empty(), op).await?;
     }
-    release_registry(&registry, judging.gathered.attached.is_empty() && holdings.is_empty(), op).await?;
+    let is_empty = !holdings.values().any(Holding::holds_something);
+    release_registry(&registry, judging.gathered.attached.is_empty() && is_empty, op).await?;
     told
 }
 

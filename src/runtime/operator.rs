@@ -17,6 +17,7 @@ use ecr_permissions_core::pass::queue::{Key, Next, Queue};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Namespace;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -77,6 +78,8 @@ pub struct Operator {
     client: Client,
     index: Mutex<Index>,
     memories: Mutex<BTreeMap<RegistryKey, Memory>>,
+    /// What passes touch: other passes.
+    touches: (UnboundedSender<Key>, tokio::sync::Mutex<UnboundedReceiver<Key>>),
     rng: Mutex<fastrand::Rng>,
     ready: watch::Sender<bool>,
 }
@@ -87,6 +90,7 @@ impl Operator {
         let World { clock, client, aws, seed, leadership, metrics, settings } = world;
         let kube_system = Api::<Namespace>::all(client.clone()).get_metadata("kube-system").await?;
         let uid = kube_system.metadata.uid.unwrap_or_default();
+        let (touch, touched) = unbounded_channel();
         let sessions = Sessions::new(aws, clock, settings.rates, leadership, metrics.aws.clone());
         Ok(Self {
             clock,
@@ -99,6 +103,7 @@ impl Operator {
             client,
             index: Mutex::default(),
             memories: Mutex::default(),
+            touches: (touch, touched.into()),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             ready: watch::Sender::new(false),
         })
@@ -118,6 +123,7 @@ impl Operator {
         let mut changes = watches::all(&self.client);
         let mut queue = Queue::default();
         let mut running = FuturesUnordered::new();
+        let mut touches = self.touches.1.lock().await;
         let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
         loop {
@@ -139,6 +145,7 @@ impl Operator {
                         queue.touch(key, now);
                     }
                 }
+                Some(key) = touches.recv() => queue.touch(key, self.clock.now()),
                 () = self.clock.sleep_until(wake.unwrap_or(Duration::MAX / 4)), if wake.is_some() => {}
             }
         }
@@ -186,8 +193,16 @@ impl Operator {
         status: RegistryStatus,
     ) -> Result<RegistryObject, Again> {
         let written = self.writes.registry_status(registry, status).await.map_err(|error| self.lost_write(&error))?;
-        self.with_index(|index| index.wrote_registry(&registry.meta.resource_version, written.clone()));
+        self.show_registry(&registry.meta.resource_version, &written);
         Ok(written)
+    }
+
+    /// Shows a Registry we wrote, and touches the passes that hear of it by its ledger.
+    pub(crate) fn show_registry(&self, base: &str, written: &RegistryObject) {
+        for key in self.with_index(|index| index.wrote_registry(base, written.clone())) {
+            // The driver alone listens, and ends no sooner than the passes.
+            drop(self.touches.0.send(key));
+        }
     }
 
     /// A lost race is normal; an API server that does not answer is worth a line.

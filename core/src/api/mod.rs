@@ -19,7 +19,7 @@ pub use cross_account_ptc_role::{
     CrossAccountPtcRole, CrossAccountPtcRoleSpec, GrantVia, Grantee, PermissionScope, RoleUpstream,
 };
 pub use kinds::{Kind, crd_files, crds};
-pub use ledger::{LedgerEntry, LedgerRole, LedgerRule, LedgerState, OwnershipState};
+pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState, OwnershipState};
 pub use pull_through_cache_rule::{
     AzureUpstream, EcrUpstream, PullThroughCacheRule, PullThroughCacheRuleSpec, ReplacePolicy, RoleRef, Upstream,
     UpstreamType,

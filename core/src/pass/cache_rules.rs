@@ -10,7 +10,9 @@ use k8s_openapi::jiff::Timestamp;
 pub use plan::{Act, Asking, RULES_AT_MOST, Repositories, RulesPlan, plan_rules};
 
 use super::claims::{self, Latitude};
-use crate::api::{LedgerRule, OwnershipState, RuleStatus};
+use super::objects::ObjectId;
+use super::roles::reach::{Passable, Reach};
+use crate::api::{Kind, LedgerRule, OwnershipState, RuleStatus};
 use crate::kinds::{CacheRule, RoleChoice};
 use crate::names::RegistryKey;
 use crate::reason::{Because, Reason};
@@ -100,12 +102,14 @@ impl CacheRule {
 pub struct Found {
     /// The ARN of each secret.
     pub secrets: BTreeMap<String, Result<String, Because>>,
+    /// The roles of the registry's objects.
+    pub roles: BTreeMap<ObjectId, Passable>,
 }
 
 impl Claim<CacheRule> {
     /// The rule as AWS knows it.
     pub fn resolved(&self, registry: &RegistryKey, found: &Found, pruned: bool) -> Claim<Rule> {
-        self.resolve(pruned, |wanted| resolved(wanted, registry, found))
+        self.resolve(pruned, |wanted| resolved(self, wanted, registry, found))
     }
 
     /// The secret that AWS must be asked for.
@@ -117,7 +121,12 @@ impl Claim<CacheRule> {
     }
 }
 
-fn resolved(wanted: &CacheRule, registry: &RegistryKey, found: &Found) -> Result<Rule, Because> {
+fn resolved(
+    claim: &Claim<CacheRule>,
+    wanted: &CacheRule,
+    registry: &RegistryKey,
+    found: &Found,
+) -> Result<Rule, Because> {
     let credential_arn = match &wanted.secret {
         None => None,
         Some(name) => Some(found.secrets.get(name).cloned().unwrap_or_else(|| {
@@ -126,10 +135,7 @@ fn resolved(wanted: &CacheRule, registry: &RegistryKey, found: &Found) -> Result
     };
     let role_arn = match &wanted.role {
         None => None,
-        Some(RoleChoice::Ref(name)) => {
-            let message = format!("CrossAccountPtcRole {name} has no role yet.");
-            return Err(Because::new(Reason::WaitingForRole, message));
-        }
+        Some(RoleChoice::Ref(name)) => Some(role_by_reference(claim, wanted, name, found)?),
         Some(choice @ RoleChoice::Named(_)) => choice.named_arn(registry),
     };
     Ok(Rule {
@@ -139,6 +145,46 @@ fn resolved(wanted: &CacheRule, registry: &RegistryKey, found: &Found) -> Result
         role_arn,
         credential_arn,
     })
+}
+
+/// The ARN of the role of a CrossAccountPtcRole in the object's namespace. A rule is made once the role is there and its
+/// upstream grants to it; one that has the role already keeps it meanwhile.
+fn role_by_reference(
+    claim: &Claim<CacheRule>,
+    wanted: &CacheRule,
+    name: &str,
+    found: &Found,
+) -> Result<String, Because> {
+    let waits = |reason, message: String| Err(Because::new(reason, message));
+    let id = ObjectId { kind: Kind::CrossAccountPtcRole, namespace: claim.id.namespace.clone(), name: name.to_owned() };
+    let Some(role) = found.roles.get(&id) else {
+        let message = format!(
+            "There is no CrossAccountPtcRole {name} in the namespace that is attached to the same Registry and valid: create it, or name another in spec.upstream.ecr.roleRef."
+        );
+        return waits(Reason::WaitingForRole, message);
+    };
+    let upstream = wanted.upstream_account.as_ref();
+    let Some((_, reach)) = role.upstreams.iter().find(|(key, _)| Some(key) == upstream) else {
+        let upstream = upstream.map_or_else(|| wanted.upstream_host.clone(), ToString::to_string);
+        let message = format!(
+            "CrossAccountPtcRole {name} was made for other upstreams: add {upstream} to its spec.upstreams, or name another in spec.upstream.ecr.roleRef."
+        );
+        return waits(Reason::WaitingForRole, message);
+    };
+    let Some(arn) = &role.arn else {
+        return waits(Reason::WaitingForRole, format!("CrossAccountPtcRole {name} has no role yet."));
+    };
+    let has_it = claim.has.as_ref().is_some_and(|has| has.role_arn.as_ref() == Some(arn));
+    match reach {
+        Reach::Waits(because) if !has_it => {
+            let message = format!(
+                "The upstream does not let the role of CrossAccountPtcRole {name} pull yet: {}",
+                because.message
+            );
+            waits(Reason::WaitingForUpstream, message)
+        }
+        _ => Ok(arn.clone()),
+    }
 }
 
 /// Whether ECR gets at the upstream, in AWS's words.

@@ -1,6 +1,7 @@
 //! What every attached object may have in AWS today: consent, suspension, deletion and the ledger brought together.
 //! Knows nothing of AWS's own state; the same function serves the command line.
 
+mod guests;
 mod things;
 
 use std::collections::BTreeSet;
@@ -11,10 +12,11 @@ use super::ledger::{self, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
 use super::queue::Now;
+use super::roles;
 use super::scope::ScopeView;
 use crate::api::{DeletionPolicy, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
-use crate::kinds::{CacheRule, Wanted, translate};
+use crate::kinds::{CacheRule, PtcRole, Wanted, translate};
 use crate::ownership::InstallationId;
 use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
 use crate::reason::{Because, Reason};
@@ -51,9 +53,15 @@ pub struct Contribution {
     /// What the ledger says it has besides.
     pub things: Things,
     pub rule: Option<RuleClaim>,
+    pub role: Option<RoleClaim>,
+    /// The role it asks for, if that could be told.
+    pub pulls: Option<PtcRole>,
+    /// It is attached to another registry, whose pass tells it its fate.
+    pub is_guest: bool,
 }
 
 type RuleClaim = cache_rules::Claim<CacheRule>;
+type RoleClaim = roles::Claim<PtcRole>;
 
 /// What the pass is after.
 #[derive(Clone, Debug)]
@@ -104,6 +112,7 @@ pub fn compile(gathered: &Gathered, memory: &Memory, now: Now) -> Desired {
     let holdings = ledger::parse(&gathered.registry.status.ledger);
     let compiler = Compiler { gathered, memory, now, holdings, ledger_lost: is_ledger_lost(gathered) };
     let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
+    contributions.extend(gathered.guests.iter().map(|object| compiler.guest(object)));
     contributions.extend(compiler.orphans());
     let spec = &gathered.registry.spec;
     let settings = spec.registry_policy.clone().unwrap_or_default();
@@ -171,17 +180,26 @@ impl Compiler<'_> {
         let depends_on_scope = translated.as_ref().is_ok_and(|wanted| !wanted.under_v2.is_empty());
         let written = translated.as_ref().ok().cloned();
         let stance;
+        let pulls = written.as_ref().and_then(|wanted| wanted.role.clone());
         let mut rule = self.rule_claim(object, written.as_ref(), &things);
+        let mut role = self.role_claim(object, pulls.as_ref(), &things);
         if object.meta.deleting {
             if let Some(rule) = &mut rule {
                 rule.stance = things::leaving(object);
             }
+            if let Some(role) = &mut role {
+                role.stance = things::leaving(object);
+            }
             stance = self.leaving(object, &has);
         } else {
-            let is_new = has.is_empty() && rule.as_ref().is_none_or(|rule| rule.has.is_none());
-            let answer = self.answer(object, is_new, translated);
+            let has_thing = rule.as_ref().is_some_and(|rule| rule.has.is_some())
+                || role.as_ref().is_some_and(|role| role.has.is_some());
+            let answer = self.answer(object, has.is_empty() && !has_thing, translated);
             if let Some(rule) = &mut rule {
                 rule.stance = things::rule_living(&answer, rule, written.and_then(|wanted| wanted.rule));
+            }
+            if let Some(role) = &mut role {
+                role.stance = things::role_living(&answer, role, pulls.as_ref());
             }
             let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h| h.generation);
             stance = self.living(object, &has, gone, answer);
@@ -197,6 +215,9 @@ impl Compiler<'_> {
             stance,
             things,
             rule,
+            role,
+            pulls,
+            is_guest: false,
         }
     }
 
@@ -281,9 +302,10 @@ impl Compiler<'_> {
     }
 
     fn orphans(&self) -> Vec<Contribution> {
-        let attached: BTreeSet<_> = self.gathered.attached.iter().map(|object| &object.id).collect();
+        let here = self.gathered.attached.iter().chain(&self.gathered.guests);
+        let here: BTreeSet<_> = here.map(|object| &object.id).collect();
         let has_something = |holding: &Holding| !holding.statements.is_empty() || !holding.things.is_empty();
-        let gone = self.holdings.iter().filter(|(id, holding)| !attached.contains(id) && has_something(holding));
+        let gone = self.holdings.iter().filter(|(id, holding)| !here.contains(id) && has_something(holding));
         gone.map(|(id, holding)| Contribution {
             id: id.clone(),
             uid: holding.uid.clone(),
@@ -294,11 +316,12 @@ impl Compiler<'_> {
             depends_on_scope: false,
             stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
             things: holding.things.clone(),
-            rule: holding
-                .things
-                .rule
-                .is_some()
-                .then(|| RuleClaim::orphan(id, holding.things.rule.clone(), holding.things.claimed_at)),
+            rule: (holding.things.rule.clone())
+                .map(|rule| RuleClaim::orphan(id, Some(rule), holding.things.claimed_at)),
+            role: (holding.things.role.clone())
+                .map(|role| RoleClaim::orphan(id, Some(role), holding.things.claimed_at)),
+            pulls: None,
+            is_guest: false,
         })
         .collect()
     }

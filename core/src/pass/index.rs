@@ -105,11 +105,7 @@ impl Index {
             let of_role = some.iter().filter(|other| by_role.is_some() && other.namespace == entry.namespace);
             let concerned = of_role.filter(has_role).chain([entry]).filter(|e| e.kind == Kind::CrossAccountPtcRole);
             for entry in concerned {
-                let id = ObjectId {
-                    kind: entry.kind,
-                    namespace: entry.namespace.clone(),
-                    name: entry.name.clone(),
-                };
+                let id = ObjectId { kind: entry.kind, namespace: entry.namespace.clone(), name: entry.name.clone() };
                 let object = self.attached.get(&id.kind).and_then(|collection| collection.get(&id));
                 touched.extend(object.into_iter().flat_map(|object| self.keys_of(object)));
             }
@@ -243,7 +239,8 @@ impl Snapshot<'_> {
 
     fn guests(&self, registry: &RegistryObject, key: &RegistryKey) -> Vec<Arc<Attached>> {
         let Some(roles) = self.0.attached.get(&Kind::CrossAccountPtcRole) else { return Vec::new() };
-        let leads_here = |name: &str| self.0.registries.get(&name.to_owned()).and_then(|r| r.key()).as_ref() == Some(key);
+        let leads_here =
+            |name: &str| self.0.registries.get(&name.to_owned()).and_then(|r| r.key()).as_ref() == Some(key);
         let is_guest = |object: &&Arc<Attached>| {
             let pulls = object.body.targets().iter().any(|target| target.registry_name().is_some_and(leads_here));
             object.body.registry_name() != registry.name() && (pulls || registry.has_grants_on_record(&object.id))

@@ -2,6 +2,8 @@
 //!
 //! The only place where `Ready=True` is made: it takes a read of AWS that equalled what was composed.
 
+mod upstreams;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
@@ -14,6 +16,7 @@ use super::index::Gathered;
 use super::ledger::{self, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
 use super::orphans::Orphans;
+use super::roles::{self, reach};
 use crate::api::{
     AttachedCount, AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference, RegistryStatus,
 };
@@ -40,6 +43,7 @@ pub struct Applied {
     /// A write may be under way whose outcome is not known.
     pub unsettled: bool,
     pub rules: cache_rules::Applied,
+    pub roles: roles::Applied,
     /// What AWS says of the way to the upstreams of rules, where it was asked.
     pub validity: BTreeMap<ObjectId, Validity>,
     /// What was asked to be pruned is not all gone yet.
@@ -93,6 +97,12 @@ impl Judging<'_> {
             let validity = self.applied.validity.get(&object.id);
             status.rule = rules.get(&object.id).map(|rule| cache_rules::status(rule, validity));
         }
+        if let Some(roles) = &self.applied.roles.has {
+            status.role = roles.get(&object.id).map(roles::status);
+        }
+        if let Some(role) = contribution.pulls.as_ref().filter(|_| !keep) {
+            status.upstreams = self.upstreams(object, contribution, role);
+        }
         status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
         Fate { status, release: object.meta.deleting && object.meta.finalized && released }
     }
@@ -100,9 +110,9 @@ impl Judging<'_> {
     /// Being unable to reach AWS proves nothing about what was proven before: the Registry says it, for all.
     fn stays_proven(&self, object: &Attached, because: &Because) -> bool {
         let suspended = because.reason == Reason::Suspended && self.applied.has.is_none();
-        let failed =
-            [&self.applied.failure, &self.applied.rules.failure].into_iter().flatten().any(|why| why == because);
-        let unread = self.applied.rules.unread.contains(&object.id);
+        let failures = [&self.applied.failure, &self.applied.rules.failure, &self.applied.roles.failure];
+        let failed = failures.into_iter().flatten().any(|why| why == because);
+        let unread = self.applied.rules.unread.contains(&object.id) || self.applied.roles.unread.contains(&object.id);
         let unreachable = (failed || unread) && because.reason.verdict() == Verdict::Waiting;
         (suspended || unreachable)
             && !object.meta.deleting
@@ -120,7 +130,9 @@ impl Judging<'_> {
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
         let no_rule = self.applied.rules.has_nothing(&contribution.id, contribution.things.rule.is_some());
-        no_rule && self.no_statement_is_left(contribution)
+        let no_role = self.applied.roles.has_nothing(&contribution.id, contribution.things.role.is_some());
+        let no_grant = contribution.role.is_none() || reach::granting(self.gathered, &contribution.id).is_none();
+        no_rule && no_role && no_grant && self.no_statement_is_left(contribution)
     }
 
     fn no_statement_is_left(&self, contribution: &Contribution) -> bool {
@@ -135,7 +147,12 @@ impl Judging<'_> {
         if let Stance::Keeps(_, because) | Stance::Holds(_, because) = &contribution.stance {
             return self.held(contribution, because);
         }
-        if let Err(because) = self.statements_are_there(contribution).and_then(|()| self.rule_is_there(contribution)) {
+        let all_there = self
+            .statements_are_there(contribution)
+            .and_then(|()| self.rule_is_there(contribution))
+            .and_then(|()| self.role_is_there(contribution))
+            .and_then(|()| self.upstreams_grant(contribution));
+        if let Err(because) = all_there {
             return Outcome::Not(because);
         }
         Outcome::Ready(Verified(Self::success(contribution)))
@@ -143,7 +160,8 @@ impl Judging<'_> {
 
     fn statements_are_there(&self, contribution: &Contribution) -> Result<(), Because> {
         let Stance::Wants(wanted) = &contribution.stance else { return Err(self.not_yet()) };
-        if wanted.is_empty() && contribution.has.is_empty() && contribution.rule.is_some() {
+        let has_other = contribution.rule.is_some() || contribution.role.is_some() || contribution.is_guest;
+        if wanted.is_empty() && contribution.has.is_empty() && has_other {
             // Nothing of it stands in the policy: what keeps the policy from being read keeps nobody from a rule.
             return Ok(());
         }
@@ -159,25 +177,34 @@ impl Judging<'_> {
         if contribution.rule.is_none() {
             return Ok(());
         }
-        let rules = &self.applied.rules;
-        let told = rules.verdicts.get(&contribution.id).or(rules.failure.as_ref());
-        if let Some(because) = told {
-            return Err(because.clone());
-        }
-        let has = rules.has.as_ref().and_then(|has| has.get(&contribution.id));
-        if has.is_some() {
+        self.thing_is_there(&self.applied.rules, &contribution.id, "The cache rule")
+    }
+
+    fn role_is_there(&self, contribution: &Contribution) -> Result<(), Because> {
+        if contribution.role.is_none() {
             return Ok(());
         }
-        Err(self.desired.restraint.clone().unwrap_or_else(|| {
-            Because::new(Reason::Progressing, "The cache rule was written and is not confirmed yet.")
-        }))
+        self.thing_is_there(&self.applied.roles, &contribution.id, "The role")
+    }
+
+    fn thing_is_there<H>(&self, applied: &claims::Applied<H>, id: &ObjectId, what: &str) -> Result<(), Because> {
+        if let Some(because) = applied.verdicts.get(id).or(applied.failure.as_ref()) {
+            return Err(because.clone());
+        }
+        if applied.has.as_ref().is_some_and(|has| has.contains_key(id)) {
+            return Ok(());
+        }
+        let unconfirmed = || Because::new(Reason::Progressing, format!("{what} was written and is not confirmed yet."));
+        Err(self.desired.restraint.clone().unwrap_or_else(unconfirmed))
     }
 
     /// Suspended and equal to AWS all the same: as ready as it was. Everything else says why it is held.
     fn held(&self, contribution: &Contribution, because: &Because) -> Outcome {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
         let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted))
-            && (contribution.rule.is_none() || self.applied.rules.held_equal.contains(&contribution.id));
+            && (contribution.rule.is_none() || self.applied.rules.held_equal.contains(&contribution.id))
+            && (contribution.role.is_none() || self.applied.roles.held_equal.contains(&contribution.id))
+            && self.upstreams_grant(contribution).is_ok();
         if because.reason == Reason::Suspended && equal {
             return Outcome::ReadyThough(Verified(String::new()), because.clone());
         }
@@ -185,10 +212,14 @@ impl Judging<'_> {
     }
 
     fn leaving(&self, contribution: &Contribution) -> Because {
-        let rules = &self.applied.rules;
+        let (rules, roles) = (&self.applied.rules, &self.applied.roles);
         let of_rule = rules.verdicts.get(&contribution.id).or(rules.failure.as_ref());
         let of_rule = of_rule.filter(|_| contribution.rule.is_some());
-        let why = self.applied.failure.as_ref().or(of_rule).cloned().unwrap_or_else(|| self.not_yet());
+        let of_role = roles.verdicts.get(&contribution.id).or(roles.failure.as_ref());
+        let of_role = of_role.filter(|_| contribution.role.is_some());
+        let of_policy = self.applied.failure.as_ref().filter(|_| !contribution.has.is_empty());
+        let why = of_policy.or(of_rule).or(of_role).cloned();
+        let why = why.or_else(|| self.granted_elsewhere(contribution)).unwrap_or_else(|| self.not_yet());
         if self.has_nothing_left(contribution) {
             return Because::new(Reason::Progressing, "Nothing of the object is left in AWS.");
         }
@@ -224,7 +255,9 @@ impl Judging<'_> {
             n => Some(format!("{n} statements are in the registry policy.")),
         };
         let rule = contribution.rule.is_some().then(|| "The cache rule is in place.".to_owned());
-        rule.into_iter().chain(statements).collect::<Vec<_>>().join(" ")
+        let role =
+            contribution.role.is_some().then(|| "The role is in place, and its upstreams grant to it.".to_owned());
+        rule.into_iter().chain(role).chain(statements).collect::<Vec<_>>().join(" ")
     }
 
     fn reference(&self) -> RegistryReference {
@@ -270,18 +303,21 @@ impl Judging<'_> {
 
     fn holding(&self, contribution: &Contribution) -> Option<Holding> {
         let things = self.things(contribution);
+        let refused = self.refusal(contribution);
         let (state, statements) = match self.statements_held(contribution) {
             Some(held) => held,
-            None if things.is_empty() => return None,
+            None if things.is_empty() && refused.is_none() => return None,
             None => (Self::orphan_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
         };
-        Some(Holding { uid: contribution.uid.clone(), generation: contribution.generation, state, statements, things })
+        let (uid, generation) = (contribution.uid.clone(), contribution.generation);
+        Some(Holding { uid, generation, state, statements, things, refused })
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
         let Things { rule, role, claimed_at } = &contribution.things;
-        let (rule, claimed_at) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), *claimed_at);
-        Things { rule, role: role.clone(), claimed_at }
+        let (rule, of_rule) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), *claimed_at);
+        let (role, of_role) = recorded(&self.applied.roles, &contribution.id, role.as_ref(), *claimed_at);
+        Things { rule, role, claimed_at: of_rule.or(of_role) }
     }
 
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
@@ -344,15 +380,18 @@ impl Judging<'_> {
     /// Whether nothing is left of what a person asked to be pruned.
     fn has_pruned(&self) -> bool {
         let orphans = &self.applied.orphans;
-        let no_things = |id: &ObjectId| self.applied.rules.has_nothing(id, true);
-        let read = self.applied.rules.has.is_some()
+        let (rules, roles) = (&self.applied.rules, &self.applied.roles);
+        let no_things = |id: &ObjectId| rules.has_nothing(id, true) && roles.has_nothing(id, true);
+        let read = rules.has.is_some()
+            && roles.has.is_some()
             && (self.applied.has.is_some() || orphans.pruned && orphans.has_no_statements());
         let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(no_things));
         self.gathered.registry.meta.prune.is_some() && self.desired.restraint.is_none() && read && gone
     }
 
     fn registry_outcome(&self) -> Outcome {
-        if let Some(because) = self.applied.failure.as_ref().or(self.applied.rules.failure.as_ref()) {
+        let of_things = self.applied.rules.failure.as_ref().or(self.applied.roles.failure.as_ref());
+        if let Some(because) = self.applied.failure.as_ref().or(of_things) {
             return Outcome::Not(because.clone());
         }
         if let Some(first) = self.applied.findings.first() {
@@ -395,7 +434,10 @@ impl Judging<'_> {
             let count = counts.entry(contribution.id.kind.as_str().to_owned()).or_default();
             let because = match &contribution.stance {
                 Stance::Keeps(_, because) => Some(because),
-                _ => self.applied.rules.verdicts.get(&contribution.id),
+                _ => {
+                    let of_rule = self.applied.rules.verdicts.get(&contribution.id);
+                    of_rule.or_else(|| self.applied.roles.verdicts.get(&contribution.id))
+                }
             };
             let refused = because.is_some_and(|b| b.reason.aspect() == crate::reason::Aspect::Accepted);
             if refused { count.refused += 1 } else { count.accepted += 1 }

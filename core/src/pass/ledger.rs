@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 
 use super::objects::ObjectId;
-use crate::api::{LedgerEntry, LedgerRole, LedgerRule, LedgerState};
+use crate::api::{LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState};
 use crate::policy::Statement;
 
 /// One entry, parsed.
@@ -16,6 +16,15 @@ pub struct Holding {
     pub state: LedgerState,
     pub statements: Vec<Statement>,
     pub things: Things,
+    /// Of a guest: why it does not have what it asks for.
+    pub refused: Option<LedgerRefusal>,
+}
+
+impl Holding {
+    /// Whether something may be in AWS by it.
+    pub fn holds_something(&self) -> bool {
+        !self.statements.is_empty() || !self.things.is_empty() || self.state == LedgerState::PrincipalGone
+    }
 }
 
 /// What an object has in AWS besides statements.
@@ -38,7 +47,17 @@ impl Things {
 pub type Holdings = BTreeMap<ObjectId, Holding>;
 
 pub fn parse(entries: &[LedgerEntry]) -> Holdings {
-    let holding = |entry: &LedgerEntry| Holding {
+    let id = |entry: &LedgerEntry| ObjectId {
+        kind: entry.kind,
+        namespace: entry.namespace.clone(),
+        name: entry.name.clone(),
+    };
+    entries.iter().map(|entry| (id(entry), holding(entry))).collect()
+}
+
+/// One entry, parsed.
+pub fn holding(entry: &LedgerEntry) -> Holding {
+    Holding {
         uid: entry.uid.clone(),
         generation: entry.generation,
         state: entry.state,
@@ -48,13 +67,8 @@ pub fn parse(entries: &[LedgerEntry]) -> Holdings {
             role: entry.role.clone(),
             claimed_at: entry.claimed_at.as_deref().and_then(|at| at.parse().ok()),
         },
-    };
-    let id = |entry: &LedgerEntry| ObjectId {
-        kind: entry.kind,
-        namespace: entry.namespace.clone(),
-        name: entry.name.clone(),
-    };
-    entries.iter().map(|entry| (id(entry), holding(entry))).collect()
+        refused: entry.refused.clone(),
+    }
 }
 
 /// The ledger as it is stored: sorted, so that the same holdings are the same text.
@@ -73,6 +87,7 @@ pub fn entries(holdings: &Holdings) -> Vec<LedgerEntry> {
             statements,
             rule: holding.things.rule.clone(),
             role: holding.things.role.clone(),
+            refused: holding.refused.clone(),
             claimed_at: holding.things.claimed_at.map(|at| at.to_string()),
         }
     };

@@ -38,6 +38,8 @@ impl Orphans {
             let Stance::Orphaned(statements) = &contribution.stance else { continue };
             let rule = contribution.things.rule.as_ref();
             lines.extend(rule.map(|rule| format!("{} {} rule {}", contribution.id, contribution.uid, rule.prefix)));
+            let role = contribution.things.role.as_ref();
+            lines.extend(role.map(|role| format!("{} {} role {}", contribution.id, contribution.uid, role.arn)));
             // The uid tells an object from one of the same name that was made and lost later.
             let named =
                 |statement: &Statement| format!("{} {} {}", contribution.id, contribution.uid, statement.canonical());

@@ -1,7 +1,21 @@
 //! IAM roles as a pass knows them: what each object is to have, and what AWS has. Which roles there are to be is decided
 //! in `plan`. Pure.
 
+pub mod reach;
+
 use std::collections::BTreeMap;
+
+use super::claims::{self, Latitude};
+use super::objects::ObjectId;
+use crate::api::{Adoption, LedgerRole, OwnershipState, RoleSettings, RoleStatus};
+use crate::kinds::PtcRole;
+use crate::names::RegistryKey;
+use crate::ownership::InstallationId;
+use crate::reason::{Because, Reason};
+
+pub type Stance<W> = claims::Stance<W>;
+pub type Claim<W> = claims::Claim<W, LedgerRole>;
+pub type Applied = claims::Applied<LedgerRole>;
 
 /// The name of the one inline policy of a role that is the operator's; others are somebody else's.
 pub const POLICY: &str = "ecr-pull-through-cache";
@@ -40,4 +54,57 @@ pub struct Stored {
     pub other_policies: Vec<String>,
     /// ARNs of the managed policies attached to it.
     pub attached: Vec<String>,
+}
+
+impl Latitude {
+    pub fn of_role(role: &PtcRole) -> Self {
+        Self { adoption: role.adoption, ..Self::default() }
+    }
+}
+
+/// Where roles of a registry live, and whose they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub registry: &'a RegistryKey,
+    pub settings: Option<&'a RoleSettings>,
+    pub installation: &'a InstallationId,
+}
+
+impl Place<'_> {
+    /// The role of an object, with everything in it resolved.
+    pub fn role(&self, of: &ObjectId, wanted: &PtcRole) -> Result<Role, Because> {
+        let Self { registry, settings, installation } = self;
+        let Some(settings) = settings else {
+            let message = "The Registry has no spec.roles: write roles.permissionsBoundaryArn there, the policy that bounds every role.";
+            return Err(Because::new(Reason::BoundaryMissing, message));
+        };
+        let name = wanted.name_for(installation, &of.namespace, &of.name);
+        let path = settings.path.clone().unwrap_or_else(|| installation.role_path());
+        Ok(Role {
+            arn: registry.role_arn(&path, &name),
+            name,
+            path,
+            trust: wanted.trust_policy(registry),
+            policy: wanted.permission_policy(registry),
+            boundary: settings.permissions_boundary_arn.clone(),
+            tags: installation.role_tags(&of.namespace, &of.name),
+        })
+    }
+}
+
+/// What an object's status says of its role.
+pub fn status(role: &LedgerRole) -> RoleStatus {
+    RoleStatus { name: role.name.clone(), arn: role.arn.clone() }
+}
+
+/// What an object says itself that it had: counts where the ledger says nothing. A role carries its object's tags, so
+/// this only tells where to look.
+pub fn evidence(status: &RoleStatus, adoption: Adoption) -> LedgerRole {
+    LedgerRole {
+        name: status.name.clone(),
+        arn: status.arn.clone(),
+        id: None,
+        adopted: (adoption > Adoption::Never).then_some(true),
+        state: OwnershipState::Claimed,
+    }
 }

@@ -51,6 +51,7 @@ impl Writing<'_> {
                     state: LedgerState::Writing,
                     statements,
                     things: contribution.things.clone(),
+                    refused: None,
                 },
             );
         }
@@ -67,6 +68,7 @@ impl Writing<'_> {
                         state: LedgerState::PrincipalGone,
                         statements: without(&contribution.has, &plan.standing.gone),
                         things: contribution.things.clone(),
+                        refused: None,
                     },
                 );
             }

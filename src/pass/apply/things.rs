@@ -236,6 +236,7 @@ impl Writing<'_> {
                 state: LedgerState::Applied,
                 statements: Vec::new(),
                 things: Things::default(),
+                refused: None,
             });
             holding.things.claimed_at = is_made.then(|| self.op.clock.timestamp());
             T::record(&mut holding.things, record);

@@ -184,7 +184,8 @@ impl Lab {
         });
     }
 
-    fn sdk(&self) -> SdkConfig {
+    /// What an operator is handed to reach AWS.
+    pub fn sdk(&self) -> SdkConfig {
         let (id, secret) = self.home_key.clone();
         let credentials = Credentials::new(id, secret, None, None, "lab");
         SdkConfig::builder()

@@ -1,13 +1,14 @@
-//! What an object may have besides statements: its claim on a cache rule.
+//! What an object may have besides statements: its claim on a cache rule, or on a role.
 
 use std::collections::BTreeSet;
 
 use super::super::cache_rules::{Stance, evidence};
 use super::super::claims::Latitude;
-use super::{Answer, Attached, Compiler, RuleClaim, Things};
-use crate::api::{DeletionPolicy, LedgerRule};
+use super::super::roles;
+use super::{Answer, Attached, Compiler, RoleClaim, RuleClaim, Things};
+use crate::api::{DeletionPolicy, LedgerRole, LedgerRule};
 use crate::consent::{Asked, consent};
-use crate::kinds::{CacheRule, Wanted};
+use crate::kinds::{CacheRule, PtcRole, Wanted};
 use crate::reason::Because;
 
 impl Compiler<'_> {
@@ -30,6 +31,34 @@ impl Compiler<'_> {
             may: written.map(Latitude::of_rule).unwrap_or_default(),
             owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
         })
+    }
+
+    /// The same about its role.
+    pub(super) fn role_claim(&self, object: &Attached, wanted: Option<&PtcRole>, things: &Things) -> Option<RoleClaim> {
+        let said = object.status.role.as_ref().filter(|_| object.meta.finalized);
+        let adoption = wanted.map(|role| role.adoption).unwrap_or_default();
+        let has = things.role.clone().or_else(|| said.map(|status| roles::evidence(status, adoption)));
+        if has.is_none() && wanted.is_none() {
+            return None;
+        }
+        Some(RoleClaim {
+            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(object, has)),
+            id: object.id.clone(),
+            created: object.meta.created,
+            has,
+            claimed_at: things.claimed_at,
+            stance: roles::Stance::Orphaned,
+            may: wanted.map(Latitude::of_role).unwrap_or_default(),
+            owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
+        })
+    }
+
+    /// Why today's `allow` covers no such role. What it names besides, rules and grants are asked for by themselves.
+    fn is_role_outlawed(&self, object: &Attached, has: &LedgerRole) -> Option<Because> {
+        let view = self.gathered.namespaces.get(&object.id.namespace)?;
+        let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
+        let asked = Asked::of_recorded_role(has);
+        consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked).err()
     }
 
     /// Why today's `allow` does not cover what is there. A namespace that is not there to be judged loses nothing.
@@ -65,6 +94,17 @@ pub(super) fn rule_living(answer: &Answer, claim: &RuleClaim, written: Option<Ca
         (Answer::Held(because), None) => Stance::Holds(written, because.clone()),
         (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
         (Answer::Accepted(Wanted { rule: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
+        (Answer::Accepted(_), None) => Stance::Leaves,
+    }
+}
+
+/// Where a living object stands with its role.
+pub(super) fn role_living(answer: &Answer, claim: &RoleClaim, written: Option<&PtcRole>) -> Stance<PtcRole> {
+    match (answer, &claim.outlawed) {
+        (_, Some(because)) => Stance::Loses(because.clone()),
+        (Answer::Held(because), None) => Stance::Holds(written.cloned(), because.clone()),
+        (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
+        (Answer::Accepted(Wanted { role: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
         (Answer::Accepted(_), None) => Stance::Leaves,
     }
 }

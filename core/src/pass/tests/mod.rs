@@ -106,6 +106,7 @@ fn holding(generation: i64, state: LedgerState, statements: &[Statement]) -> led
         state,
         statements: statements.to_vec(),
         things: ledger::Things::default(),
+        refused: None,
     }
 }
 
@@ -140,6 +141,9 @@ fn contribution(name: &str, has: &[Statement], state: Option<LedgerState>, stanc
         stance,
         things: ledger::Things::default(),
         rule: None,
+        role: None,
+        pulls: None,
+        is_guest: false,
     }
 }
 

@@ -1,0 +1,71 @@
+//! The upstreams of a role: what each of them says to it, and what this registry says to the roles of others.
+
+use super::super::conditions::{Outcome, Verified, conditions};
+use super::super::roles::reach::{Reach, arn_of, granting, reach};
+use super::{Attached, Because, Contribution, Judging, LedgerState, Reason, Stance, Verdict};
+use crate::api::{LedgerRefusal, UpstreamStatus};
+use crate::kinds::{PtcRole, RoleUpstream};
+
+impl Judging<'_> {
+    /// How far each upstream is.
+    pub(super) fn upstreams(&self, object: &Attached, of: &Contribution, role: &PtcRole) -> Vec<UpstreamStatus> {
+        let arn = arn_of(&of.id, &of.things, &self.applied.roles);
+        let status = |upstream: &RoleUpstream| {
+            let outcome = match reach(self.gathered, &of.id, role, upstream, arn.as_deref()) {
+                Reach::Granted => Outcome::Ready(Verified("The upstream lets the role pull.".to_owned())),
+                Reach::External => Outcome::Not(Because::new(
+                    Reason::External,
+                    "No Registry stands for the upstream: its owner has to add requiredStatement to the registry policy (scope V2).",
+                )),
+                Reach::Waits(because) => Outcome::Not(because),
+            };
+            let before = object.status.upstreams.iter().find(|before| before.name == upstream.name);
+            let before = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
+            let required = arn.as_deref().and_then(|arn| role.required_statement(upstream, &self.gathered.key, arn));
+            UpstreamStatus {
+                name: upstream.name.clone(),
+                observed_generation: object.meta.generation,
+                conditions: conditions(&outcome, object.meta.generation, before, self.now),
+                required_statement: required,
+            }
+        };
+        role.upstreams.iter().map(status).collect()
+    }
+
+    /// Whether every upstream that can be asked lets the role pull.
+    pub(super) fn upstreams_grant(&self, of: &Contribution) -> Result<(), Because> {
+        let Some(role) = of.pulls.as_ref().filter(|_| of.role.is_some()) else { return Ok(()) };
+        let arn = arn_of(&of.id, &of.things, &self.applied.roles);
+        for upstream in &role.upstreams {
+            if let Reach::Waits(because) = reach(self.gathered, &of.id, role, upstream, arn.as_deref()) {
+                let message = format!("Upstream {}: {}", upstream.name, because.message);
+                return Err(Because::new(Reason::WaitingForUpstream, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What keeps a role that is being deleted: its grants go first.
+    pub(super) fn granted_elsewhere(&self, of: &Contribution) -> Option<Because> {
+        of.role.as_ref()?;
+        let registry = granting(self.gathered, &of.id)?;
+        let message = format!("Registry {registry} still grants to the role.");
+        Some(Because::new(Reason::Progressing, message))
+    }
+
+    /// What a role of another registry is told, by the ledger, of why it does not have what it asks of this one.
+    pub(super) fn refusal(&self, of: &Contribution) -> Option<LedgerRefusal> {
+        if !of.is_guest || matches!(of.stance, Stance::Leaves { .. } | Stance::Orphaned(_)) {
+            return None;
+        }
+        let Outcome::Not(because) = self.outcome(of) else { return None };
+        let out_of_reach =
+            self.applied.failure.as_ref() == Some(&because) && because.reason.verdict() == Verdict::Waiting;
+        if out_of_reach && of.state == Some(LedgerState::Applied) {
+            // It proves nothing about what was proven before.
+            return None;
+        }
+        let message = because.message.chars().take(4096).collect();
+        Some(LedgerRefusal { reason: because.reason.as_str().to_owned(), message })
+    }
+}

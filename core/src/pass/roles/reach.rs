@@ -1,0 +1,129 @@
+//! How far a role gets: which of its upstreams grant to it, and what still needs it. Told from the ledgers of the
+//! registries, where each pass writes what it has done. Pure.
+
+use std::collections::BTreeMap;
+
+use super::super::index::Gathered;
+use super::super::ledger::{self, Things};
+use super::super::objects::ObjectId;
+use super::super::{compile, roles};
+use crate::api::{LedgerState, OwnershipState};
+use crate::consent::{Asked, consent};
+use crate::kinds::{PtcRole, RoleUpstream};
+use crate::names::RegistryKey;
+use crate::policy::atoms;
+use crate::reason::{Because, Reason};
+
+/// Whether an upstream lets the role pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It does, or needs not to be asked: it is of the same account.
+    Granted,
+    /// Its owner has to: no Registry stands for it.
+    External,
+    /// Not yet.
+    Waits(Because),
+}
+
+/// The ARN of the role that an object has, as far as the ledger or this pass knows.
+pub fn arn_of(id: &ObjectId, things: &Things, applied: &roles::Applied) -> Option<String> {
+    let known = match &applied.has {
+        Some(has) => has.get(id).or_else(|| applied.missing.get(id).map(|missing| &missing.record)),
+        None => things.role.as_ref(),
+    };
+    known.filter(|role| role.state == OwnershipState::Owned).map(|role| role.arn.clone())
+}
+
+/// Whether `upstream` lets the role of the object pull, with the role's ARN if it is there.
+pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &RoleUpstream, arn: Option<&str>) -> Reach {
+    let Some(arn) = arn else {
+        return Reach::Waits(Because::new(Reason::WaitingForRole, "The role is not there yet."));
+    };
+    let wanted = role.grants(upstream, &gathered.key, arn);
+    if upstream.external {
+        return if wanted.is_empty() { Reach::Granted } else { Reach::External };
+    }
+    let Some(registry) = gathered.others.get(&upstream.key) else {
+        return Reach::Waits(Because::new(
+            Reason::ReferenceNotFound,
+            format!("No Registry stands for {}.", upstream.key),
+        ));
+    };
+    let Some(namespace) = gathered.namespaces.get(&id.namespace) else {
+        let message = format!("Namespace {} has not been seen yet.", id.namespace);
+        return Reach::Waits(Because::new(Reason::NamespaceNotSeen, message));
+    };
+    let asked = Asked::of_upstream(upstream, &gathered.key);
+    let allow = &registry.spec.allow;
+    if let Err(because) = consent(allow, &upstream.key, id.kind, &id.namespace, &namespace.labels, &asked) {
+        return Reach::Waits(because);
+    }
+    if wanted.is_empty() {
+        return Reach::Granted;
+    }
+    let entry = registry.on_record(id).map(ledger::holding);
+    let waiting = || {
+        let message = format!("Registry {} has not granted to the role yet.", registry.name());
+        Because::new(Reason::WaitingForUpstream, message)
+    };
+    let Some(entry) = entry else { return Reach::Waits(waiting()) };
+    if let Some(refused) = &entry.refused {
+        let reason = Reason::ALL.iter().find(|reason| reason.as_str() == refused.reason);
+        return Reach::Waits(Because::new(reason.copied().unwrap_or(Reason::WaitingForUpstream), &refused.message));
+    }
+    let has = entry.state == LedgerState::Applied && atoms(wanted).is_subset(&atoms(entry.statements));
+    if has { Reach::Granted } else { Reach::Waits(waiting()) }
+}
+
+/// A role as cache rules see it that name its object.
+#[derive(Clone, Debug, Default)]
+pub struct Passable {
+    /// If it is there.
+    pub arn: Option<String>,
+    /// Which registries it was made for, and whether they grant to it.
+    pub upstreams: Vec<(RegistryKey, Reach)>,
+}
+
+/// The roles of the objects attached to the registry, for its cache rules.
+pub fn passable(
+    gathered: &Gathered,
+    contributions: &[compile::Contribution],
+    applied: &roles::Applied,
+) -> BTreeMap<ObjectId, Passable> {
+    let passable = |contribution: &compile::Contribution| {
+        let role = contribution.pulls.as_ref().filter(|_| !contribution.is_guest)?;
+        let arn = arn_of(&contribution.id, &contribution.things, applied);
+        let reach_of = |u: &RoleUpstream| reach(gathered, &contribution.id, role, u, arn.as_deref());
+        let upstreams = role.upstreams.iter().map(|u| (u.key.clone(), reach_of(u))).collect();
+        Some((contribution.id.clone(), Passable { arn, upstreams }))
+    };
+    contributions.iter().filter_map(passable).collect()
+}
+
+/// What keeps a role from being removed: grants in other registries, and rules that pull by it. A role that may not be
+/// kept waits for the grants alone: without them the rules serve nobody.
+pub fn in_use(
+    gathered: &Gathered,
+    contributions: &[compile::Contribution],
+    rules: &[(String, String)],
+) -> BTreeMap<ObjectId, Because> {
+    let held = contributions.iter().filter_map(|contribution| {
+        let claim = contribution.role.as_ref()?;
+        let arn = &claim.has.as_ref()?.arn;
+        if let Some(name) = granting(gathered, &contribution.id) {
+            let message = format!("Registry {name} still grants to the role: the grant goes first.");
+            return Some((contribution.id.clone(), Because::new(Reason::Progressing, message)));
+        }
+        let by_it = rules.iter().find(|(_, role)| role == arn);
+        let (prefix, _) = by_it.filter(|_| !matches!(claim.stance, roles::Stance::Loses(_)))?;
+        let message = format!("The cache rule for prefix {prefix} still pulls by the role: it goes first.");
+        Some((contribution.id.clone(), Because::new(Reason::Progressing, message)))
+    });
+    held.collect()
+}
+
+/// A registry that has grants of the object on record.
+pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId) -> Option<&'a str> {
+    let grants = |e: &crate::api::LedgerEntry| !e.statements.is_empty();
+    gathered.others.values().find(|r| r.on_record(id).is_some_and(grants)).map(|registry| registry.name())
+}
