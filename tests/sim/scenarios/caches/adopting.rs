@@ -7,7 +7,7 @@ use super::{
     rule, rule_writes, set_registry, until_gone, until_ready, until_reason,
 };
 use crate::lab::objects::{CACHES, allow_all, with};
-use crate::lab::run;
+use crate::lab::{A, Lab, REGION, run};
 
 fn adopting(object: &str, upstream: &Value, adoption: &str) -> Value {
     with(caching(object, upstream), "/spec/adoption", &json!(adoption))
@@ -146,4 +146,61 @@ fn an_adopted_rule_that_is_allowed_no_more_is_given_back() {
         assert_eq!((prefixes(lab), rule_writes(lab)), (vec!["theirs".to_owned()], Vec::new()));
         lab.assert_at_rest().await;
     });
+}
+
+/// An object that was lost and made again with another prefix before anybody gave its rule up, or after it was missed.
+async fn made_anew_with_another_prefix(lab: &mut Lab, missed: bool, first: &Value) {
+    lab.apply(first);
+    until_ready(lab, &["team-a/mirror"]).await;
+    lab.settle().await;
+    lab.kube.vanish(CACHES, "team-a", "mirror").unwrap();
+    if missed {
+        lab.settle().await;
+    }
+    lab.aws.world(|world| world.add_repository(A, REGION, "second/app"));
+    lab.apply(&with(first.clone(), "/spec/cachePrefix", &json!("second")));
+    lab.settle().await;
+}
+
+/// Behaviours 24 and 41: what was only adopted is given back, also by an object that comes back with another prefix.
+#[test]
+fn an_adopted_rule_stays_when_its_object_is_made_anew_with_another_prefix() {
+    for missed in [false, true] {
+        run(925, async |lab| {
+            lab.two_teams();
+            put_by_others(lab, "first", "quay.io");
+            let theirs = rule(lab, "first");
+            let first = with(adopting("team-a/mirror", &quay(), "IfIdentical"), "/spec/cachePrefix", &json!("first"));
+            made_anew_with_another_prefix(lab, missed, &first).await;
+            assert_eq!((rule(lab, "first"), rule_writes(lab)), (theirs.clone(), Vec::new()), "missed: {missed}");
+            until_reason(lab, "team-a/mirror", "RepositoriesExist").await;
+            lab.assert_at_rest().await;
+            lab.set(CACHES, "team-a", "mirror", "/spec/claimExisting", &json!(true));
+            until_ready(lab, &["team-a/mirror"]).await;
+            assert_eq!(on_record(lab), [("second".to_owned(), false)]);
+            lab.assert_at_rest().await;
+            delete(lab, "team-a/mirror");
+            until_gone(lab, "team-a/mirror").await;
+            assert_eq!((rule(lab, "first"), prefixes(lab)), (theirs.clone(), vec!["first".to_owned()]));
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// aws-facts K.9: a prefix is new to who had another one before: repositories below it are claimed only on request.
+#[test]
+fn an_object_made_anew_with_another_prefix_is_asked_about_the_repositories_there() {
+    for missed in [false, true] {
+        run(926, async |lab| {
+            lab.two_teams();
+            let first = with(caching("team-a/mirror", &quay()), "/spec/cachePrefix", &json!("first"));
+            made_anew_with_another_prefix(lab, missed, &first).await;
+            assert_eq!(rule(lab, "second"), None, "missed: {missed}");
+            until_reason(lab, "team-a/mirror", "RepositoriesExist").await;
+            lab.assert_at_rest().await;
+            lab.set(CACHES, "team-a", "mirror", "/spec/claimExisting", &json!(true));
+            until_ready(lab, &["team-a/mirror"]).await;
+            lab.assert_at_rest().await;
+        });
+    }
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     SECRET, add_role, caching, create_secret, delete, delete_by_others, docker_hub, member, message, private, reason,
-    rule, rule_writes, status, until_gone, until_ready, until_reason,
+    rule, rule_writes, set_registry, status, until_gone, until_ready, until_reason,
 };
-use crate::lab::objects::{CACHES, with};
+use crate::lab::objects::{CACHES, allow_all, with};
 use crate::lab::{A, Lab, REGION, run};
 
 const OTHER_SECRET: &str = "ecr-pullthroughcache/other";
@@ -208,4 +208,122 @@ fn a_secret_under_a_customers_key_is_refused_by_aws() {
         until_ready(lab, &["team-a/hub"]).await;
         lab.assert_at_rest().await;
     });
+}
+
+/// The operator sees what two people change as one, or the object's edit a moment before the Registry's.
+async fn together(lab: &mut Lab, at_once: bool, edit: impl Fn(&Lab), allow: impl Fn(&Lab)) {
+    lab.settle().await;
+    if at_once {
+        lab.stop();
+        edit(lab);
+        allow(lab);
+        lab.start().await;
+    } else {
+        edit(lab);
+        lab.pass(Duration::from_secs(30)).await;
+        allow(lab);
+    }
+    lab.pass(Duration::from_secs(30)).await;
+}
+
+fn allow_only(lab: &Lab, bound: &str, names: &Value) {
+    set_registry(lab, "allow", &json!([with(allow_all(), &format!("/{bound}"), names)]));
+}
+
+/// Behaviours 23 and 34: a secret is rotated in `spec.allow` and in the object: that is a change, and no withdrawal.
+#[test]
+fn a_secret_that_is_rotated_with_its_consent_is_an_update_in_place() {
+    for at_once in [true, false] {
+        run(927, async |lab| {
+            hub(lab).await;
+            allow_only(lab, "secretNames", &json!([SECRET]));
+            let other = create_secret(lab, OTHER_SECRET);
+            lab.aws.world(|world| world.add_repository(A, REGION, "hub/app"));
+            let edit = |lab: &Lab| lab.apply(&caching("team-a/hub", &docker_hub(OTHER_SECRET)));
+            together(lab, at_once, edit, |lab| allow_only(lab, "secretNames", &json!([OTHER_SECRET]))).await;
+            assert_eq!(
+                (rule_writes(lab), member(lab, "hub", "credentialArn")),
+                (["Create", "Update"].map(str::to_owned).to_vec(), other),
+                "at once: {at_once}"
+            );
+            until_ready(lab, &["team-a/hub"]).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: what it would change to cannot be used, and what it has is not allowed: it has nothing.
+#[test]
+fn a_rule_goes_if_its_secret_is_not_allowed_and_the_next_one_is_not_there() {
+    for at_once in [true, false] {
+        run(928, async |lab| {
+            hub(lab).await;
+            let edit = |lab: &Lab| lab.apply(&caching("team-a/hub", &docker_hub(OTHER_SECRET)));
+            together(lab, at_once, edit, |lab| allow_only(lab, "secretNames", &json!([OTHER_SECRET]))).await;
+            assert_eq!(
+                (rule(lab, "hub"), lab.ready(CACHES, "team-a", "hub").0.as_str()),
+                (None, "False"),
+                "at once: {at_once}"
+            );
+            // That there is no such secret is what is left to tell.
+            lab.pass(INTERVAL).await;
+            assert_eq!(reason(lab, "team-a/hub"), "SecretNotFound");
+            lab.assert_at_rest().await;
+            let other = create_secret(lab, OTHER_SECRET);
+            lab.pass(INTERVAL).await;
+            until_ready(lab, &["team-a/hub"]).await;
+            assert_eq!(member(lab, "hub", "credentialArn"), other);
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: a role that is allowed no more is in no rule, whatever the object says by then, and whatever becomes of
+/// that.
+#[test]
+fn a_role_that_is_allowed_no_more_leaves_the_rule_whatever_the_object_says_now() {
+    let role = "/spec/upstream/ecr/roleName";
+    let edits: [(&str, &[(&str, Value)]); 6] = [
+        ("no edit", &[]),
+        ("to one that is allowed", &[(role, json!("second"))]),
+        ("to one that is not allowed", &[(role, json!("third"))]),
+        ("to one that is not there", &[(role, json!("late"))]),
+        ("to one that is allowed, and suspended", &[(role, json!("second")), ("/spec/suspend", json!(true))]),
+        ("to none", &[(role, Value::Null)]),
+    ];
+    let mut wrong = Vec::new();
+    for (name, edits) in edits {
+        for at_once in [true, false] {
+            run(929, async |lab| {
+                lab.two_teams();
+                let [first, second, _] = ["first", "second", "third"].map(|name| add_role(lab, name));
+                let with_first = with(private(A, "us-east-1"), "/ecr/roleName", &json!("first"));
+                lab.apply(&caching("team-a/mirror", &with_first));
+                until_ready(lab, &["team-a/mirror"]).await;
+                allow_only(lab, "roleNames", &json!(["first", "second", "late"]));
+                let edit = |lab: &Lab| {
+                    for (at, value) in edits {
+                        lab.set(CACHES, "team-a", "mirror", at, value);
+                    }
+                };
+                together(lab, at_once, edit, |lab| allow_only(lab, "roleNames", &json!(["second", "late"]))).await;
+                let role = member(lab, "mirror", "customRoleArn");
+                if role == first {
+                    wrong.push((name, at_once));
+                    return;
+                }
+                assert!(role.is_empty() || role == second, "{name}: {role}");
+                if name == "to one that is not there" {
+                    add_role(lab, "late");
+                }
+                lab.pass(INTERVAL).await;
+                lab.assert_at_rest().await;
+                if name == "to one that is allowed" {
+                    until_ready(lab, &["team-a/mirror"]).await;
+                    assert_eq!((role, rule_writes(lab)), (second, ["Create", "Update"].map(str::to_owned).to_vec()));
+                }
+            });
+        }
+    }
+    assert!(wrong.is_empty(), "the rule keeps a role that is not allowed (the edit, and whether at once): {wrong:?}");
 }

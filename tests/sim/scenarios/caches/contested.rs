@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use aws_sim::Fault;
 use kube_sim::Restore;
 use serde_json::{Value, json};
 
 use super::{
-    caching, delete, delete_by_others, member, message, on_record, prefixes, put_by_others, reason, rule, rule_writes,
-    until_gone, until_ready, until_reason,
+    SECRET, caching, calls, claimed, create_secret, delete, delete_by_others, docker_hub, member, message, on_record,
+    prefixes, put_by_others, put_by_others_with, reason, rule, rule_writes, until_gone, until_ready, until_reason,
 };
 use crate::lab::objects::{CACHES, cache, namespace, with};
 use crate::lab::{A, Lab, REGION, run};
 
 const INTERVAL: Duration = Duration::from_secs(310);
+const CREATE: &str = "CreatePullThroughCacheRule";
 
 fn quay() -> Value {
     json!({"type": "Quay"})
@@ -272,6 +274,103 @@ fn a_rule_comes_once_the_repositories_below_its_prefix_are_gone() {
         lab.aws.world(|world| world.delete_repository(A, REGION, "quay/app"));
         lab.pass(INTERVAL).await;
         until_ready(lab, &["team-a/quay"]).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 24: somebody is faster than our own call. What stands there then was not made by us, however alike.
+#[test]
+fn a_rule_that_somebody_makes_right_before_us_is_theirs() {
+    for (adoption, expected) in [("Never", "RuleConflict"), ("IfIdentical", "Succeeded")] {
+        run(921, async |lab| {
+            lab.two_teams();
+            lab.settle().await;
+            lab.aws.world(|world| world.inject(Fault::delay(Duration::from_secs(3)).on(CREATE).in_account(A).once()));
+            lab.apply(&with(caching("team-a/quay", &quay()), "/spec/adoption", &json!(adoption)));
+            lab.until("the call is under way", |lab| calls(lab, CREATE) == 1).await;
+            put_by_others(lab, "quay", "quay.io");
+            let theirs = rule(lab, "quay");
+            lab.pass(Duration::from_secs(30)).await;
+            assert_eq!(
+                (reason(lab, "team-a/quay").as_str(), claimed(lab)),
+                (expected, Vec::new()),
+                "{}",
+                lab.describe()
+            );
+            let adopted = if adoption == "Never" { Vec::new() } else { vec![("quay".to_owned(), true)] };
+            assert_eq!(on_record(lab), adopted, "{adoption}");
+            lab.assert_at_rest().await;
+            delete(lab, "team-a/quay");
+            until_gone(lab, "team-a/quay").await;
+            assert_eq!((rule(lab, "quay"), rule_writes(lab)), (theirs, vec!["Create".to_owned()]), "{adoption}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 42: but what our own call made late, while we called again, is ours.
+#[test]
+fn a_rule_that_our_own_late_call_makes_right_before_us_is_ours() {
+    run(922, async |lab| {
+        lab.two_teams();
+        lab.settle().await;
+        let late = Fault::delay(Duration::from_secs(12)).on(CREATE).in_account(A).once();
+        let slow = Fault::delay(Duration::from_secs(4)).on(CREATE).in_account(A).skipping(1).once();
+        lab.aws.world(|world| [late, slow].map(|fault| world.inject(fault)));
+        lab.apply(&caching("team-a/quay", &quay()));
+        until_ready(lab, &["team-a/quay"]).await;
+        let outcome = |call: &aws_sim::Call| (call.operation == CREATE).then_some(call.took_effect);
+        let outcomes: Vec<_> = lab.aws.world(|world| world.calls().iter().filter_map(outcome).collect());
+        assert_eq!(outcomes, [true, false], "the first came late, and the second found it there");
+        assert_eq!(on_record(lab), [("quay".to_owned(), false)]);
+        lab.assert_at_rest().await;
+        delete(lab, "team-a/quay");
+        until_gone(lab, "team-a/quay").await;
+        assert_eq!(prefixes(lab), Vec::<String>::new());
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviours 11 and 24: what somebody deleted and made anew is theirs, as its time tells, however alike it is.
+#[test]
+fn a_rule_that_somebody_made_anew_is_theirs_also_if_it_is_the_same() {
+    for (adoption, expected) in [("Never", "RuleConflict"), ("IfIdentical", "Succeeded")] {
+        run(923, async |lab| {
+            lab.two_teams();
+            lab.apply(&with(caching("team-a/quay", &quay()), "/spec/adoption", &json!(adoption)));
+            until_ready(lab, &["team-a/quay"]).await;
+            lab.pass(INTERVAL).await;
+            delete_by_others(lab, "quay");
+            put_by_others(lab, "quay", "quay.io");
+            let theirs = rule(lab, "quay");
+            lab.pass(INTERVAL).await;
+            assert_eq!(reason(lab, "team-a/quay"), expected, "{}", lab.describe());
+            lab.assert_at_rest().await;
+            delete(lab, "team-a/quay");
+            until_gone(lab, "team-a/quay").await;
+            assert_eq!((rule(lab, "quay"), rule_writes(lab)), (theirs, vec!["Create".to_owned()]), "{adoption}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// The same with credentials of theirs: they are not changed to ours.
+#[test]
+fn a_rule_that_somebody_made_anew_keeps_their_credentials() {
+    run(924, async |lab| {
+        lab.two_teams();
+        let (_, theirs) = (create_secret(lab, SECRET), create_secret(lab, "ecr-pullthroughcache/theirs"));
+        lab.apply(&caching("team-a/hub", &docker_hub(SECRET)));
+        until_ready(lab, &["team-a/hub"]).await;
+        lab.pass(INTERVAL).await;
+        delete_by_others(lab, "hub");
+        put_by_others_with(
+            lab,
+            &json!({"ecrRepositoryPrefix": "hub", "upstreamRegistryUrl": "registry-1.docker.io", "credentialArn": theirs}),
+        );
+        lab.pass(INTERVAL).await;
+        assert_eq!((member(lab, "hub", "credentialArn"), rule_writes(lab)), (theirs, vec!["Create".to_owned()]));
+        assert_eq!(reason(lab, "team-a/hub"), "RuleConflict", "{}", lab.describe());
         lab.assert_at_rest().await;
     });
 }

@@ -5,25 +5,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    PULLER, SECRET, caching, create_secret, delete, delete_by_others, docker_hub, member, message, on_record, prefixes,
-    put_by_others, reason, rule_writes, set_registry, until_gone, until_ready, until_reason,
+    PULLER, SECRET, caching, create_secret, delete, delete_by_others, docker_hub, is_orphaned, lose_ledger, member,
+    message, on_record, prefixes, put_by_others, reason, rule_writes, set_registry, steps, until_gone, until_ready,
+    until_reason,
 };
-use crate::lab::objects::{CACHES, REGISTRIES, allow_all, cache, condition, with};
-use crate::lab::{A, Lab, REGION, run};
+use crate::lab::objects::{CACHES, REGISTRIES, allow_all, cache, with};
+use crate::lab::{A, REGION, run};
 
 const INTERVAL: Duration = Duration::from_secs(310);
 
 fn quay() -> Value {
     json!({"type": "Quay"})
-}
-
-fn steps(lab: &Lab) -> Vec<String> {
-    let registry = lab.kube.get(REGISTRIES, "", "default").unwrap();
-    crate::lab::list(&registry["status"]["plan"]["steps"]).iter().map(|s| s.as_str().unwrap().to_owned()).collect()
-}
-
-fn is_orphaned(lab: &Lab) -> bool {
-    condition(&lab.kube.get(REGISTRIES, "", "default").unwrap(), "Orphaned").0 == "True"
 }
 
 /// `deletionPolicy: Retain` leaves the rule, and it is nobody's: a new object of that name does not have it.
@@ -301,7 +293,7 @@ fn a_lost_ledger_takes_no_rule_away_and_gives_none_to_others() {
         lab.settle().await;
         lab.aws.world(|world| world.add_repository(A, REGION, "quay/app"));
         lab.stop();
-        lab.kube.edit(REGISTRIES, "", "default", |registry| registry["status"] = Value::Null).unwrap();
+        lose_ledger(lab);
         lab.start().await;
         lab.pass(INTERVAL).await;
         until_ready(lab, &["team-a/quay"]).await;

@@ -4,6 +4,7 @@ mod adopting;
 mod changing;
 mod contested;
 mod crash;
+mod disturbed;
 mod leaving;
 mod making;
 mod refused;
@@ -11,7 +12,7 @@ mod refused;
 use aws_sim::{Call, Trust};
 use serde_json::{Value, json};
 
-use crate::lab::objects::{CACHES, REGISTRIES, cache, with};
+use crate::lab::objects::{CACHES, REGISTRIES, cache, condition, with};
 use crate::lab::{A, Lab, REGION};
 
 /// A puller in another account.
@@ -135,4 +136,32 @@ fn on_record(lab: &Lab) -> Vec<(String, bool)> {
     let entries = crate::lab::list(&registry["status"]["ledger"]);
     let rules = entries.iter().map(|entry| &entry["rule"]).filter(|rule| !rule.is_null());
     rules.map(|rule| (rule["prefix"].as_str().unwrap().to_owned(), rule["adopted"] == true)).collect()
+}
+
+/// The prefixes that are claimed, and not known to be made.
+fn claimed(lab: &Lab) -> Vec<String> {
+    let registry = lab.kube.get(REGISTRIES, "", "default").unwrap();
+    let rules = crate::lab::list(&registry["status"]["ledger"]).into_iter().map(|entry| entry["rule"].clone());
+    let claimed = rules.filter(|rule| rule["state"] == "Claimed");
+    claimed.map(|rule| rule["prefix"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The Registry's status is lost, and with it who has what.
+fn lose_ledger(lab: &Lab) {
+    lab.kube.edit(REGISTRIES, "", "default", |registry| registry["status"] = Value::Null).unwrap();
+}
+
+/// How often an operation was called, whatever came of it.
+fn calls(lab: &Lab, operation: &str) -> usize {
+    lab.aws.world(|world| world.calls().iter().filter(|call| call.operation == operation).count())
+}
+
+/// What the Registry says it would do.
+fn steps(lab: &Lab) -> Vec<String> {
+    let registry = lab.kube.get(REGISTRIES, "", "default").unwrap();
+    crate::lab::list(&registry["status"]["plan"]["steps"]).iter().map(|s| s.as_str().unwrap().to_owned()).collect()
+}
+
+fn is_orphaned(lab: &Lab) -> bool {
+    condition(&lab.kube.get(REGISTRIES, "", "default").unwrap(), "Orphaned").0 == "True"
 }

@@ -1,0 +1,452 @@
+//! One thing goes wrong: a refusal, a lost ledger, a crash at the wrong moment, a list that cannot be read. Whoever it is
+//! not about has and keeps what it has, and what is a rule's owner today is its owner afterwards (behaviours 41, 42, 44).
+
+use std::time::Duration;
+
+use aws_sim::{Fault, Outage, Scope};
+use serde_json::{Value, json};
+
+use super::{
+    PULLER, SECRET, caching, calls, claimed, create_secret, delete, delete_by_others, docker_hub, is_orphaned,
+    lose_ledger, on_record, prefixes, put_by_others, reason, rule_writes, set_registry, steps, until_gone, until_ready,
+    until_reason,
+};
+use crate::lab::objects::{CACHES, REGISTRIES, allow_all, pull, with};
+use crate::lab::{A, B, Lab, REGION, run};
+
+const INTERVAL: Duration = Duration::from_secs(310);
+const OTHER_SECRET: &str = "ecr-pullthroughcache/other";
+const CREATE: &str = "CreatePullThroughCacheRule";
+const DELETE: &str = "DeletePullThroughCacheRule";
+const DESCRIBE: &str = "DescribePullThroughCacheRules";
+
+fn quay() -> Value {
+    json!({"type": "Quay"})
+}
+
+fn inject(lab: &Lab, fault: Fault) {
+    lab.aws.world(|world| world.inject(fault.in_account(A)));
+}
+
+fn heal(lab: &Lab) {
+    lab.aws.world(aws_sim::World::clear_faults);
+}
+
+fn denied(operation: &str) -> Fault {
+    Fault::error(400, "AccessDeniedException", "sim").on(operation)
+}
+
+fn throttled(operation: &str) -> Fault {
+    Fault::error(400, "ThrottlingException", "sim").on(operation)
+}
+
+/// A cache of long standing, and a newcomer that waits for a list of repositories that nobody may read.
+async fn without_the_list_of_repositories(lab: &mut Lab) {
+    lab.two_teams();
+    lab.apply(&caching("team-a/first", &quay()));
+    until_ready(lab, &["team-a/first"]).await;
+    lab.settle().await;
+    inject(lab, denied("DescribeRepositories"));
+    lab.apply(&caching("team-b/newcomer", &quay()));
+    until_reason(lab, "team-b/newcomer", "AccessDenied").await;
+}
+
+/// aws-facts K.9: only who asks what stands below its prefix needs the list.
+#[test]
+fn who_does_not_ask_for_the_list_of_repositories_gets_its_rule_without_it() {
+    run(910, async |lab| {
+        without_the_list_of_repositories(lab).await;
+        lab.apply(&with(caching("team-a/claiming", &quay()), "/spec/claimExisting", &json!(true)));
+        until_ready(lab, &["team-a/claiming", "team-a/first"]).await;
+        assert_eq!(reason(lab, "team-b/newcomer"), "AccessDenied");
+        assert_eq!(prefixes(lab), ["claiming", "first"]);
+        heal(lab);
+        lab.pass(INTERVAL).await;
+        until_ready(lab, &["team-b/newcomer"]).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 44: a deletion waits for nothing that is not its own.
+#[test]
+fn a_deletion_ends_while_the_list_of_repositories_cannot_be_read() {
+    run(911, async |lab| {
+        without_the_list_of_repositories(lab).await;
+        delete(lab, "team-a/first");
+        until_gone(lab, "team-a/first").await;
+        assert_eq!((prefixes(lab), on_record(lab)), (Vec::new(), Vec::new()));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Something that is in the way of the first pass after a loss, and its end.
+struct Disturbance {
+    name: &'static str,
+    begin: fn(&Lab),
+    end: fn(&Lab),
+}
+
+fn nothing(_: &Lab) {}
+
+fn rules_unread(lab: &Lab) {
+    inject(lab, denied(DESCRIBE));
+}
+
+fn out_of_reach(lab: &Lab) {
+    lab.aws.world(|world| world.set_outage(A, Some(Outage::Reset)));
+}
+
+fn in_reach(lab: &Lab) {
+    lab.aws.world(|world| world.set_outage(A, None));
+}
+
+fn edit(lab: &Lab, at: &str, value: &Value) {
+    lab.set(CACHES, "team-a", "hub", at, value);
+}
+
+/// A cache with credentials, with pullers or without, whose repositories are in use.
+async fn hub(lab: &mut Lab, pullers: bool) {
+    lab.two_teams();
+    lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V2)));
+    create_secret(lab, SECRET);
+    create_secret(lab, OTHER_SECRET);
+    set_registry(lab, "allow", &json!([with(allow_all(), "/secretNames", &json!([SECRET]))]));
+    let pullers = if pullers { json!({"accountIds": [PULLER]}) } else { Value::Null };
+    lab.apply(&with(caching("team-a/hub", &docker_hub(SECRET)), "/spec/pullers", &pullers));
+    until_ready(lab, &["team-a/hub"]).await;
+    lab.aws.world(|world| world.add_repository(A, REGION, "hub/app"));
+    lab.settle().await;
+}
+
+/// Behaviour 41: the object's own status counts until the rule is on record again, however long that takes.
+#[test]
+fn a_lost_ledger_is_made_up_for_after_a_disturbance_too() {
+    let disturbances = [
+        Disturbance {
+            name: "suspended",
+            begin: |lab| edit(lab, "/spec/suspend", &json!(true)),
+            end: |lab| edit(lab, "/spec/suspend", &json!(false)),
+        },
+        Disturbance {
+            name: "edit refused",
+            begin: |lab| edit(lab, "/spec/upstream/secretName", &json!(OTHER_SECRET)),
+            end: |lab| edit(lab, "/spec/upstream/secretName", &json!(SECRET)),
+        },
+        Disturbance { name: "out of reach", begin: out_of_reach, end: in_reach },
+        Disturbance { name: "rules unread", begin: rules_unread, end: heal },
+        Disturbance {
+            name: "observed",
+            begin: |lab| set_registry(lab, "management", &json!("Observe")),
+            end: |lab| set_registry(lab, "management", &Value::Null),
+        },
+        Disturbance {
+            name: "secret gone",
+            begin: |lab| lab.aws.world(|world| world.schedule_secret_deletion(A, REGION, SECRET)),
+            end: |lab| drop(create_secret(lab, SECRET)),
+        },
+    ];
+    let mut wrong = Vec::new();
+    for Disturbance { name, begin, end } in disturbances {
+        for pullers in [false, true] {
+            run(912, async |lab| {
+                hub(lab, pullers).await;
+                lab.stop();
+                lose_ledger(lab);
+                begin(lab);
+                lab.start().await;
+                lab.pass(INTERVAL).await;
+                end(lab);
+                lab.pass(INTERVAL).await;
+                let told = (reason(lab, "team-a/hub"), on_record(lab));
+                if told != ("Succeeded".to_owned(), vec![("hub".to_owned(), false)]) {
+                    wrong.push((name, pullers, told));
+                    return;
+                }
+                lab.assert_at_rest().await;
+                delete(lab, "team-a/hub");
+                until_gone(lab, "team-a/hub").await;
+                assert_eq!(prefixes(lab), Vec::<String>::new(), "{name}");
+                lab.assert_at_rest().await;
+            });
+        }
+    }
+    assert!(wrong.is_empty(), "it is the object's own rule still: {wrong:#?}");
+}
+
+/// Behaviours 41 and 44: who is deleted after the loss, or was when it happened, takes its rule along.
+#[test]
+fn a_lost_ledger_leaves_no_rule_of_an_object_that_is_being_deleted() {
+    let disturbances = [
+        Disturbance { name: "nothing", begin: nothing, end: nothing },
+        Disturbance { name: "out of reach", begin: out_of_reach, end: in_reach },
+        Disturbance { name: "rules unread", begin: rules_unread, end: heal },
+    ];
+    let mut wrong = Vec::new();
+    for Disturbance { name, begin, end } in disturbances {
+        for pullers in [false, true] {
+            run(913, async |lab| {
+                hub(lab, pullers).await;
+                lab.stop();
+                lose_ledger(lab);
+                begin(lab);
+                delete(lab, "team-a/hub");
+                lab.start().await;
+                lab.pass(Duration::from_secs(60)).await;
+                end(lab);
+                lab.pass(INTERVAL).await;
+                until_gone(lab, "team-a/hub").await;
+                if !prefixes(lab).is_empty() {
+                    wrong.push((name, pullers));
+                    return;
+                }
+                lab.assert_at_rest().await;
+            });
+        }
+    }
+    assert!(wrong.is_empty(), "the object went, and its rule stayed: {wrong:?}");
+}
+
+/// A cache whose Create AWS refuses; the operator dies before the claim is off the record.
+async fn refused_and_crashed(lab: &mut Lab) {
+    lab.two_teams();
+    lab.settle().await;
+    inject(lab, denied(CREATE));
+    // The read after the refusal gets no answer.
+    inject(lab, Fault::hang().on(DESCRIBE).skipping(1));
+    lab.apply(&caching("team-a/quay", &quay()));
+    lab.until("it is refused", |lab| calls(lab, CREATE) == 1).await;
+    lab.pass(Duration::from_secs(1)).await;
+    lab.stop();
+    assert_eq!(claimed(lab), ["quay"], "the claim is what the crash leaves");
+    heal(lab);
+}
+
+/// Behaviours 24 and 42: a claim that came to nothing claims nothing, whoever finds it on record.
+#[test]
+fn a_claim_that_was_refused_before_a_crash_is_not_claimed_for_ever() {
+    let mut wrong = Vec::new();
+    for restarted_in_between in [true, false] {
+        run(914, async |lab| {
+            refused_and_crashed(lab).await;
+            if restarted_in_between {
+                inject(lab, denied(CREATE));
+                lab.start().await;
+                until_reason(lab, "team-a/quay", "AccessDenied").await;
+                lab.settle().await;
+            }
+            lab.pass(Duration::from_secs(600)).await;
+            heal(lab);
+            put_by_others(lab, "quay", "quay.io");
+            if !restarted_in_between {
+                lab.start().await;
+            }
+            lab.pass(INTERVAL).await;
+            let told = (reason(lab, "team-a/quay"), on_record(lab));
+            if told != ("RuleConflict".to_owned(), Vec::new()) {
+                wrong.push((restarted_in_between, told));
+                return;
+            }
+            lab.assert_at_rest().await;
+            delete(lab, "team-a/quay");
+            until_gone(lab, "team-a/quay").await;
+            assert_eq!(prefixes(lab), ["quay"]);
+            lab.assert_at_rest().await;
+        });
+    }
+    assert!(wrong.is_empty(), "somebody made it by hand, long after the refusal: {wrong:#?}");
+}
+
+/// Behaviour 42: each try is a claim of its own, so that the last one is waited for as long as the first.
+#[test]
+fn a_rule_that_comes_late_of_a_late_try_does_not_outlive_its_object() {
+    run(915, async |lab| {
+        lab.two_teams();
+        lab.settle().await;
+        inject(lab, Fault::hang().on(CREATE).times(4));
+        inject(lab, Fault::delay(Duration::from_secs(25)).on(CREATE).skipping(4).once());
+        lab.apply(&caching("team-a/quay", &quay()));
+        lab.until("it is tried again", |lab| calls(lab, CREATE) == 3).await;
+        lab.until("and again", |lab| calls(lab, CREATE) == 5).await;
+        let sent = lab.clock.now();
+        // Nobody waits for the answer any more.
+        lab.pass(Duration::from_secs(12)).await;
+        assert_eq!((prefixes(lab), reason(lab, "team-a/quay").as_str()), (Vec::new(), "Unreachable"));
+        delete(lab, "team-a/quay");
+        until_gone(lab, "team-a/quay").await;
+        lab.pass(Duration::from_secs(60)).await;
+        assert!(lab.since(sent) > Duration::from_secs(25));
+        assert_eq!(prefixes(lab), Vec::<String>::new(), "it came late, and is nobody's");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 41: a person's word holds until all that it names is gone, whatever AWS refuses meanwhile.
+#[test]
+fn a_prune_that_is_refused_in_part_goes_on_until_all_is_gone() {
+    let mut wrong = Vec::new();
+    for crashed in [false, true] {
+        run(916, async |lab| {
+            lab.two_teams();
+            lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V2)));
+            let pullers = json!({"accountIds": [PULLER]});
+            for object in ["team-a/quay", "team-b/other"] {
+                lab.apply(&with(caching(object, &quay()), "/spec/pullers", &pullers));
+            }
+            lab.apply(&caching("team-b/stays", &quay()));
+            until_ready(lab, &["team-a/quay", "team-b/other", "team-b/stays"]).await;
+            lab.settle().await;
+            lab.kube.vanish(CACHES, "team-a", "quay").unwrap();
+            lab.kube.vanish(CACHES, "team-b", "other").unwrap();
+            lab.until("both are reported", |lab| {
+                let told = lab.message(REGISTRIES, "", "default", "Orphaned");
+                told.contains("team-a/quay") && told.contains("team-b/other")
+            })
+            .await;
+            lab.settle().await;
+            let token = lab.prune_token("default");
+            inject(lab, denied(DELETE).once());
+            lab.annotate(REGISTRIES, "", "default", "ecr-permissions.dev/prune", &token);
+            lab.until("half of it is pruned", |lab| calls(lab, DELETE) >= 2).await;
+            assert_eq!(prefixes(lab).len(), 2, "one was refused");
+            if crashed {
+                lab.pass(Duration::from_secs(1)).await;
+                lab.restart().await;
+            }
+            lab.pass(INTERVAL + INTERVAL).await;
+            if prefixes(lab) != ["stays"] || is_orphaned(lab) {
+                wrong.push((crashed, prefixes(lab), lab.message(REGISTRIES, "", "default", "Orphaned")));
+                return;
+            }
+            assert_eq!(lab.policy(A), None);
+            until_ready(lab, &["team-b/stays"]).await;
+            lab.assert_at_rest().await;
+        });
+    }
+    assert!(wrong.is_empty(), "the same token was to work until everything is gone: {wrong:#?}");
+}
+
+/// Behaviours 5 and 41: a policy that cannot be read says nothing about rules: they are reported and pruned.
+#[test]
+fn an_orphaned_rule_is_reported_and_pruned_though_the_policy_cannot_be_read() {
+    let unreadable = r#"{"Version": "2012-10-17", "Statement": 7}"#;
+    for broken_before in [false, true] {
+        run(917, async |lab| {
+            lab.two_teams();
+            let breaks = |lab: &Lab| lab.aws.world(|world| world.put_policy(A, REGION, unreadable));
+            lab.apply(&caching("team-a/quay", &quay()));
+            until_ready(lab, &["team-a/quay"]).await;
+            if broken_before {
+                breaks(lab);
+                lab.reconcile_now("default");
+                lab.until_reason(REGISTRIES, "", "default", "UnreadableDocument").await;
+            }
+            lab.settle().await;
+            lab.kube.vanish(CACHES, "team-a", "quay").unwrap();
+            lab.until("it is reported", is_orphaned).await;
+            lab.settle().await;
+            let token = lab.prune_token("default");
+            if !broken_before {
+                breaks(lab);
+            }
+            lab.annotate(REGISTRIES, "", "default", "ecr-permissions.dev/prune", &token);
+            lab.until("it is pruned", |lab| prefixes(lab).is_empty()).await;
+            lab.assert_at_rest().await;
+            assert_eq!((on_record(lab), is_orphaned(lab)), (Vec::new(), false));
+            assert_eq!(lab.aws.world(|world| world.policy_text(A, REGION)).as_deref(), Some(unreadable));
+        });
+    }
+}
+
+/// Rule 4 and behaviour 38: what would have to be done for one is no news of the others.
+#[test]
+fn one_pending_change_under_a_restraint_takes_ready_from_nobody_else() {
+    for (at, value, why) in [("management", json!("Observe"), "ObserveOnly"), ("suspend", json!(true), "Suspended")] {
+        run(918, async |lab| {
+            lab.two_teams();
+            create_secret(lab, SECRET);
+            lab.apply(&caching("team-a/hub", &docker_hub(SECRET)));
+            for object in ["team-a/lost", "team-b/leaving"] {
+                lab.apply(&caching(object, &quay()));
+            }
+            until_ready(lab, &["team-a/hub", "team-a/lost", "team-b/leaving"]).await;
+            set_registry(lab, at, &value);
+            lab.settle().await;
+            let writes = rule_writes(lab);
+            delete_by_others(lab, "lost");
+            lab.pass(INTERVAL).await;
+            until_reason(lab, "team-a/lost", why).await;
+            assert!(steps(lab).contains(&"+ cache rule lost: quay.io".to_owned()), "{:?}", steps(lab));
+            for object in ["hub", "lost"].map(|name| (name, lab.ready(CACHES, "team-a", name))) {
+                let expected = if object.0 == "lost" { "Unknown" } else { "True" };
+                assert_eq!(object.1.0, expected, "{at}: {object:?}");
+            }
+            delete(lab, "team-b/leaving");
+            until_reason(lab, "team-b/leaving", "DeletionBlocked").await;
+            lab.apply(&caching("team-b/new", &quay()));
+            until_reason(lab, "team-b/new", why).await;
+            assert!(lab.is_ready(CACHES, "team-a", "hub"), "{at}: {}", lab.describe());
+            lab.assert_at_rest().await;
+            assert_eq!(rule_writes(lab), writes);
+            // Nor is it the last word: what AWS says of the upstream is told under a restraint too.
+            lab.aws.world(|world| world.set_secret_opens(A, REGION, SECRET, false));
+            lab.pass(INTERVAL).await;
+            assert_eq!(reason(lab, "team-a/hub"), "UpstreamInvalid", "{at}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviours 37 and 38: what AWS does not answer disproves nothing.
+#[test]
+fn rules_that_cannot_be_read_for_a_moment_take_ready_from_nobody() {
+    for fault in [throttled(DESCRIBE), Fault::error(500, "ServerException", "sim").on(DESCRIBE)] {
+        run(919, async |lab| {
+            lab.two_teams();
+            for object in ["team-a/quay", "team-b/other"] {
+                lab.apply(&caching(object, &quay()));
+            }
+            until_ready(lab, &["team-a/quay", "team-b/other"]).await;
+            lab.settle().await;
+            let objects = |lab: &Lab| lab.kube.list(CACHES, "");
+            let before = objects(lab);
+            let asked = calls(lab, DESCRIBE);
+            inject(lab, fault.clone());
+            lab.reconcile_now("default");
+            lab.until("it was asked", |lab| calls(lab, DESCRIBE) > asked).await;
+            lab.pass(Duration::from_secs(20)).await;
+            assert_eq!(objects(lab), before, "what was proven stays so");
+            // Who comes meanwhile is told.
+            lab.apply(&caching("team-b/new", &quay()));
+            lab.until("it is told", |lab| ["Throttled", "Unreachable"].contains(&reason(lab, "team-b/new").as_str()))
+                .await;
+            heal(lab);
+            until_ready(lab, &["team-a/quay", "team-b/other", "team-b/new"]).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 38: the Registry is not Ready as long as its rules cannot be read, and its statements are served.
+#[test]
+fn the_registry_says_that_its_rules_cannot_be_read() {
+    for (code, status, why) in
+        [("ThrottlingException", "Unknown", "Throttled"), ("AccessDeniedException", "False", "AccessDenied")]
+    {
+        run(920, async |lab| {
+            lab.two_teams();
+            lab.apply(&caching("team-a/quay", &quay()));
+            until_ready(lab, &["team-a/quay"]).await;
+            lab.settle().await;
+            inject(lab, Fault::error(400, code, "sim").on(DESCRIBE));
+            lab.reconcile_now("default");
+            lab.until_reason(REGISTRIES, "", "default", why).await;
+            assert_eq!(lab.ready(REGISTRIES, "", "default").0, status);
+            lab.apply(&pull("team-b", "pull", "default", &[B], "team-b/*"));
+            lab.until_ready(&["team-b/pull"]).await;
+            heal(lab);
+            lab.pass(INTERVAL).await;
+            assert_eq!(lab.ready(REGISTRIES, "", "default"), ("True".to_owned(), "Succeeded".to_owned()));
+            lab.assert_at_rest().await;
+        });
+    }
+}
