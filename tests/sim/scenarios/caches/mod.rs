@@ -6,6 +6,7 @@ mod contested;
 mod crash;
 mod disturbed;
 mod leaving;
+mod lost;
 mod making;
 mod refused;
 
