@@ -8,7 +8,7 @@ use ::kube::core::object::{HasSpec, HasStatus};
 use ::kube::runtime::{WatchStreamExt, watcher};
 use ::kube::{Api, Client, Resource, ResourceExt};
 use ecr_permissions_core::api::{
-    AttachedStatus, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant,
+    AttachedStatus, CrossAccountPtcRole, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant,
 };
 use ecr_permissions_core::kinds::Body;
 use ecr_permissions_core::pass::Change;
@@ -28,6 +28,7 @@ pub fn all(client: &Client) -> Watches {
         attached::<RegistryPolicy>(client, Kind::RegistryPolicy),
         attached::<ReplicationGrant>(client, Kind::ReplicationGrant),
         attached::<PullThroughCacheRule>(client, Kind::PullThroughCacheRule),
+        attached::<CrossAccountPtcRole>(client, Kind::CrossAccountPtcRole),
     ])
 }
 

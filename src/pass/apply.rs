@@ -4,6 +4,7 @@
 mod culprits;
 mod intent;
 mod outcome;
+mod roles;
 mod rules;
 mod things;
 
@@ -19,9 +20,10 @@ use ecr_permissions_core::pass::memory::{Carried, Memory};
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::orphans::Orphans;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
+use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
-use ecr_permissions_core::pass::{REGISTRY_POLICY, cache_rules, roles, steps};
+use ecr_permissions_core::pass::{REGISTRY_POLICY, cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
@@ -44,7 +46,7 @@ const FRESH: Duration = Duration::from_millis(250);
 /// A pass that could not ask AWS at all.
 pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) {
     let rules = cache_rules::Applied::failed(because.clone());
-    let roles = roles::Applied::failed(because.clone());
+    let roles = AppliedRoles::failed(because.clone());
     (Applied { failure: Some(because), rules, roles, ..Applied::default() }, desired)
 }
 
@@ -55,10 +57,16 @@ pub(super) async fn apply(
     op: &Operator,
 ) -> Result<(Applied, Desired), Again> {
     let mut desired = compile(gathered, memory, op.clock.now());
-    let Seen { proof, policy, scope, rules } = match Box::pin(observe::observe(&desired, proven, op)).await {
-        Ok(seen) => seen,
-        Err(because) => return Ok(nothing(because, desired)),
+    let place = Place {
+        registry: &gathered.key,
+        settings: gathered.registry.spec.roles.as_ref(),
+        installation: &op.installation,
     };
+    let Seen { proof, policy, scope, rules, roles } =
+        match Box::pin(observe::observe(&desired, place, proven, op)).await {
+            Ok(seen) => seen,
+            Err(because) => return Ok(nothing(because, desired)),
+        };
     if scope.is_some() && memory.saw_scope(scope) {
         desired = compile(gathered, memory, op.clock.now());
     }
@@ -68,12 +76,29 @@ pub(super) async fn apply(
         Ok(policy) => observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await,
         Err(because) => Err(because),
     };
-    let mut writing =
-        Writing { gathered, proven, proof, record, scope, memory, op, desired, known, prune_waits: false };
+    let mut writing = Writing {
+        gathered,
+        proven,
+        proof,
+        record,
+        scope,
+        memory,
+        op,
+        desired,
+        known,
+        prune_waits: false,
+        passed_roles: Ok(Vec::new()),
+    };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
     let pruned = writing.is_pruned(policy.as_ref().ok());
-    let rules = writing.remove(rules, pruned).await;
-    writing.await_prune(pruned, rules.as_ref());
+    let mut rules = writing.remove(rules, pruned).await;
+    writing.note_passed_roles(rules.as_ref());
+    let roles = roles.map(|roles| Ok(Working::new(roles, &writing.desired)));
+    let (roles, _) = writing.make(roles, pruned).await?;
+    if let Some(Ok(rules)) = &mut rules {
+        rules.read.found.roles = reach::passable(writing.gathered, &writing.desired.contributions, &roles);
+    }
+    writing.await_prune(pruned, rules.as_ref(), &roles);
     let mut applied = match policy {
         Ok(policy) => writing.run(policy).await?,
         Err(because) => writing.without_policy(because),
@@ -81,7 +106,8 @@ pub(super) async fn apply(
     (applied.rules, _) = writing.make(rules, pruned).await?;
     writing.validate_rules(&mut applied).await;
     applied.prune_waits = writing.prune_waits;
-    applied.plan = steps::with(applied.plan.take(), applied.rules.steps.clone());
+    applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
+    applied.roles = roles;
     Ok((applied, writing.desired))
 }
 
@@ -97,6 +123,8 @@ struct Writing<'a> {
     known: Known,
     /// Something of what is to be pruned is still there: statements go last, since the token names them all.
     prune_waits: bool,
+    /// The prefix and the role of every rule in AWS that pulls by a role.
+    passed_roles: Result<Vec<(String, String)>, Because>,
 }
 
 /// How a document write ended.
@@ -125,14 +153,26 @@ impl Writing<'_> {
         Orphans::find(&self.desired.contributions, BTreeSet::new(), &self.desired.prune)
     }
 
-    fn await_prune(&mut self, pruned: bool, rules: Option<&Result<Working<Rules>, Because>>) {
+    fn await_prune(&mut self, pruned: bool, rules: Option<&Result<Working<Rules>, Because>>, roles: &AppliedRoles) {
         let is_there = |c: &Contribution| match (&c.things.rule, rules) {
             (Some(rule), Some(Ok(rules))) => rules.read.shows(rule),
             (rule, _) => rule.is_some(),
         };
+        let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
         let mut orphaned = self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Orphaned(_)));
-        self.prune_waits = pruned && orphaned.any(is_there);
+        self.prune_waits = pruned && orphaned.any(|c| is_there(c) || has_role(c));
         self.hold_prune();
+    }
+
+    fn note_passed_roles(&mut self, rules: Option<&Result<Working<Rules>, Because>>) {
+        self.passed_roles = match rules {
+            None => return,
+            Some(Err(because)) => Err(because.clone()),
+            Some(Ok(rules)) => {
+                let rules = rules.read.stored.iter().map(|stored| &stored.rule);
+                Ok(rules.filter_map(|rule| Some((rule.prefix.clone(), rule.role_arn.clone()?))).collect())
+            }
+        };
     }
 
     fn hold_prune(&mut self) {

@@ -1,6 +1,7 @@
 //! What AWS has: the registry policy, the account it is of, and its scope where something rests on it. Every document is
 //! read once; a read that shows less than was there before is confirmed by another.
 
+pub(super) mod roles;
 pub(super) mod rules;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::pass::compile::Desired;
 use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::roles::Place;
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::{Known, Standing, needs_confirmation};
 use ecr_permissions_core::policy::{Doc, Document, Stored};
@@ -38,18 +40,25 @@ pub(super) struct Seen {
     pub(super) scope: Option<ScopeView>,
     /// Nothing, where no object has to do with rules.
     pub(super) rules: Option<Result<rules::Rules, Because>>,
+    pub(super) roles: Option<roles::Roles>,
 }
 
 /// Everything is asked for side by side, and only what something rests on. Without a proof nothing else counts.
-pub(super) async fn observe(desired: &Desired, proven: &Proven, op: &Operator) -> Result<Seen, Because> {
+pub(super) async fn observe(
+    desired: &Desired,
+    place: Place<'_>,
+    proven: &Proven,
+    op: &Operator,
+) -> Result<Seen, Because> {
     let scope = async { if desired.needs_scope() { scope(desired, proven).await } else { Ok(None) } };
-    let (proof, policy, scope, rules) =
-        futures::join!(proven.prove_registry(), policy(proven, op), scope, rules::rules(desired, proven));
+    let things = async { futures::join!(rules::rules(desired, proven), roles::roles(desired, place, proven)) };
+    let (proof, policy, scope, (rules, roles)) =
+        futures::join!(proven.prove_registry(), policy(proven, op), scope, things);
     let (scope, policy) = match scope {
         Ok(scope) => (scope, policy),
         Err(because) => (None, Err(because)),
     };
-    Ok(Seen { proof: proof?, policy, scope, rules })
+    Ok(Seen { proof: proof?, policy, scope, rules, roles })
 }
 
 /// Whoever may not read the setting leaves it to AWS to refuse what the scope does not know. A registry that names no

@@ -21,10 +21,6 @@ impl Kind {
     pub const ALL: [Self; 4] =
         [Self::RegistryPolicy, Self::ReplicationGrant, Self::PullThroughCacheRule, Self::CrossAccountPtcRole];
 
-    /// Those that the operator serves. A `CrossAccountPtcRole` can be defined, translated and asked consent for; no pass
-    /// makes roles yet, so its definition is not installed.
-    pub const SERVED: [Self; 3] = [Self::RegistryPolicy, Self::ReplicationGrant, Self::PullThroughCacheRule];
-
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RegistryPolicy => "RegistryPolicy",
@@ -63,15 +59,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     crds.into_iter().map(finished).collect()
 }
 
-/// Those to install, as files: a name and YAML text each.
+/// All of them as files: a name and YAML text each.
 pub fn crd_files() -> Result<Vec<(String, String)>, serde_saphyr::SerializeError> {
-    let is_served = |crd: &&CustomResourceDefinition| {
-        let kind = crd.spec.names.kind.as_str();
-        kind == "Registry" || Kind::SERVED.iter().any(|served| served.as_str() == kind)
-    };
     crds()
         .iter()
-        .filter(is_served)
         .map(|crd| {
             Ok((format!("{}.yaml", crd.metadata.name.as_deref().unwrap_or_default()), serde_saphyr::to_string(crd)?))
         })

@@ -4,11 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::objects::ObjectId;
 use crate::api::{Adoption, LedgerRole, LedgerRule, OwnershipState};
 use crate::reason::Because;
+
+/// A call that nobody waits for any more takes effect within this, or never.
+pub const LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Where an object stands with its thing.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,6 +185,8 @@ pub struct Plan<A, H> {
     /// Claims of who is not to have them any longer, where AWS shows nothing yet.
     pub given_up: BTreeMap<ObjectId, H>,
     pub verdicts: BTreeMap<ObjectId, Because>,
+    /// Who is proven no worse than before: AWS could not be asked again, and the verdict says why.
+    pub unread: BTreeSet<ObjectId>,
 }
 
 impl<A, H> Default for Plan<A, H> {
@@ -193,6 +198,7 @@ impl<A, H> Default for Plan<A, H> {
             held_equal: BTreeSet::new(),
             given_up: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            unread: BTreeSet::new(),
         }
     }
 }

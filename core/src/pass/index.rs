@@ -32,7 +32,7 @@ impl Default for Index {
         Self {
             registries: Collection::new(),
             namespaces: Collection::new(),
-            attached: Kind::SERVED.into_iter().map(|kind| (kind, Collection::new())).collect(),
+            attached: Kind::ALL.into_iter().map(|kind| (kind, Collection::new())).collect(),
         }
     }
 }

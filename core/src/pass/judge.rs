@@ -129,8 +129,9 @@ impl Judging<'_> {
     }
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
-        let no_rule = self.applied.rules.has_nothing(&contribution.id, contribution.things.rule.is_some());
-        let no_role = self.applied.roles.has_nothing(&contribution.id, contribution.things.role.is_some());
+        let (rule, role) = (contribution.rule.as_ref(), contribution.role.as_ref());
+        let no_rule = self.applied.rules.has_nothing(&contribution.id, rule.is_some_and(|rule| rule.has.is_some()));
+        let no_role = self.applied.roles.has_nothing(&contribution.id, role.is_some_and(|role| role.has.is_some()));
         let no_grant = contribution.role.is_none() || reach::granting(self.gathered, &contribution.id).is_none();
         no_rule && no_role && no_grant && self.no_statement_is_left(contribution)
     }
@@ -314,6 +315,10 @@ impl Judging<'_> {
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
+        if self.applied.prune_waits && matches!(contribution.stance, Stance::Orphaned(_)) {
+            // All that the token names stays on record until all of it is gone.
+            return contribution.things.clone();
+        }
         let Things { rule, role, claimed_at } = &contribution.things;
         let (rule, of_rule) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), *claimed_at);
         let (role, of_role) = recorded(&self.applied.roles, &contribution.id, role.as_ref(), *claimed_at);

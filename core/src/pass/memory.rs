@@ -7,6 +7,7 @@ use super::cache_rules;
 use super::objects::ObjectId;
 use super::queue::Now;
 use super::refusals::{Denied, Refusals};
+use super::roles;
 use super::scope::ScopeView;
 use super::standing::Standing;
 use crate::ownership::Sid;
@@ -54,6 +55,8 @@ pub struct Memory {
     refused: Refusals<Vec<Statement>>,
     /// What AWS refused to do with cache rules.
     pub rules: Denied<cache_rules::Act>,
+    /// What AWS refused to do with roles.
+    pub roles: Denied<roles::Act>,
     repairs: VecDeque<Now>,
     /// When our last document write was answered, or should have been.
     last_write: Option<Now>,
@@ -107,6 +110,7 @@ impl Memory {
     pub fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
         self.refused.retain(&attached);
         self.rules.retain(&attached);
+        self.roles.retain(&attached);
     }
 
     /// Why the object may not be tried now, if AWS refused just this before and its time has not come.
@@ -125,7 +129,7 @@ impl Memory {
 
     /// When the next refused object is due.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
-        [self.refused.next(now), self.rules.next(now)].into_iter().flatten().min()
+        [self.refused.next(now), self.rules.next(now), self.roles.next(now)].into_iter().flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.

@@ -1,9 +1,12 @@
 //! IAM roles as a pass knows them: what each object is to have, and what AWS has. Which roles there are to be is decided
 //! in `plan`. Pure.
 
+mod plan;
 pub mod reach;
 
 use std::collections::BTreeMap;
+
+pub use plan::{Act, Found, Marks, RolesPlan, plan_roles};
 
 use super::claims::{self, Latitude};
 use super::objects::ObjectId;

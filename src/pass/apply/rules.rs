@@ -58,7 +58,7 @@ impl Thing for Rules {
         self.plan_and_asking(claims, writing, pruned).0
     }
 
-    async fn read_again(self, writing: &Writing<'_>) -> Result<Self, Because> {
+    async fn read_again(self, _: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
         let proven = writing.proven;
         let stored = proven.cache_rules().await.map_err(|error| proven.session().because(&error))?;
         Ok(Self { stored, ..self })

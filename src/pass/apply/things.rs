@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecr_permissions_core::api::{LedgerState, OwnershipState};
-use ecr_permissions_core::pass::claims::{Action, Applied, Claim, Missing, Plan, Record, Stance};
+use ecr_permissions_core::pass::claims::{Action, Applied, Claim, LATE, Missing, Plan, Record, Stance};
 use ecr_permissions_core::pass::compile::{Contribution, Desired};
 use ecr_permissions_core::pass::ledger::{self, Holding, Things};
 use ecr_permissions_core::pass::memory::Memory;
@@ -12,7 +12,7 @@ use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::refusals::Denied;
 use ecr_permissions_core::reason::{Because, Reason, Verdict};
 use futures::StreamExt;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::{Again, BETWEEN_READS, Writing};
 use crate::aws::error::{Error, Kind};
@@ -21,8 +21,6 @@ use crate::aws::error::{Error, Kind};
 const AT_ONCE: usize = 25;
 /// A thing that is replaced takes two rounds; what a third finds to do is somebody else's work.
 const ROUNDS_AT_MOST: usize = 3;
-/// A call that nobody waits for any more takes effect within this, or never.
-const LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// One kind of thing, as AWS was read to have it.
 pub(super) trait Thing: Sized {
@@ -47,7 +45,8 @@ pub(super) trait Thing: Sized {
         writing: &Writing<'_>,
         pruned: bool,
     ) -> Plan<Self::Act, Self::Record>;
-    async fn read_again(self, writing: &Writing<'_>) -> Result<Self, Because>;
+    /// Reads again what the acts may have changed; all, if there were none.
+    async fn read_again(self, acts: &[&Self::Act], writing: &Writing<'_>) -> Result<Self, Because>;
     async fn act(act: &Self::Act, writing: &Writing<'_>) -> Result<(), Refusal>;
     /// AWS's refusal in the words of a condition.
     fn explained(act: &Self::Act, error: &Error, writing: &Writing<'_>) -> Because;
@@ -115,7 +114,7 @@ impl Writing<'_> {
         }
         if self.is_doubtful(&working) {
             tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
-            working = match self.read_again(working).await {
+            working = match self.read_again(working, &[]).await {
                 Ok(working) => working,
                 Err(because) => return Some(Err(because)),
             };
@@ -127,7 +126,7 @@ impl Writing<'_> {
             return Some(Ok(working));
         }
         self.act_on(&plan, &mut working).await;
-        Some(self.read_again(working).await)
+        Some(self.read_again(working, &plan.acts.values().collect::<Vec<_>>()).await)
     }
 
     /// Makes and changes what is wanted, and removes what is still to go.
@@ -160,7 +159,7 @@ impl Writing<'_> {
             self.note_made_again(&plan, &working).await;
             self.record_claims::<T>(&plan).await?;
             self.act_on(&plan, &mut working).await;
-            working = match self.read_again(working).await {
+            working = match self.read_again(working, &plan.acts.values().collect::<Vec<_>>()).await {
                 Ok(working) => working,
                 Err(because) => return Ok((Applied::failed(because), None)),
             };
@@ -212,8 +211,8 @@ impl Writing<'_> {
         });
     }
 
-    async fn read_again<T: Thing>(&self, working: Working<T>) -> Result<Working<T>, Because> {
-        Ok(Working { read: working.read.read_again(self).await?, ..working })
+    async fn read_again<T: Thing>(&self, working: Working<T>, acts: &[&T::Act]) -> Result<Working<T>, Because> {
+        Ok(Working { read: working.read.read_again(acts, self).await?, ..working })
     }
 
     /// What is about to be made is on record before it can be: a crash after it leaves nothing that is nobody's.
@@ -303,7 +302,7 @@ impl Writing<'_> {
 
     /// Nothing is left to do: everybody has what was read.
     fn confirmed_things<T: Thing>(&self, plan: Plan<T::Act, T::Record>, working: &Working<T>) -> Applied<T::Record> {
-        let Plan { has, missing, given_up, mut verdicts, held_equal, acts: _ } = plan;
+        let Plan { has, missing, given_up, mut verdicts, held_equal, unread, acts: _ } = plan;
         for (id, (_, because)) in &working.refused {
             // What keeps the object from what it wants explains more than what became of what it has.
             verdicts.entry(id.clone()).or_insert_with(|| because.clone());
@@ -332,6 +331,6 @@ impl Writing<'_> {
                 kept.insert(id, Missing { record, claimed_at: Some(claimed_at) });
             }
         }
-        Applied { has: Some(has), missing: kept, held_equal, awaits_late, verdicts, ..Applied::default() }
+        Applied { has: Some(has), missing: kept, held_equal, awaits_late, verdicts, unread, ..Applied::default() }
     }
 }

@@ -23,7 +23,7 @@ pub fn registry(name: &str, account: &Account) -> Value {
 /// The rule that lets them.
 pub fn tenants() -> Value {
     json!({
-        "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}}, "kinds": Kind::SERVED.map(Kind::as_str),
+        "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}}, "kinds": Kind::ALL.map(Kind::as_str),
         "repositories": ["*"], "accountIds": ["*"], "upstreamHosts": ["*"], "secretNames": ["*"],
     })
 }

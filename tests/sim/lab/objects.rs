@@ -31,7 +31,7 @@ pub fn registry(name: &str, account: &str) -> Value {
 pub fn allow_all() -> Value {
     json!({
         "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}},
-        "kinds": Kind::SERVED.map(Kind::as_str), "repositories": ["*"], "accountIds": ["*"], "organizationIds": ["*"],
+        "kinds": Kind::ALL.map(Kind::as_str), "repositories": ["*"], "accountIds": ["*"], "organizationIds": ["*"],
         "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "ecr:PutImage"],
         "effects": ["Allow", "Deny"], "upstreamHosts": ["*"], "secretNames": ["*"], "roleNames": ["*"],
         "adoption": "Always",

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::super::claims::{Action, Plan};
+use super::super::claims::{Action, LATE, Plan};
 use super::super::objects::ObjectId;
 use super::{Claim, ROOT, Rule, Stance, Stored};
 use crate::api::{Adoption, LedgerRule, OwnershipState};
@@ -185,7 +185,11 @@ impl<'a> Planning<'a> {
         let has = claim.has.as_ref()?;
         let stored = self.stored.get(has.prefix.as_str())?;
         let recorded = Rule::of(has);
-        let is_since = |claimed: Timestamp| stored.created_at.is_none_or(|made| made >= claimed - CLOCKS_DIFFER);
+        // What a call made on the claim: not what stood there before, and not what came when no call could any more.
+        let is_since = |claimed: Timestamp| {
+            let until = claimed + LATE + CLOCKS_DIFFER;
+            stored.created_at.is_none_or(|made| made >= claimed - CLOCKS_DIFFER && made <= until)
+        };
         let ours = match has.state {
             OwnershipState::Owned => {
                 let known = has.created_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
@@ -247,6 +251,11 @@ impl<'a> Planning<'a> {
         if claim.may.recreate {
             self.delete(claim, &wanted.prefix);
             return None;
+        }
+        if let Some(because) = &claim.outlawed {
+            // It may not stay as it is, and cannot become what is wanted.
+            self.delete(claim, &wanted.prefix);
+            return Some(because.clone());
         }
         Some(Because::new(
             Reason::ImmutableChange,

@@ -105,7 +105,7 @@ pub fn passable(
 pub fn in_use(
     gathered: &Gathered,
     contributions: &[compile::Contribution],
-    rules: &[(String, String)],
+    rules: &Result<Vec<(String, String)>, Because>,
 ) -> BTreeMap<ObjectId, Because> {
     let held = contributions.iter().filter_map(|contribution| {
         let claim = contribution.role.as_ref()?;
@@ -114,8 +114,14 @@ pub fn in_use(
             let message = format!("Registry {name} still grants to the role: the grant goes first.");
             return Some((contribution.id.clone(), Because::new(Reason::Progressing, message)));
         }
-        let by_it = rules.iter().find(|(_, role)| role == arn);
-        let (prefix, _) = by_it.filter(|_| !matches!(claim.stance, roles::Stance::Loses(_)))?;
+        if matches!(claim.stance, roles::Stance::Loses(_)) {
+            return None;
+        }
+        let rules = match rules {
+            Ok(rules) => rules,
+            Err(because) => return Some((contribution.id.clone(), because.clone())),
+        };
+        let (prefix, _) = rules.iter().find(|(_, role)| role == arn)?;
         let message = format!("The cache rule for prefix {prefix} still pulls by the role: it goes first.");
         Some((contribution.id.clone(), Because::new(Reason::Progressing, message)))
     });

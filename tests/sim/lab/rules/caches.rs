@@ -45,7 +45,9 @@ impl Rules {
         let adopted = |entry: &&Value| !is_theirs || entry["rule"]["adopted"] == true;
         let ours = on_record.iter().find(|entry| has_upstream(entry, &before) && adopted(entry));
         let Some(ours) = ours else {
-            self.breach(format!("rule 1: {} of {prefix}, which is not ours: {on_record:?}", call.operation));
+            if is_theirs || !is_told_by_an_object(kube, prefix, &before) {
+                self.breach(format!("rule 1: {} of {prefix}, which is not ours: {on_record:?}", call.operation));
+            }
             return;
         };
         if call.operation == "DeletePullThroughCacheRule" && ours["rule"]["adopted"] == true {
@@ -56,6 +58,15 @@ impl Rules {
             }
         }
     }
+}
+
+/// Without a record the object's own word counts: its finalizer, and what its status says of its rule.
+fn is_told_by_an_object(kube: &KubeSim, prefix: &str, rule: &Value) -> bool {
+    kube.list(CACHES, "").iter().any(|object| {
+        object["spec"]["cachePrefix"] == prefix
+            && object["status"]["rule"]["upstreamHost"] == rule["upstreamRegistryUrl"]
+            && object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+    })
 }
 
 /// What pullers need under any scope.

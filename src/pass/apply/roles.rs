@@ -1,0 +1,152 @@
+//! Roles as things: what their plan needs to know, and the calls that carry it out.
+
+use std::collections::BTreeSet;
+
+use ecr_permissions_core::api::LedgerRole;
+use ecr_permissions_core::kinds::PtcRole;
+use ecr_permissions_core::pass::compile::Contribution;
+use ecr_permissions_core::pass::ledger::Things;
+use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::refusals::Denied;
+use ecr_permissions_core::pass::roles::{Act, Claim, Marks, Place, RolesPlan, plan_roles, reach};
+use ecr_permissions_core::reason::{Because, Reason};
+
+use super::Writing;
+use super::things::{Refusal, Thing};
+use crate::aws::error::{Error, Kind};
+use crate::aws::permit::Permit;
+use crate::pass::observe::roles::{Roles, read};
+
+impl Thing for Roles {
+    type Wanted = PtcRole;
+    type Act = Act;
+    type Record = LedgerRole;
+    const WHAT: &'static str = "roles";
+
+    fn claim(contribution: &Contribution) -> Option<&Claim<PtcRole>> {
+        contribution.role.as_ref()
+    }
+
+    fn recorded(things: &Things) -> Option<&LedgerRole> {
+        things.role.as_ref()
+    }
+
+    fn record(things: &mut Things, record: LedgerRole) {
+        things.role = Some(record);
+    }
+
+    fn denied(memory: &mut Memory) -> &mut Denied<Act> {
+        &mut memory.roles
+    }
+
+    fn shows(&self, record: &LedgerRole) -> bool {
+        !matches!(self.stored.get(&record.name), Some(Ok(None)))
+    }
+
+    /// All that is needed was read at once.
+    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &Writing<'_>, _: bool) {}
+
+    fn plan(&self, claims: &[Claim<PtcRole>], writing: &Writing<'_>, pruned: bool) -> RolesPlan {
+        let place = writing.place();
+        let resolve = |claim: &Claim<PtcRole>| claim.resolve(pruned, |wanted| place.role(&claim.id, wanted));
+        let claims: Vec<_> = claims.iter().map(resolve).collect();
+        let in_use = reach::in_use(writing.gathered, &writing.desired.contributions, &writing.passed_roles);
+        let marks = Marks {
+            installation: writing.op.installation(),
+            take_over: &writing.desired.take_over,
+            partition: writing.gathered.key.partition(),
+        };
+        plan_roles(&claims, &self.stored, &in_use, &marks)
+    }
+
+    /// Only what was written to can have changed by it.
+    async fn read_again(mut self, acts: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
+        let names: BTreeSet<String> = acts.iter().map(|act| act.name().to_owned()).collect();
+        self.stored.extend(read(names, writing.proven).await);
+        Ok(self)
+    }
+
+    async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
+        let proven = writing.proven;
+        match act {
+            Act::Create(role) => {
+                proven.create_role(permit(writing).await?, role).await?;
+                proven.put_role_policy(permit(writing).await?, &role.name, &role.policy).await?;
+            }
+            Act::Change { name, trust, policy, tags } => {
+                // Narrow first: whoever may take the role on, then what it may do.
+                if let Some(trust) = trust {
+                    proven.update_role_trust(permit(writing).await?, name, trust).await?;
+                }
+                if let Some(policy) = policy {
+                    proven.put_role_policy(permit(writing).await?, name, policy).await?;
+                }
+                if !tags.is_empty() {
+                    proven.tag_role(permit(writing).await?, name, tags).await?;
+                }
+            }
+            Act::Delete { name, has_policy } => {
+                if *has_policy {
+                    proven.delete_role_policy(permit(writing).await?, name).await?;
+                }
+                proven.delete_role(permit(writing).await?, name).await?;
+            }
+            Act::Release { name, tags } => proven.untag_role(permit(writing).await?, name, tags).await?,
+        }
+        Ok(())
+    }
+
+    fn explained(act: &Act, error: &Error, writing: &Writing<'_>) -> Because {
+        let said = error.message.trim_end_matches('.');
+        match (act, error.kind) {
+            (Act::Create(role), Kind::NotFound) => {
+                let message = format!(
+                    "AWS knows no policy {}: create it in account {}, or name another in the Registry's spec.roles.permissionsBoundaryArn.",
+                    role.boundary, writing.gathered.key.account
+                );
+                Because::new(Reason::BoundaryMissing, message)
+            }
+            (_, Kind::Full) => {
+                let account = &writing.gathered.key.account;
+                let message = format!(
+                    "IAM has no room for it in account {account}: {said}. Remove a role, or ask AWS for a higher quota."
+                );
+                Because::new(Reason::QuotaExceeded, message)
+            }
+            (_, Kind::Invalid) => Because::new(Reason::Rejected, format!("AWS refuses the role: {said}.")),
+            (Act::Delete { name, .. }, Kind::InUse) => {
+                let message = format!(
+                    "Role {name} cannot be deleted while something hangs on it (an instance profile, perhaps): {said}. Take it off the role in AWS."
+                );
+                Because::new(Reason::DeletionBlocked, message)
+            }
+            _ => writing.proven.session().because(error),
+        }
+    }
+
+    fn names_young(_: &Act) -> bool {
+        false
+    }
+}
+
+async fn permit(writing: &Writing<'_>) -> Result<Permit, Refusal> {
+    let restraint = writing.desired.restraint.as_ref();
+    Permit::for_role(writing.proven, &writing.proof, restraint).await.map_err(Refusal::Restrained)
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Writing<'_> {
+    /// Where the registry's roles live.
+    fn place(&self) -> Place<'_> {
+        Place {
+            registry: &self.gathered.key,
+            settings: self.gathered.registry.spec.roles.as_ref(),
+            installation: self.op.installation(),
+        }
+    }
+}
