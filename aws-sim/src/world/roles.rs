@@ -27,6 +27,12 @@ impl World {
         account.role(&account.role_arn(name)?).cloned()
     }
 
+    /// The names of an account's roles, without their paths.
+    pub fn role_names(&self, account: &str) -> Vec<String> {
+        let entities = self.accounts.get(account).into_iter().flat_map(|account| account.entities.current().values());
+        entities.filter_map(|entity| entity.role.as_ref()).map(|role| role.newest().name.clone()).collect()
+    }
+
     /// Changes a role by a foreign hand, unchecked; nothing if there is none. Others see it after the propagation delay.
     pub fn edit_role(&mut self, account: &str, name: &str, edit: impl FnOnce(&mut Role)) {
         if let Some(arn) = self.owned(account).role_arn(name) {

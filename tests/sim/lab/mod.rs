@@ -47,6 +47,18 @@ pub fn run<F: AsyncFnOnce(&mut Lab)>(seed: u64, scenario: F) {
     });
 }
 
+/// What bounds every role (aws-facts K.1).
+fn boundary() -> String {
+    let reads = ["BatchGetImage", "GetDownloadUrlForLayer", "GetImageCopyStatus", "BatchImportUpstreamImage"];
+    let writes = ["InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage"];
+    let actions = reads.into_iter().chain(writes).map(|action| format!("ecr:{action}")).collect::<Vec<_>>();
+    serde_json::json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+        {"Effect": "Allow", "Action": actions, "Resource": "arn:aws:ecr:*:*:repository/*"},
+    ]})
+    .to_string()
+}
+
 /// Where a crash happens: at the n-th call of the operator that counts, before or after its effect.
 #[derive(Clone, Copy, Debug)]
 pub struct CrashPoint {
@@ -137,6 +149,9 @@ impl Lab {
         let mut world = World::new(seed);
         for account in [HOME, A, B] {
             world.add_account(account);
+        }
+        for account in [A, B] {
+            world.add_managed_policy(account, objects::BOUNDARY, &boundary());
         }
         let operator = world.add_role(HOME, "controller", Trust::of([HOME]));
         for account in [A, B] {

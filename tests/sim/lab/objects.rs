@@ -23,6 +23,7 @@ pub fn registry(name: &str, account: &str) -> Value {
         "spec": {
             "accountId": account, "region": REGION,
             "identity": {"roleArn": format!("arn:aws:iam::{account}:role/member"), "externalId": "lab"},
+            "roles": {"permissionsBoundaryArn": format!("arn:aws:iam::{account}:policy/{BOUNDARY}")},
             "allow": [allow_all()],
         },
     })
@@ -77,6 +78,24 @@ pub fn cache(namespace: &str, name: &str, registry: &str, prefix: &str) -> Value
     })
 }
 
+/// A CrossAccountPtcRole of Registry `default` that pulls from the repositories of Registry `upstream`.
+pub fn role(namespace: &str, name: &str, upstream: &str, repositories: &[&str]) -> Value {
+    json!({
+        "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "CrossAccountPtcRole",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "upstreams": [{"name": "up", "registryRef": {"name": upstream}, "repositories": repositories}],
+            "cacheRepositories": [format!("{name}/*")],
+        },
+    })
+}
+
+/// A PullThroughCacheRule of Registry `default` with that role; its prefix is its name.
+pub fn cache_by_role(namespace: &str, name: &str, upstream: &str, role: &str) -> Value {
+    let ecr = json!({"registryRef": {"name": upstream}, "roleRef": {"name": role}});
+    with(cache(namespace, name, "default", name), "/spec/upstream", &json!({"type": "Ecr", "ecr": ecr}))
+}
+
 /// The object with one member set; `at` is a JSON pointer whose parents are there. Null takes the member away.
 pub fn with(mut object: Value, at: &str, value: &Value) -> Value {
     let (parent, member) = at.rsplit_once('/').unwrap();
@@ -93,6 +112,9 @@ pub const REGISTRIES: &str = "registries";
 pub const POLICIES: &str = "registrypolicies";
 pub const GRANTS: &str = "replicationgrants";
 pub const CACHES: &str = "pullthroughcacherules";
+pub const ROLES: &str = "crossaccountptcroles";
+/// Every account of the lab has a policy of this name: the boundary of roles.
+pub const BOUNDARY: &str = "ptc-boundary";
 
 impl Lab {
     /// Changes the stored object as a user would: one member of it set. Null takes the member away.
@@ -205,6 +227,12 @@ impl Lab {
     /// May any principal of the account pull from the repository of registry A?
     pub fn may_pull(&self, account: &str, repository: &str) -> bool {
         self.may(account, "ecr:BatchGetImage", repository, super::A)
+    }
+
+    /// Whether a principal's pull through the cache of registry A would succeed, and why not.
+    pub fn pulls_through(&self, principal: &str, repository: &str) -> Result<(), String> {
+        let decision = self.aws.world(|world| world.would_pull_through(principal, repository, super::A, REGION));
+        if decision.allowed { Ok(()) } else { Err(decision.because) }
     }
 
     pub fn apply(&self, object: &Value) {

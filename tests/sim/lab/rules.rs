@@ -2,6 +2,7 @@
 //! without the operator's own policy code, so that both cannot be wrong alike.
 
 mod caches;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,8 @@ pub struct Rules {
     restrained: Arc<Mutex<BTreeMap<String, Duration>>>,
     /// Cache rules that somebody else made, or that were given back to somebody else: account and prefix.
     of_others: Arc<Mutex<BTreeSet<(String, String)>>>,
+    /// Roles of others that an object was told to take over, by name.
+    to_adopt: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The kinds that have part in a registry policy.
@@ -103,10 +106,8 @@ impl Rules {
         if *self.reads_lie.lock().unwrap() {
             return;
         }
-        let kube_system = kube.get("namespaces", "", "kube-system").unwrap_or_default();
-        let uid = kube_system["metadata"]["uid"].as_str().unwrap_or_default();
         // Another cluster's statements are asked for by objects that are not here.
-        let mark = format!("Ecp{}", InstallationId::of_cluster(uid));
+        let mark = format!("Ecp{}", InstallationId::of_cluster(&kube_uid(kube)));
         let before: BTreeSet<String> = before.iter().flat_map(grants).collect();
         let here: BTreeSet<String> =
             CONTRIBUTING.iter().flat_map(|plural| kube.list(plural, "")).map(|object| identity(&object)).collect();
@@ -136,8 +137,9 @@ impl Rules {
         let of_call: Vec<&Value> = registries
             .iter()
             .filter(|r| {
+                // IAM is of an account, wherever it is called.
                 r["spec"]["accountId"].as_str() == call.account.as_deref()
-                    && r["spec"]["region"].as_str() == Some(call.region.as_str())
+                    && (call.service == "iam" || r["spec"]["region"].as_str() == Some(call.region.as_str()))
             })
             .collect();
         if of_call.is_empty() {
@@ -151,6 +153,10 @@ impl Rules {
             self.breach(format!("rule 8: {} was called under Observe or suspension", call.operation));
         }
         let Some(write) = &call.write else { return };
+        if call.service == "iam" {
+            self.check_role(call, write, &of_call, &kube_uid(kube));
+            return;
+        }
         if call.operation.ends_with("PullThroughCacheRule") {
             self.check_rule(call, write, &of_call, kube);
             return;
@@ -191,6 +197,12 @@ impl Rules {
         }
         let _ = world;
     }
+}
+
+/// The UID that the cluster's installation id is made of.
+fn kube_uid(kube: &KubeSim) -> String {
+    let kube_system = kube.get("namespaces", "", "kube-system").unwrap_or_default();
+    kube_system["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Rule 4: whoever is Ready has what it asks for, by AWS's own evaluation. And the ledger of a Registry that is Ready
@@ -314,7 +326,8 @@ fn grants(statement: &Value) -> Vec<String> {
         for action in list(&statement["Action"]) {
             let action = action.as_str().unwrap_or_default().to_ascii_lowercase();
             for resource in list(&statement["Resource"]) {
-                let conditions = &statement["Condition"];
+                // IAM compares the keys ignoring case.
+                let conditions = statement["Condition"].to_string().replace("aws:PrincipalArn", "aws:principalarn");
                 all.push(format!("{} {principal} {action} {resource} {conditions}", statement["Effect"]));
             }
         }

@@ -18,4 +18,5 @@ mod observe;
 mod owners;
 mod reach;
 mod rejected;
+mod roles;
 mod scope;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Rules, list};
 use crate::lab::Lab;
-use crate::lab::objects::CACHES;
+use crate::lab::objects::{CACHES, ROLES};
 
 const PULL: [&str; 3] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"];
 
@@ -112,6 +112,7 @@ fn host(upstream: &Value) -> Option<String> {
         "GitLab" => "registry.gitlab.com",
         "Chainguard" => "cgr.dev",
         "Azure" => return upstream["azure"]["host"].as_str().map(str::to_owned),
+        _ if upstream["ecr"]["registryRef"].is_object() => return None,
         _ => {
             let of = &upstream["ecr"]["external"];
             return Some(format!("{}.dkr.ecr.{}.amazonaws.com", of["accountId"].as_str()?, of["region"].as_str()?));
@@ -134,7 +135,14 @@ pub(super) fn assert_served(lab: &Lab, object: &Value) {
     let secret = spec["upstream"]["secretName"].as_str().unwrap_or_default();
     assert!(credentials.contains(secret) && credentials.is_empty() == secret.is_empty(), "{name}: {credentials}");
     let arn = rule["customRoleArn"].as_str().unwrap_or_default();
-    let wanted = spec["upstream"]["ecr"]["roleName"].as_str().unwrap_or_default();
+    let ecr = &spec["upstream"]["ecr"];
+    if let Some(role) = ecr["roleRef"]["name"].as_str() {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap();
+        let role = lab.kube.get(ROLES, namespace, role).unwrap_or_default();
+        assert_eq!(role["status"]["role"]["arn"], rule["customRoleArn"], "{name}: {role}");
+        return;
+    }
+    let wanted = ecr["roleName"].as_str().unwrap_or_default();
     assert!(arn.ends_with(wanted) && arn.is_empty() == wanted.is_empty(), "{name}: {arn}");
 }
 
