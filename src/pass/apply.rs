@@ -62,19 +62,20 @@ pub(super) async fn apply(
         settings: gathered.registry.spec.roles.as_ref(),
         installation: &op.installation,
     };
-    let Seen { proof, policy, scope, rules, roles } =
-        match Box::pin(observe::observe(&desired, place, proven, op)).await {
-            Ok(seen) => seen,
-            Err(because) => return Ok(nothing(because, desired)),
-        };
+    let record = gathered.registry.status.documents.get(REGISTRY_POLICY).cloned();
+    let with_policy = desired.needs_policy(record.as_ref()) || memory.owes_look() || memory.is_unsettled();
+    let seen = Box::pin(observe::observe(&desired, place, with_policy, proven, op)).await;
+    let Seen { proof, policy, scope, rules, roles } = match seen {
+        Ok(seen) => seen,
+        Err(because) => return Ok(nothing(because, desired)),
+    };
     if scope.is_some() && memory.saw_scope(scope) {
         desired = compile(gathered, memory, op.clock.now());
     }
-    let record = gathered.registry.status.documents.get(REGISTRY_POLICY).cloned();
     let known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired);
     let policy = match policy {
-        Ok(policy) => observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await,
-        Err(because) => Err(because),
+        Some(Ok(policy)) => Some(observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await),
+        other => other,
     };
     let mut writing = Writing {
         gathered,
@@ -90,7 +91,7 @@ pub(super) async fn apply(
         passed_roles: Ok(Vec::new()),
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
-    let pruned = writing.is_pruned(policy.as_ref().ok());
+    let pruned = writing.is_pruned(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
     let mut rules = writing.remove(rules, pruned).await;
     writing.note_passed_roles(rules.as_ref());
     let roles = roles.map(|roles| Ok(Working::new(roles, &writing.desired)));
@@ -100,8 +101,9 @@ pub(super) async fn apply(
     }
     writing.await_prune(pruned, rules.as_ref(), &roles);
     let mut applied = match policy {
-        Ok(policy) => writing.run(policy).await?,
-        Err(because) => writing.without_policy(because),
+        Some(Ok(policy)) => writing.run(policy).await?,
+        Some(Err(because)) => writing.without_policy(because),
+        None => writing.with_nothing_in_the_policy(),
     };
     (applied.rules, _) = writing.make(rules, pruned).await?;
     writing.validate_rules(&mut applied).await;
@@ -179,6 +181,12 @@ impl Writing<'_> {
         if self.prune_waits {
             self.desired.prune.asked = None;
         }
+    }
+
+    /// Nobody has a part in the policy, so it was not read.
+    fn with_nothing_in_the_policy(&self) -> Applied {
+        let has = self.desired.contributions.iter().map(|c| (c.id.clone(), Vec::new()));
+        Applied { has: Some(has.collect()), orphans: self.orphans_on_record(), ..Applied::default() }
     }
 
     fn without_policy(&self, because: Because) -> Applied {

@@ -36,7 +36,8 @@ pub(super) struct Policy {
 /// All that a pass goes by: each part told or failed by itself, so that one broken document does not stop the others.
 pub(super) struct Seen {
     pub(super) proof: AccountProof,
-    pub(super) policy: Result<Policy, Because>,
+    /// Nothing, where nobody has a part in it.
+    pub(super) policy: Option<Result<Policy, Because>>,
     pub(super) scope: Option<ScopeView>,
     /// Nothing, where no object has to do with rules.
     pub(super) rules: Option<Result<rules::Rules, Because>>,
@@ -47,16 +48,17 @@ pub(super) struct Seen {
 pub(super) async fn observe(
     desired: &Desired,
     place: Place<'_>,
+    with_policy: bool,
     proven: &Proven,
     op: &Operator,
 ) -> Result<Seen, Because> {
     let scope = async { if desired.needs_scope() { scope(desired, proven).await } else { Ok(None) } };
     let things = async { futures::join!(rules::rules(desired, proven), roles::roles(desired, place, proven)) };
-    let (proof, policy, scope, (rules, roles)) =
-        futures::join!(proven.prove_registry(), policy(proven, op), scope, things);
+    let policy = async { if with_policy { Some(policy(proven, op).await) } else { None } };
+    let (proof, policy, scope, (rules, roles)) = futures::join!(proven.prove_registry(), policy, scope, things);
     let (scope, policy) = match scope {
         Ok(scope) => (scope, policy),
-        Err(because) => (None, Err(because)),
+        Err(because) => (None, Some(Err(because))),
     };
     Ok(Seen { proof: proof?, policy, scope, rules, roles })
 }

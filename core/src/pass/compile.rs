@@ -14,7 +14,7 @@ use super::objects::{Attached, ObjectId};
 use super::queue::Now;
 use super::roles;
 use super::scope::ScopeView;
-use crate::api::{DeletionPolicy, LedgerState, Management, Scope};
+use crate::api::{DeletionPolicy, DocumentRecord, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
 use crate::kinds::{CacheRule, PtcRole, Wanted, translate};
 use crate::ownership::InstallationId;
@@ -84,6 +84,12 @@ pub struct Prune {
     pub handled: Option<String>,
 }
 
+impl Prune {
+    fn is_pending(&self) -> bool {
+        self.asked.is_some() && self.asked != self.handled
+    }
+}
+
 impl Desired {
     /// Whether something rests on the registry policy's scope.
     pub fn needs_scope(&self) -> bool {
@@ -93,6 +99,22 @@ impl Desired {
                 .contributions
                 .iter()
                 .any(|c| c.depends_on_scope || matches!(&c.stance, Stance::Wants(wanted) if beyond_v1(wanted)))
+    }
+}
+
+impl Desired {
+    /// Whether somebody has something in the registry's policy, wants it there, or may have: as the record has it, ours is
+    /// in it or it was never read.
+    pub fn needs_policy(&self, record: Option<&DocumentRecord>) -> bool {
+        let is_part = |c: &Contribution| {
+            let asks = match &c.stance {
+                Stance::Wants(statements) | Stance::Keeps(statements, _) => !statements.is_empty(),
+                _ => false,
+            };
+            asks || !c.has.is_empty() || c.wanted.as_ref().is_some_and(|wanted| !wanted.is_empty())
+        };
+        let is_asked = self.wants_scope_v2 || !self.take_over.is_empty() || self.prune.is_pending();
+        is_asked || self.contributions.iter().any(is_part) || record.is_none_or(|record| !record.sids.is_empty())
     }
 }
 

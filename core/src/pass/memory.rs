@@ -255,6 +255,11 @@ impl Memory {
         self.second_look = Some(at);
     }
 
+    /// Whether a write is to be looked at once more.
+    pub fn owes_look(&self) -> bool {
+        self.second_look.is_some()
+    }
+
     /// The second look that is still owed; taken once it is due.
     pub fn owed_look(&mut self, now: Now) -> Option<Now> {
         if self.second_look.is_some_and(|at| at <= now) {

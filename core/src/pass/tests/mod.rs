@@ -3,6 +3,7 @@
 
 mod caching;
 mod compiling;
+mod guesting;
 mod judging;
 mod planning;
 mod standing;

@@ -29,6 +29,7 @@ pub struct Kind {
 
 pub const POLICIES: Kind = Kind { kind: "RegistryPolicy", plural: "registrypolicies" };
 pub const CACHES: Kind = Kind { kind: "PullThroughCacheRule", plural: "pullthroughcacherules" };
+pub const ROLES: Kind = Kind { kind: "CrossAccountPtcRole", plural: "crossaccountptcroles" };
 
 /// An object of an attached kind.
 #[derive(Clone, Debug)]
@@ -60,6 +61,26 @@ impl Owner {
             "registryRef": {"name": registry}, "cachePrefix": prefix, "upstream": {"type": "EcrPublic"},
         });
         Self { kind: CACHES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
+    }
+
+    /// A PullThroughCacheRule of another registry, by the role of a CrossAccountPtcRole.
+    pub fn cache_by_role(namespace: &str, name: &str, [registry, upstream]: [&str; 2], role: &str) -> Self {
+        let ecr = json!({"registryRef": {"name": upstream}, "roleRef": {"name": role}});
+        let spec = json!({
+            "registryRef": {"name": registry}, "cachePrefix": name, "upstream": {"type": "Ecr", "ecr": ecr},
+        });
+        Self { kind: CACHES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
+    }
+
+    /// A CrossAccountPtcRole with one upstream.
+    pub fn role(namespace: &str, name: &str, registry: &str, upstream: &Value) -> Self {
+        let mut upstream = upstream.clone();
+        upstream["name"] = "up".into();
+        upstream["repositories"] = json!(["bench/*"]);
+        let spec = json!({
+            "registryRef": {"name": registry}, "upstreams": [upstream], "cacheRepositories": ["bench/*"],
+        });
+        Self { kind: ROLES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
     }
 
     fn object(&self) -> Value {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Done;
-use crate::cluster::{CACHES, Cluster, Owner, POLICIES};
+use crate::cluster::{CACHES, Cluster, Owner, POLICIES, ROLES};
 use crate::figures::{Figure, Figures, Limit, Unit, median};
 use crate::operator::Memory;
-use crate::stage::{ACCOUNTS, REGION, Stage, member_role};
+use crate::stage::{ACCOUNTS, PROPAGATION_MS, REGION, Stage, boundary, member_role};
 
 const NAMESPACES: usize = 50;
 const ONE_BY_ONE: usize = 9;
@@ -18,6 +18,7 @@ const STARTS: usize = 3;
 /// Objects a registry, in the scenes with a thousand over four.
 const OF_EACH: usize = 250;
 const AT_REST: usize = 500;
+const ROLES_AT_REST: usize = 10;
 /// The interval of the fifth registry, and for how many of them calls are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
 const INTERVALS: u32 = 3;
@@ -49,6 +50,7 @@ pub async fn all(stage: &mut Stage) -> Done<Figures> {
     bench.alone().await?;
     bench.at_once().await?;
     bench.caches().await?;
+    bench.across().await?;
     bench.thousand().await?;
     bench.at_rest().await?;
     Ok(Figures { all: bench.figures, load_before })
@@ -65,11 +67,12 @@ impl Bench<'_> {
                 "accountId": account,
                 "region": REGION,
                 "identity": {"roleArn": member_role(account)},
+                "roles": {"permissionsBoundaryArn": boundary(account)},
                 "interval": format!("{}s", interval.as_secs()),
                 "allow": [{
                     "name": "all",
                     "namespaces": {"names": self.namespaces},
-                    "kinds": ["RegistryPolicy", "PullThroughCacheRule"],
+                    "kinds": ["RegistryPolicy", "PullThroughCacheRule", "CrossAccountPtcRole"],
                     "repositories": ["bench/*", "cache-*"],
                     "accountIds": ["*"],
                     "upstreamHosts": ["public.ecr.aws"],
@@ -170,6 +173,39 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// A role, the upstream's grant to it, and the rule that pulls by it, applied at once: two registries have to hear of
+    /// each other, and nobody but IAM sees the role before it has propagated.
+    async fn across(&mut self) -> Done {
+        say("a cache across accounts: role, grant and rule");
+        let (home, upstream) = (registry(1), registry(2));
+        let target = json!({"registryRef": {"name": upstream}});
+        let namespace = self.namespaces.first().cloned().unwrap_or_default();
+        let (mut times, mut calls) = (Vec::new(), Vec::new());
+        for n in 0..BURSTS {
+            tokio::time::sleep(ALONE).await;
+            let name = format!("cache-across-{n}");
+            let role = Owner::role(&namespace, &name, &home, &target);
+            let rule = Owner::cache_by_role(&namespace, &name, [&home, &upstream], &name);
+            let mark = self.stage.aws.mark()?;
+            let (mut roles, mut rules) = (self.cluster.watch(ROLES).await?, self.cluster.watch(CACHES).await?);
+            let set = [role, rule];
+            futures::try_join!(self.cluster.create(&set), roles.until_ready(1), rules.until_ready(1))?;
+            times.push(rules.spans().1.max(roles.spans().1));
+            calls.push(number(self.stage.aws.calls_since(mark)?.len()));
+            futures::try_join!(
+                self.cluster.delete_all(CACHES, &self.namespaces),
+                self.cluster.delete_all(ROLES, &self.namespaces)
+            )?;
+        }
+        let worst = calls.iter().copied().fold(0.0, f64::max);
+        let propagation = Duration::from_millis(PROPAGATION_MS).as_secs_f64();
+        let name = "role, grant and rule across accounts: first shown to last Ready";
+        let figure = Figure::new(name, Unit::Seconds, times).beside(self.floor);
+        let note = format!("IAM takes {propagation} s to show a role; {worst} AWS calls, the worst.");
+        self.figures.push(figure.limit(Limit::AtMost(propagation + 3.0)).note(note));
+        Ok(())
+    }
+
     /// A thousand over four registries: new ones, and known ones when the operator starts.
     async fn thousand(&mut self) -> Done {
         say("1,000 objects over four registries");
@@ -245,7 +281,26 @@ impl Bench<'_> {
         self.figures.push(figure.limit(Limit::AtMost(6.0)).note(note));
         let figure = Figure::new("500 at rest: AWS writes", Unit::Calls, [writes]);
         self.figures.push(figure.limit(Limit::AtMost(0.0)));
+        self.roles_at_rest(number(count)).await?;
         self.stage.operator()?.check()
+    }
+
+    /// What each role adds to the calls of its registry at rest.
+    async fn roles_at_rest(&mut self, without: f64) -> Done {
+        let target = json!({"external": {"accountId": "999999999999", "region": REGION}});
+        let role =
+            |n: usize, namespace: &String| Owner::role(namespace, &format!("rest-{n}"), AT_REST_REGISTRY, &target);
+        let roles: Vec<_> = self.namespaces.iter().take(ROLES_AT_REST).enumerate().map(|(n, of)| role(n, of)).collect();
+        let mut watch = self.cluster.watch(ROLES).await?;
+        futures::try_join!(self.cluster.create(&roles), watch.until_ready(roles.len()))?;
+        tokio::time::sleep(SECOND_LOOK).await;
+        let mark = self.stage.aws.mark()?;
+        tokio::time::sleep(INTERVAL * INTERVALS).await;
+        let with = number(self.stage.aws.calls_since(mark)?.len());
+        let each = (with - without) / f64::from(INTERVALS) / number(roles.len());
+        let figure = Figure::new("each role at rest: AWS calls more an interval", Unit::Calls, [each]);
+        self.figures.push(figure.limit(Limit::AtMost(5.0)));
+        Ok(())
     }
 
     fn policy(&self, scene: &str, registry: &str, n: usize) -> Owner {

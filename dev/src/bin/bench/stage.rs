@@ -21,6 +21,9 @@ const MEMBER: &str = "ecr-operator/member";
 pub const ACCESS_KEY: &str = "AKIABENCHCONTROLLER";
 /// How long AWS takes to answer a call.
 const DELAY_MS: u64 = 50;
+/// How long a new role is invisible to all but IAM.
+pub const PROPAGATION_MS: u64 = 2_000;
+const BOUNDARY: &str = "ptc-boundary";
 
 pub struct Stage {
     // Dropped from top to bottom: clients before servers.
@@ -83,6 +86,11 @@ pub fn member_role(account: &str) -> String {
     format!("arn:aws:iam::{account}:role/{MEMBER}")
 }
 
+/// The policy that bounds the roles of an account.
+pub fn boundary(account: &str) -> String {
+    format!("arn:aws:iam::{account}:policy/{BOUNDARY}")
+}
+
 fn world_file() -> Value {
     let trust = json!({"principals": [format!("arn:aws:iam::{HOME}:role/{CONTROLLER}")]});
     let home = json!({
@@ -90,9 +98,16 @@ fn world_file() -> Value {
         "roles": [{"name": CONTROLLER}],
         "access_keys": [{"id": ACCESS_KEY, "principal": format!("role/{CONTROLLER}")}],
     });
-    let member = |account: &&str| json!({"id": account, "roles": [{"name": MEMBER, "trust": trust}], "registries": [{"region": REGION}]});
+    let boundary =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}]});
+    let member = |account: &&str| {
+        json!({
+            "id": account, "roles": [{"name": MEMBER, "trust": trust}], "registries": [{"region": REGION}],
+            "managed_policies": {BOUNDARY: boundary},
+        })
+    };
     let accounts: Vec<_> = [home].into_iter().chain(ACCOUNTS.iter().map(member)).collect();
-    json!({"seed": 1, "base_delay_ms": DELAY_MS, "accounts": accounts})
+    json!({"seed": 1, "base_delay_ms": DELAY_MS, "propagation_ms": PROPAGATION_MS, "accounts": accounts})
 }
 
 /// The definitions come from the program itself, so that they are always those of its version.

@@ -132,6 +132,9 @@ fn an_orphaned_rule_is_reported_and_pruned_though_the_policy_cannot_be_read() {
             lab.apply(&caching("team-a/quay", &quay()));
             until_ready(lab, &["team-a/quay"]).await;
             if broken_before {
+                // Somebody needs the policy, so it is read.
+                lab.apply(&pull("team-b", "app", "default", &[PULLER], "app/*"));
+                lab.until_ready(&["team-b/app"]).await;
                 breaks(lab);
                 lab.reconcile_now("default");
                 lab.until_reason(REGISTRIES, "", "default", "UnreadableDocument").await;
