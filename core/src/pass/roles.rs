@@ -1,12 +1,16 @@
 //! IAM roles as a pass knows them: what each object is to have, and what AWS has. Which roles there are to be is decided
 //! in `plan`. Pure.
 
+mod act;
 mod plan;
 pub mod reach;
+mod whose;
 
 use std::collections::BTreeMap;
 
-pub use plan::{Act, Found, Marks, RolesPlan, plan_roles};
+pub use act::Act;
+pub use plan::{Found, RolesPlan, plan_roles};
+pub use whose::Marks;
 
 use super::claims::{self, Latitude};
 use super::objects::ObjectId;

@@ -15,7 +15,7 @@ pub enum Flavour {
     Registry,
     /// A repository's policy, in which no Resource is the same as `"*"`.
     Repository,
-    /// A role's trust policy.
+    /// A role's trust policy, or a policy of its own: what is not written is not implied.
     Trust,
 }
 

@@ -1,86 +1,24 @@
 //! Which roles an account is to have for the objects of one registry, beside those of others.
 //!
 //! A role carries tags that name its object, so whose it is can be told from the role alone; a record of its unique id
-//! tells it where the tags were lost. Never touched: a role that is not ours, unless `adoption` says so, and a role
-//! without the boundary.
+//! tells it where the tags were lost (`whose`). Never touched: a role that is not ours, unless `adoption` says so, and a
+//! role without the boundary.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::super::claims::{Action, Plan};
+use super::super::claims::Plan;
 use super::super::objects::ObjectId;
+use super::act::Act;
+use super::whose::{Conflict, Marks, is_bare, is_bounded, record, wanted};
 use super::{Claim, Role, Stance, Stored};
 use crate::api::{Adoption, LedgerRole, OwnershipState};
-use crate::names::Partition;
-use crate::ownership::{InstallationId, RoleMark, RoleOwner};
 use crate::policy::{Flavour, equivalent};
 use crate::reason::{Because, Reason};
-
-/// What is to be done for one object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// The role, then its policy.
-    Create(Role),
-    /// What of it is not as wanted.
-    Change { name: String, trust: Option<String>, policy: Option<String>, tags: BTreeMap<String, String> },
-    /// Our policy, then the role.
-    Delete { name: String, has_policy: bool },
-    /// The tags that mark it as the object's: it is nobody's from then on.
-    Release { name: String, tags: Vec<String> },
-}
-
-impl Act {
-    /// The role it is done to.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Create(role) => &role.name,
-            Self::Change { name, .. } | Self::Delete { name, .. } | Self::Release { name, .. } => name,
-        }
-    }
-}
-
-impl Action for Act {
-    type Record = LedgerRole;
-
-    fn claim(&self) -> Option<LedgerRole> {
-        let Self::Create(role) = self else { return None };
-        let (name, arn) = (role.name.clone(), role.arn.clone());
-        Some(LedgerRole { name, arn, id: None, adopted: None, state: OwnershipState::Claimed })
-    }
-
-    fn removes(&self) -> bool {
-        matches!(self, Self::Delete { .. } | Self::Release { .. })
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::Create(role) => format!("+ role {}{}", role.path, role.name),
-            Self::Change { name, trust, policy, tags } => {
-                let parts = [
-                    trust.as_ref().map(|_| "trust policy"),
-                    policy.as_ref().map(|_| "policy"),
-                    (!tags.is_empty()).then_some("tags"),
-                ];
-                format!("~ role {name}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
-            }
-            Self::Delete { name, .. } => format!("- role {name}"),
-            Self::Release { name, .. } => format!("~ role {name}: left behind"),
-        }
-    }
-}
 
 /// What the roles come to.
 pub type RolesPlan = Plan<Act, LedgerRole>;
 
-/// By what a role is known as ours.
-#[derive(Clone, Copy, Debug)]
-pub struct Marks<'a> {
-    pub installation: &'a InstallationId,
-    /// Installations whose roles become ours, where an object of the same name asks for them.
-    pub take_over: &'a BTreeSet<InstallationId>,
-    pub partition: Partition,
-}
-
-/// What AWS has, by the names that were asked for.
+/// What AWS has, by the names that were asked for: those on record and those wanted.
 pub type Found = BTreeMap<String, Result<Option<Stored>, Because>>;
 
 /// Brings what the objects say and what AWS has together. `in_use`: whose role may not be removed yet, and why.
@@ -90,15 +28,13 @@ pub fn plan_roles(
     in_use: &BTreeMap<ObjectId, Because>,
     marks: &Marks<'_>,
 ) -> RolesPlan {
-    let mut planning = Planning { stored, in_use, marks, taken: BTreeSet::new(), plan: RolesPlan::default() };
+    let mut planning = Planning { stored, in_use, marks, taken: BTreeMap::new(), plan: RolesPlan::default() };
     let mut ordered: Vec<_> = claims.iter().collect();
-    // The incumbent, then whose tags are on the role, then the older.
-    ordered.sort_by_cached_key(|claim| {
-        let marked = planning.found(claim).is_ok_and(|role| role.is_some_and(|role| planning.is_marked(claim, role)));
-        (claim.has.is_none(), !marked, claim.created, claim.id.clone())
-    });
-    for claim in ordered {
-        let refusal = planning.place(claim).err();
+    ordered.sort_by_cached_key(|claim| planning.seniority(claim));
+    // First what everybody has: nobody is given what another's record holds.
+    let held: Vec<_> = ordered.into_iter().map(|claim| (claim, planning.take_stock(claim))).collect();
+    for (claim, ours) in held {
+        let refusal = ours.and_then(|ours| planning.place(claim, ours)).err();
         planning.plan.verdicts.extend(refusal.map(|because| (claim.id.clone(), because)));
     }
     planning.plan
@@ -108,20 +44,24 @@ struct Planning<'a> {
     stored: &'a Found,
     in_use: &'a BTreeMap<ObjectId, Because>,
     marks: &'a Marks<'a>,
-    /// Names that somebody has or gets, in small letters: IAM compares them so.
-    taken: BTreeSet<String>,
+    /// Who has or gets each name, in small letters: IAM compares them so (aws-facts A.3).
+    taken: BTreeMap<String, ObjectId>,
     plan: RolesPlan,
 }
 
 impl<'a> Planning<'a> {
-    /// What AWS has under the name that a claim speaks of.
-    fn found(&self, claim: &Claim<Role>) -> Result<Option<&'a Stored>, Because> {
-        let name = match (&claim.has, &claim.stance) {
-            (Some(has), _) => &has.name,
-            (None, Stance::Wants(role) | Stance::Holds(Some(role), _)) => &role.name,
-            _ => return Ok(None),
+    /// Whoever has it on record, then whose tags are on it, then the older.
+    fn seniority(&self, claim: &Claim<Role>) -> impl Ord + use<> {
+        let has =
+            claim.has.as_ref().filter(|has| wanted(claim).is_none_or(|wanted| is_one_name(&has.name, &wanted.name)));
+        let by_record = match has.map(|has| has.state) {
+            Some(OwnershipState::Owned) => 0,
+            Some(OwnershipState::Claimed) => 1,
+            None => 2,
         };
-        self.named(name)
+        let found = wanted(claim).and_then(|wanted| self.named(&wanted.name).ok().flatten());
+        let is_marked = found.is_some_and(|role| self.marks.name(claim, role));
+        (by_record, !is_marked, claim.created, claim.id.clone())
     }
 
     fn named(&self, name: &str) -> Result<Option<&'a Stored>, Because> {
@@ -132,37 +72,89 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// Decides on one object; an error is what keeps it from what it wants.
-    fn place(&mut self, claim: &Claim<Role>) -> Result<(), Because> {
-        let found = match self.found(claim) {
-            Ok(found) => found,
-            Err(because) => {
-                self.unread(claim);
-                return Err(because);
+    fn is_taken(&self, claim: &Claim<Role>, name: &str) -> bool {
+        self.taken.get(&name.to_ascii_lowercase()).is_some_and(|id| *id != claim.id)
+    }
+
+    fn take(&mut self, claim: &Claim<Role>, name: &str) {
+        self.taken.entry(name.to_ascii_lowercase()).or_insert_with(|| claim.id.clone());
+    }
+
+    /// What of AWS is the object's; an error, if AWS did not say.
+    fn take_stock(&mut self, claim: &Claim<Role>) -> Result<Option<&'a Stored>, Because> {
+        let mut is_gone = false;
+        if let Some(has) = &claim.has {
+            match self.named(&has.name) {
+                Ok(Some(role)) if self.is_ours(claim, role) => return Ok(Some(self.hold(claim, role))),
+                Ok(found) => is_gone = found.is_none(),
+                Err(because) => {
+                    // Nothing new is known of it: it stays on record as it is.
+                    self.plan.has.insert(claim.id.clone(), has.clone());
+                    self.plan.unread.insert(claim.id.clone());
+                    self.take(claim, &has.name);
+                    return Err(because);
+                }
             }
-        };
-        let ours = found.filter(|role| self.is_ours(claim, role));
-        if let Some(role) = ours {
-            self.plan.has.insert(claim.id.clone(), record(claim, role));
-            self.taken.insert(role.name.to_ascii_lowercase());
-        } else if let Some(has) = claim.has.clone().filter(|_| found.is_none()) {
+        }
+        let at_the_wanted_name = wanted(claim).and_then(|wanted| self.named(&wanted.name).ok().flatten());
+        if let Some(role) = at_the_wanted_name.filter(|role| self.is_ours(claim, role)) {
+            return Ok(Some(self.hold(claim, role)));
+        }
+        if let Some(has) = claim.has.as_ref().filter(|_| is_gone) {
             self.lacks(claim, has);
         }
+        Ok(None)
+    }
+
+    fn is_ours(&self, claim: &Claim<Role>, role: &Stored) -> bool {
+        self.marks.are_of(claim, role) && !self.is_taken(claim, &role.name)
+    }
+
+    fn hold(&mut self, claim: &Claim<Role>, role: &'a Stored) -> &'a Stored {
+        self.plan.has.insert(claim.id.clone(), record(claim, role));
+        self.take(claim, &role.name);
+        role
+    }
+
+    /// AWS has no role of the name on record.
+    fn lacks(&mut self, claim: &Claim<Role>, has: &LedgerRole) {
+        match &claim.stance {
+            Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..) => {
+                self.plan.missing.insert(claim.id.clone(), has.clone());
+                // It comes back to whom it was; what the object wants instead is another name.
+                if wanted(claim).is_none_or(|wanted| is_one_name(&wanted.name, &has.name)) {
+                    self.take(claim, &has.name);
+                }
+            }
+            // Kept until pruned, and in nobody's way.
+            Stance::Orphaned => drop(self.plan.missing.insert(claim.id.clone(), has.clone())),
+            // Of a call that was made on the claim, a role may come yet.
+            Stance::Loses(_) | Stance::Leaves if has.state == OwnershipState::Claimed || claim.claimed_at.is_some() => {
+                self.plan.given_up.insert(claim.id.clone(), has.clone());
+            }
+            Stance::Loses(_) | Stance::Leaves | Stance::Retains => {}
+        }
+    }
+
+    /// Decides on one object; an error is what keeps it from what it wants.
+    fn place(&mut self, claim: &Claim<Role>, ours: Option<&Stored>) -> Result<(), Because> {
         match &claim.stance {
             Stance::Wants(wanted) => self.place_wanted(claim, ours, wanted),
+            // What it would be made of is not known: it is neither changed nor made again.
             Stance::Keeps(because) => Err(because.clone()),
             Stance::Holds(wanted, because) => {
-                let equal = |wanted: &Role| ours.is_some_and(|role| self.is_as_wanted(role, wanted));
-                if wanted.as_ref().is_some_and(equal) {
+                let is_equal = |wanted: &Role| ours.is_some_and(|role| self.is_as_wanted(role, wanted));
+                if wanted.as_ref().is_some_and(is_equal) {
                     self.plan.held_equal.insert(claim.id.clone());
                 }
                 Err(because.clone())
             }
             Stance::Loses(because) => {
-                if let Some(role) = ours {
-                    self.remove(claim, role)?;
-                }
-                Err(because.clone())
+                let removed = ours.map_or(Ok(()), |role| self.remove(claim, role));
+                Err(removed.map_or_else(
+                    |blocked| Because::new(blocked.reason, format!("{} {}", because.message, blocked.message)),
+                    |()| because.clone(),
+                ))
             }
             Stance::Leaves => ours.map_or(Ok(()), |role| self.remove(claim, role)),
             Stance::Retains => {
@@ -175,78 +167,37 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// AWS did not say: what is on record stays there.
-    fn unread(&mut self, claim: &Claim<Role>) {
-        let Some(has) = claim.has.clone() else { return };
-        if has.state == OwnershipState::Owned {
-            self.plan.unread.insert(claim.id.clone());
-            self.plan.has.insert(claim.id.clone(), has);
-        } else {
-            self.plan.missing.insert(claim.id.clone(), has);
-        }
-    }
-
-    /// AWS has no role of that name.
-    fn lacks(&mut self, claim: &Claim<Role>, has: LedgerRole) {
-        match claim.stance {
-            Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..) => {
-                self.plan.missing.insert(claim.id.clone(), has);
-            }
-            // Of a call that was made on the claim, a role may come yet.
-            Stance::Loses(_) | Stance::Leaves | Stance::Orphaned
-                if has.state == OwnershipState::Claimed || claim.claimed_at.is_some() =>
-            {
-                self.plan.given_up.insert(claim.id.clone(), has);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the role's tags name the object, or did under an installation that is taken over.
-    fn is_marked(&self, claim: &Claim<Role>, role: &Stored) -> bool {
-        let is_owner = |owner: &RoleOwner| owner.namespace == claim.id.namespace && owner.name == claim.id.name;
-        match self.marks.installation.read_role(&role.tags) {
-            RoleMark::Ours(owner) => is_owner(&owner),
-            RoleMark::OtherInstallation(id, owner) => self.marks.take_over.contains(&id) && is_owner(&owner),
-            RoleMark::Foreign => false,
-        }
-    }
-
-    /// Whether the tags name somebody else.
-    fn is_of_another(&self, claim: &Claim<Role>, role: &Stored) -> bool {
-        let is_foreign = self.marks.installation.read_role(&role.tags) == RoleMark::Foreign;
-        !is_foreign && !self.is_marked(claim, role)
-    }
-
-    fn is_ours(&self, claim: &Claim<Role>, role: &Stored) -> bool {
-        let recorded = claim.has.as_ref().filter(|has| has.state == OwnershipState::Owned);
-        let is_recorded = recorded.is_some_and(|has| has.id.as_ref() == Some(&role.id));
-        let is_named = match (&claim.has, &claim.stance) {
-            (Some(has), _) if has.arn == role.arn => true,
-            (_, Stance::Wants(wanted) | Stance::Holds(Some(wanted), _)) => wanted.arn == role.arn,
-            _ => false,
-        };
-        is_named && (self.is_marked(claim, role) || is_recorded && !self.is_of_another(claim, role))
-    }
-
     fn place_wanted(&mut self, claim: &Claim<Role>, ours: Option<&Stored>, wanted: &Role) -> Result<(), Because> {
-        if let Some(other) = ours.filter(|role| role.name != wanted.name) {
-            // The object was made anew with another name: first its former role goes.
-            return self.remove(claim, other);
-        }
-        if let Some(role) = ours {
+        if let Some(role) = ours.filter(|role| role.name == wanted.name) {
             return self.change(claim, role, wanted);
         }
-        if !self.taken.insert(wanted.name.to_ascii_lowercase()) {
-            return Err(conflict(wanted, "is another object's"));
+        if self.is_taken(claim, &wanted.name) {
+            return Err(Conflict::Taken.over(wanted));
         }
-        match self.named(&wanted.name)? {
-            Some(role) => self.adopt(claim, role, wanted),
-            None => {
-                self.plan.acts.insert(claim.id.clone(), Act::Create(wanted.clone()));
-                Ok(())
+        // The object was made anew with another name, perhaps the same in other letters. Nothing goes for what cannot come.
+        let there = self.named(&wanted.name)?.filter(|role| ours.is_none_or(|ours| ours.id != role.id));
+        if let Some(role) = there {
+            self.may_adopt(claim, role, wanted)?;
+        }
+        if let Some(former) = ours {
+            self.remove(claim, former)?;
+            if self.plan.acts.contains_key(&claim.id) {
+                return Ok(());
             }
         }
+        self.take(claim, &wanted.name);
+        if let Some(role) = there {
+            let adopted = LedgerRole { adopted: Some(true), ..record(claim, role) };
+            self.plan.has.insert(claim.id.clone(), adopted);
+            self.act(claim, self.difference(role, wanted));
+        } else {
+            self.act(claim, Some(Act::Create(wanted.clone())));
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, claim: &Claim<Role>, act: Option<Act>) {
+        self.plan.acts.extend(act.map(|act| (claim.id.clone(), act)));
     }
 
     /// The role is the object's: it becomes what is wanted.
@@ -259,43 +210,39 @@ impl<'a> Planning<'a> {
             return Err(Because::new(Reason::ImmutableChange, message));
         }
         is_bounded(role, wanted)?;
-        if let Some(change) = self.difference(role, wanted) {
-            self.plan.acts.insert(claim.id.clone(), change);
-        }
+        self.act(claim, self.difference(role, wanted));
         Ok(())
     }
 
-    /// A role stands there that is not the object's.
-    fn adopt(&mut self, claim: &Claim<Role>, role: &Stored, wanted: &Role) -> Result<(), Because> {
-        if self.is_of_another(claim, role) {
-            return Err(conflict(wanted, "carries the tags of another object"));
-        }
-        if claim.may.adoption == Adoption::Never {
-            return Err(conflict(wanted, "is there already, and is not this object's"));
+    /// Whether a role that is not the object's may become it.
+    fn may_adopt(&self, claim: &Claim<Role>, role: &Stored, wanted: &Role) -> Result<(), Because> {
+        if self.marks.name_another(claim, role) {
+            return Err(Conflict::OfAnother.over(wanted));
         }
         if role.arn != wanted.arn {
-            return Err(conflict(wanted, &format!("is there already under another path ({})", role.arn)));
+            return Err(Conflict::Elsewhere(&role.arn).over(wanted));
+        }
+        if claim.may.adoption == Adoption::Never {
+            return Err(Conflict::There.over(wanted));
         }
         is_bounded(role, wanted)?;
         let change = self.difference(role, wanted);
-        let differs = matches!(&change, Some(Act::Change { trust, policy, .. }) if trust.is_some() || policy.is_some());
+        let differs = matches!(change, Some(Act::Change { trust, policy, .. }) if trust.is_some() || policy.is_some());
         if differs && claim.may.adoption < Adoption::Always {
-            return Err(conflict(wanted, "is there already, with another trust policy or another policy of its own"));
+            return Err(Conflict::Differs.over(wanted));
         }
-        let adopted = LedgerRole { adopted: Some(true), ..record(claim, role) };
-        self.plan.has.insert(claim.id.clone(), adopted);
-        self.plan.acts.extend(change.map(|change| (claim.id.clone(), change)));
         Ok(())
     }
 
-    /// What of the role is not as wanted. Policies of others, attachments and tags are no part of it.
+    /// What of the role is not as wanted. Policies, attachments and tags of others are no part of it; what cannot be read
+    /// is not what is wanted.
     fn difference(&self, role: &Stored, wanted: &Role) -> Option<Act> {
-        let same = |a: &str, b: &str| equivalent(a, b, self.marks.partition, Flavour::Trust).unwrap_or(false);
-        let trust = (!same(&role.trust, &wanted.trust)).then(|| wanted.trust.clone());
-        let has_policy = role.policy.as_ref().is_some_and(|policy| same(policy, &wanted.policy));
+        let is_same = |a: &str, b: &str| equivalent(a, b, self.marks.partition, Flavour::Trust).unwrap_or(false);
+        let trust = (!is_same(&role.trust, &wanted.trust)).then(|| wanted.trust.clone());
+        let has_policy = role.policy.as_ref().is_some_and(|policy| is_same(policy, &wanted.policy));
         let policy = (!has_policy).then(|| wanted.policy.clone());
-        let tags: BTreeMap<_, _> =
-            wanted.tags.clone().into_iter().filter(|(k, v)| role.tags.get(k) != Some(v)).collect();
+        let mut tags = wanted.tags.clone();
+        tags.retain(|key, value| role.tags.get(key) != Some(value));
         let name = wanted.name.clone();
         (trust.is_some() || policy.is_some() || !tags.is_empty()).then_some(Act::Change { name, trust, policy, tags })
     }
@@ -306,72 +253,32 @@ impl<'a> Planning<'a> {
 
     /// What the object made or says it owns goes; what it only adopted stays, and is nobody's.
     fn remove(&mut self, claim: &Claim<Role>, role: &Stored) -> Result<(), Because> {
-        let adopted = self.plan.has.get(&claim.id).is_some_and(|has| has.adopted == Some(true));
-        if adopted && !claim.owns_adopted {
+        let is_adopted = self.plan.has.get(&claim.id).is_some_and(|has| has.adopted == Some(true));
+        if is_adopted && !claim.owns_adopted {
             self.release(claim, role);
             return Ok(());
         }
         if let Some(because) = self.in_use.get(&claim.id) {
             return Err(because.clone());
         }
-        let hanging: Vec<_> = role.attached.iter().chain(&role.other_policies).map(String::as_str).collect();
-        if !hanging.is_empty() {
-            let message = format!(
-                "Policies of others hang on role {} and would go with it: {}. Take them off the role in AWS.",
-                role.name,
-                hanging.join(", ")
-            );
-            return Err(Because::new(Reason::DeletionBlocked, message));
-        }
-        let act = Act::Delete { name: role.name.clone(), has_policy: role.policy.is_some() };
-        self.plan.acts.insert(claim.id.clone(), act);
+        self.marks.let_delete(role)?;
+        is_bare(role)?;
+        self.act(claim, Some(Act::Delete { name: role.name.clone(), has_policy: role.policy.is_some() }));
         Ok(())
     }
 
-    /// The role stays, without our tags.
+    /// The role stays, without our tags. Until they are gone it is on record.
     fn release(&mut self, claim: &Claim<Role>, role: &Stored) {
         let ours = self.marks.installation.role_tags(&claim.id.namespace, &claim.id.name);
         let tags: Vec<_> = role.tags.keys().filter(|key| ours.contains_key(*key)).cloned().collect();
         if tags.is_empty() {
             self.plan.has.remove(&claim.id);
         } else {
-            self.plan.acts.insert(claim.id.clone(), Act::Release { name: role.name.clone(), tags });
+            self.act(claim, Some(Act::Release { name: role.name.clone(), tags }));
         }
     }
 }
 
-/// A role that is there and the object's, as the ledger has it. One that is known by its tags alone may have been
-/// adopted, if its object may adopt.
-fn record(claim: &Claim<Role>, role: &Stored) -> LedgerRole {
-    let adopted = match &claim.has {
-        Some(has) => has.adopted,
-        None => (claim.may.adoption > Adoption::Never).then_some(true),
-    };
-    LedgerRole {
-        name: role.name.clone(),
-        arn: role.arn.clone(),
-        id: Some(role.id.clone()),
-        adopted,
-        state: OwnershipState::Owned,
-    }
-}
-
-/// A role without the boundary is not touched: nothing would bound what it can do.
-fn is_bounded(role: &Stored, wanted: &Role) -> Result<(), Because> {
-    if role.boundary.as_ref() == Some(&wanted.boundary) {
-        return Ok(());
-    }
-    let message = format!(
-        "Role {} does not carry the permissions boundary of the Registry's spec.roles, and is not touched: the operator may not put it there, on purpose. Do it: aws iam put-role-permissions-boundary --role-name {} --permissions-boundary {}",
-        role.name, role.name, wanted.boundary
-    );
-    Err(Because::new(Reason::BoundaryMissing, message))
-}
-
-fn conflict(wanted: &Role, what: &str) -> Because {
-    let message = format!(
-        "Role {} {what}. Choose another spec.roleName, delete it in AWS, or set spec.adoption (the Registry's spec.allow bounds it).",
-        wanted.name
-    );
-    Because::new(Reason::RoleConflict, message)
+fn is_one_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
 }

@@ -6,6 +6,7 @@ mod compiling;
 mod guesting;
 mod judging;
 mod planning;
+mod roling;
 mod standing;
 
 use std::collections::BTreeMap;
