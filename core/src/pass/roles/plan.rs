@@ -30,7 +30,7 @@ pub fn plan_roles(
 ) -> RolesPlan {
     let mut planning = Planning { stored, in_use, marks, taken: BTreeMap::new(), plan: RolesPlan::default() };
     let mut ordered: Vec<_> = claims.iter().collect();
-    ordered.sort_by_cached_key(|claim| planning.seniority(claim));
+    ordered.sort_by_cached_key(|claim| seniority(claim));
     // First what everybody has: nobody is given what another's record holds.
     let held: Vec<_> = ordered.into_iter().map(|claim| (claim, planning.take_stock(claim))).collect();
     for (claim, ours) in held {
@@ -50,20 +50,6 @@ struct Planning<'a> {
 }
 
 impl<'a> Planning<'a> {
-    /// Whoever has it on record, then whose tags are on it, then the older.
-    fn seniority(&self, claim: &Claim<Role>) -> impl Ord + use<> {
-        let has =
-            claim.has.as_ref().filter(|has| wanted(claim).is_none_or(|wanted| is_one_name(&has.name, &wanted.name)));
-        let by_record = match has.map(|has| has.state) {
-            Some(OwnershipState::Owned) => 0,
-            Some(OwnershipState::Claimed) => 1,
-            None => 2,
-        };
-        let found = wanted(claim).and_then(|wanted| self.named(&wanted.name).ok().flatten());
-        let is_marked = found.is_some_and(|role| self.marks.name(claim, role));
-        (by_record, !is_marked, claim.created, claim.id.clone())
-    }
-
     fn named(&self, name: &str) -> Result<Option<&'a Stored>, Because> {
         match self.stored.get(name) {
             Some(Ok(role)) => Ok(role.as_ref()),
@@ -277,6 +263,17 @@ impl<'a> Planning<'a> {
             self.act(claim, Some(Act::Release { name: role.name.clone(), tags }));
         }
     }
+}
+
+/// Whoever has it on record, then the older. Who has it by its tags has it before anybody is given a role.
+fn seniority(claim: &Claim<Role>) -> impl Ord + use<> {
+    let has = claim.has.as_ref().filter(|has| wanted(claim).is_none_or(|wanted| is_one_name(&has.name, &wanted.name)));
+    let by_record = match has.map(|has| has.state) {
+        Some(OwnershipState::Owned) => 0,
+        Some(OwnershipState::Claimed) => 1,
+        None => 2,
+    };
+    (by_record, claim.created, claim.id.clone())
 }
 
 fn is_one_name(a: &str, b: &str) -> bool {

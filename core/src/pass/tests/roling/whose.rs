@@ -263,6 +263,16 @@ fn what_is_on_record_of_another_is_not_adopted() {
     assert_eq!(plan.has.len(), 2);
 }
 
+/// A ledger that says of two that they have one role: it is the older one's alone, and nothing is done for the other.
+#[test]
+fn a_role_is_one_objects() {
+    let (of_x, of_y) = (role("base", "x"), role("base", "y"));
+    let leaving = Claim { stance: Stance::Leaves, ..owning("y", 2, &of_y) };
+    let plan = plan(&[leaving, owning("x", 1, &of_x)], &[untagged(&of_x)]);
+    assert_eq!(plan.has.keys().collect::<Vec<_>>(), [&owner("x")]);
+    assert_eq!(act(&plan), Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_x.tags }));
+}
+
 /// An object that was made anew with another name: the former role goes first, unless the new one cannot come.
 #[test]
 fn another_name_removes_the_former_role_and_then_makes_the_new_one() {
