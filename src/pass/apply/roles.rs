@@ -55,6 +55,7 @@ impl Thing for Roles {
             installation: writing.op.installation(),
             take_over: &writing.desired.take_over,
             partition: writing.gathered.key.partition(),
+            boundary: place.settings.map(|settings| settings.permissions_boundary_arn.as_str()),
         };
         plan_roles(&claims, &self.stored, &in_use, &marks)
     }
