@@ -278,6 +278,11 @@ impl<H> Applied<H> {
         Self { failure: Some(because), ..Self::default() }
     }
 
+    /// What keeps the object from what it wants, or everybody.
+    pub fn told(&self, id: &ObjectId) -> Option<&Because> {
+        self.verdicts.get(id).or(self.failure.as_ref())
+    }
+
     /// Whether the object has nothing, as far as AWS was read; `recorded`: the ledger says that it has something.
     pub fn has_nothing(&self, id: &ObjectId, recorded: bool) -> bool {
         match &self.has {

@@ -218,26 +218,27 @@ impl Snapshot<'_> {
         let references = self.0.registries.iter().filter_map(|(name, registry)| Some((name.clone(), registry.key()?)));
         let references = references.collect();
         let is_role = |object: &Arc<Attached>| object.id.kind == Kind::CrossAccountPtcRole;
-        let with_roles = attached.iter().any(is_role) || !guests.is_empty();
+        let recorded = registry.status.ledger.iter().any(|entry| entry.kind == Kind::CrossAccountPtcRole);
+        let with_roles = recorded || attached.iter().any(is_role) || !guests.is_empty();
         let others = if with_roles { self.others(key) } else { BTreeMap::new() };
         Some(Gathered { key: key.clone(), registry, duplicates, attached, references, namespaces, others, guests })
     }
 
     /// The Registries that would stand for a registry; the first does.
-    fn standing_for(&self, key: &RegistryKey) -> Vec<Arc<RegistryObject>> {
+    fn standing_for(self, key: &RegistryKey) -> Vec<Arc<RegistryObject>> {
         let registries = self.0.registries.iter().map(|(_, registry)| registry);
         let mut candidates: Vec<_> = registries.filter(|r| r.key().as_ref() == Some(key)).cloned().collect();
         candidates.sort_by_cached_key(|registry| registry.seniority());
         candidates
     }
 
-    fn others(&self, own: &RegistryKey) -> BTreeMap<RegistryKey, Arc<RegistryObject>> {
+    fn others(self, own: &RegistryKey) -> BTreeMap<RegistryKey, Arc<RegistryObject>> {
         let keys: BTreeSet<_> = self.0.registries.iter().filter_map(|(_, registry)| registry.key()).collect();
         let others = keys.into_iter().filter(|key| key != own);
         others.filter_map(|key| Some((key.clone(), self.standing_for(&key).into_iter().next()?))).collect()
     }
 
-    fn guests(&self, registry: &RegistryObject, key: &RegistryKey) -> Vec<Arc<Attached>> {
+    fn guests(self, registry: &RegistryObject, key: &RegistryKey) -> Vec<Arc<Attached>> {
         let Some(roles) = self.0.attached.get(&Kind::CrossAccountPtcRole) else { return Vec::new() };
         let leads_here =
             |name: &str| self.0.registries.get(&name.to_owned()).and_then(|r| r.key()).as_ref() == Some(key);

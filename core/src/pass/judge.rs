@@ -129,11 +129,12 @@ impl Judging<'_> {
     }
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
-        let (rule, role) = (contribution.rule.as_ref(), contribution.role.as_ref());
-        let no_rule = self.applied.rules.has_nothing(&contribution.id, rule.is_some_and(|rule| rule.has.is_some()));
-        let no_role = self.applied.roles.has_nothing(&contribution.id, role.is_some_and(|role| role.has.is_some()));
+        let had_rule = contribution.rule.as_ref().is_some_and(|rule| rule.has.is_some());
+        let no_rule = self.applied.rules.has_nothing(&contribution.id, had_rule);
+        let was_made = contribution.role.as_ref().is_some_and(|role| role.has.is_some());
+        let has_left = self.applied.roles.has_nothing(&contribution.id, was_made);
         let no_grant = contribution.role.is_none() || reach::granting(self.gathered, &contribution.id).is_none();
-        no_rule && no_role && no_grant && self.no_statement_is_left(contribution)
+        no_rule && has_left && no_grant && self.no_statement_is_left(contribution)
     }
 
     fn no_statement_is_left(&self, contribution: &Contribution) -> bool {
@@ -189,7 +190,7 @@ impl Judging<'_> {
     }
 
     fn thing_is_there<H>(&self, applied: &claims::Applied<H>, id: &ObjectId, what: &str) -> Result<(), Because> {
-        if let Some(because) = applied.verdicts.get(id).or(applied.failure.as_ref()) {
+        if let Some(because) = applied.told(id) {
             return Err(because.clone());
         }
         if applied.has.as_ref().is_some_and(|has| has.contains_key(id)) {
@@ -213,13 +214,11 @@ impl Judging<'_> {
     }
 
     fn leaving(&self, contribution: &Contribution) -> Because {
-        let (rules, roles) = (&self.applied.rules, &self.applied.roles);
-        let of_rule = rules.verdicts.get(&contribution.id).or(rules.failure.as_ref());
-        let of_rule = of_rule.filter(|_| contribution.rule.is_some());
-        let of_role = roles.verdicts.get(&contribution.id).or(roles.failure.as_ref());
-        let of_role = of_role.filter(|_| contribution.role.is_some());
+        let id = &contribution.id;
         let of_policy = self.applied.failure.as_ref().filter(|_| !contribution.has.is_empty());
-        let why = of_policy.or(of_rule).or(of_role).cloned();
+        let of_rule = contribution.rule.as_ref().and_then(|_| self.applied.rules.told(id));
+        let of_iam = contribution.role.as_ref().and_then(|_| self.applied.roles.told(id));
+        let why = of_policy.or(of_rule).or(of_iam).cloned();
         let why = why.or_else(|| self.granted_elsewhere(contribution)).unwrap_or_else(|| self.not_yet());
         if self.has_nothing_left(contribution) {
             return Because::new(Reason::Progressing, "Nothing of the object is left in AWS.");
@@ -320,9 +319,9 @@ impl Judging<'_> {
             return contribution.things.clone();
         }
         let Things { rule, role, claimed_at } = &contribution.things;
-        let (rule, of_rule) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), *claimed_at);
-        let (role, of_role) = recorded(&self.applied.roles, &contribution.id, role.as_ref(), *claimed_at);
-        Things { rule, role, claimed_at: of_rule.or(of_role) }
+        let (rule, claimed) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), *claimed_at);
+        let (role, of_iam) = recorded(&self.applied.roles, &contribution.id, role.as_ref(), *claimed_at);
+        Things { rule, role, claimed_at: claimed.or(of_iam) }
     }
 
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
@@ -385,10 +384,10 @@ impl Judging<'_> {
     /// Whether nothing is left of what a person asked to be pruned.
     fn has_pruned(&self) -> bool {
         let orphans = &self.applied.orphans;
-        let (rules, roles) = (&self.applied.rules, &self.applied.roles);
-        let no_things = |id: &ObjectId| rules.has_nothing(id, true) && roles.has_nothing(id, true);
+        let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
+        let no_things = |id: &ObjectId| rules.has_nothing(id, true) && of_iam.has_nothing(id, true);
         let read = rules.has.is_some()
-            && roles.has.is_some()
+            && of_iam.has.is_some()
             && (self.applied.has.is_some() || orphans.pruned && orphans.has_no_statements());
         let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(no_things));
         self.gathered.registry.meta.prune.is_some() && self.desired.restraint.is_none() && read && gone
@@ -437,13 +436,10 @@ impl Judging<'_> {
         let mut counts = BTreeMap::<String, AttachedCount>::new();
         for contribution in self.desired.contributions.iter().filter(|c| attached.contains(&c.id)) {
             let count = counts.entry(contribution.id.kind.as_str().to_owned()).or_default();
-            let because = match &contribution.stance {
-                Stance::Keeps(_, because) => Some(because),
-                _ => {
-                    let of_rule = self.applied.rules.verdicts.get(&contribution.id);
-                    of_rule.or_else(|| self.applied.roles.verdicts.get(&contribution.id))
-                }
-            };
+            let id = &contribution.id;
+            let of_things = || self.applied.rules.verdicts.get(id).or_else(|| self.applied.roles.verdicts.get(id));
+            let because =
+                if let Stance::Keeps(_, because) = &contribution.stance { Some(because) } else { of_things() };
             let refused = because.is_some_and(|b| b.reason.aspect() == crate::reason::Aspect::Accepted);
             if refused { count.refused += 1 } else { count.accepted += 1 }
         }
