@@ -1,7 +1,10 @@
 //! Roles by which a cache pulls from other accounts: made, granted to and removed, in two registries at once
 //! (behaviours 26–30).
 
+mod crash;
 mod making;
+mod orders;
+mod reach;
 
 use serde_json::Value;
 
@@ -28,4 +31,13 @@ fn our_role(lab: &Lab) -> Option<aws_sim::Role> {
         let ours = names.into_iter().find(|name| name.starts_with("Ecp"))?;
         world.role(A, &ours)
     })
+}
+
+fn is_all_ready(lab: &Lab) -> bool {
+    [ROLES, CACHES].iter().all(|plural| lab.is_ready(plural, "team-a", "mirror"))
+}
+
+/// The role and the rule, both named `mirror`, of team-a.
+async fn until_all_ready(lab: &mut Lab) {
+    lab.until("role and rule are Ready", is_all_ready).await;
 }

@@ -1,0 +1,60 @@
+//! Killed between any two calls and started again, while a role, its grant and its rule are made, changed or removed: the
+//! same end (behaviour 42).
+
+use super::*;
+use crate::lab::objects::{cache_by_role, role};
+use crate::scenarios::crash::ends_alike;
+
+async fn set(lab: &mut Lab) {
+    two_registries(lab);
+    lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+    lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+    until_all_ready(lab).await;
+}
+
+#[test]
+fn a_crash_while_the_set_is_made_changes_nothing_in_the_end() {
+    ends_alike(&async |_| {}, &async |lab| set(lab).await);
+}
+
+#[test]
+fn a_crash_while_the_set_is_removed_leaves_nothing_behind() {
+    ends_alike(&set, &async |lab| {
+        lab.delete(ROLES, "team-a", "mirror");
+        lab.delete(CACHES, "team-a", "mirror");
+        lab.until("all is gone", |lab| {
+            !lab.exists(ROLES, "team-a", "mirror") && !lab.exists(CACHES, "team-a", "mirror")
+        })
+        .await;
+        assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
+        assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_crash_while_the_role_pulls_from_more_changes_nothing_in_the_end() {
+    ends_alike(&set, &async |lab| {
+        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        assert!(lab.statements(B)[0].to_string().contains("repository/tools/*"));
+    });
+}
+
+#[test]
+fn a_crash_while_a_lost_role_is_made_again_changes_nothing_in_the_end() {
+    ends_alike(&set, &async |lab| {
+        let name = our_role(lab).unwrap().name;
+        lab.aws.world(|world| world.delete_role(A, &name));
+        lab.reconcile_now("default");
+        lab.until("it is back", |lab| our_role(lab).is_some()).await;
+        until_all_ready(lab).await;
+    });
+}
+
+#[test]
+fn a_crash_while_consent_is_withdrawn_leaves_no_grant() {
+    ends_alike(&set, &async |lab| {
+        lab.set("registries", "", "upstream", "/spec/allow", &json!([]));
+        lab.until("the grant is gone", |lab| lab.statements(B).is_empty()).await;
+    });
+}
