@@ -78,7 +78,8 @@ impl Again {
 /// that the API server has not shown with it gets nothing (`compile`).
 async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
     let registry = &gathered.registry;
-    if !gathered.attached.is_empty() && !registry.meta.finalized && !registry.meta.deleting {
+    let holds_a_ledger = !gathered.attached.is_empty() || !gathered.guests.is_empty();
+    if holds_a_ledger && !registry.meta.finalized && !registry.meta.deleting {
         let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
         op.show_registry(&registry.meta.resource_version, &written);
         gathered.registry = written.into();

@@ -14,7 +14,7 @@ use kube_sim::KubeSim;
 use serde_json::Value;
 
 use super::Lab;
-use super::objects::{CACHES, GRANTS, POLICIES, condition};
+use super::objects::{CACHES, GRANTS, POLICIES, ROLES, condition};
 
 #[derive(Clone, Default)]
 pub struct Rules {
@@ -99,6 +99,11 @@ impl Rules {
                 }
             }
         }
+        for object in kube.list(ROLES, "").into_iter().chain(kube.written_since(ROLES, since)) {
+            for grant in roles::grants_asked(&object, kube) {
+                asked.entry(grant).or_default().insert(identity(&object), call.at);
+            }
+        }
     }
 
     /// Rule 2: what a write adds is asked for by somebody who is there, or was when the pass began.
@@ -109,8 +114,12 @@ impl Rules {
         // Another cluster's statements are asked for by objects that are not here.
         let mark = format!("Ecp{}", InstallationId::of_cluster(&kube_uid(kube)));
         let before: BTreeSet<String> = before.iter().flat_map(grants).collect();
-        let here: BTreeSet<String> =
-            CONTRIBUTING.iter().flat_map(|plural| kube.list(plural, "")).map(|object| identity(&object)).collect();
+        let here: BTreeSet<String> = CONTRIBUTING
+            .iter()
+            .chain([&ROLES])
+            .flat_map(|plural| kube.list(plural, ""))
+            .map(|object| identity(&object))
+            .collect();
         let asked = self.asked.lock().unwrap();
         let is_plain =
             |grant: &&String| grant.starts_with("\"Allow\" \"") && grant.ends_with(" null") && !grant.contains("role/");

@@ -110,20 +110,22 @@ pub fn in_use(
     let held = contributions.iter().filter_map(|contribution| {
         let claim = contribution.role.as_ref()?;
         let arn = &claim.has.as_ref()?.arn;
-        if let Some(name) = granting(gathered, &contribution.id) {
-            let message = format!("Registry {name} still grants to the role: the grant goes first.");
-            return Some((contribution.id.clone(), Because::new(Reason::Progressing, message)));
-        }
-        if matches!(claim.stance, roles::Stance::Loses(_)) {
-            return None;
-        }
-        let rules = match rules {
-            Ok(rules) => rules,
-            Err(because) => return Some((contribution.id.clone(), because.clone())),
+        let by_it = match rules {
+            _ if matches!(claim.stance, roles::Stance::Loses(_)) => None,
+            Ok(rules) => rules.iter().find(|(_, role)| role == arn).map(|(prefix, _)| {
+                let message = format!("The cache rule for prefix {prefix} still pulls by the role: it goes first.");
+                Because::new(Reason::Progressing, message)
+            }),
+            Err(because) => Some(because.clone()),
         };
-        let (prefix, _) = rules.iter().find(|(_, role)| role == arn)?;
-        let message = format!("The cache rule for prefix {prefix} still pulls by the role: it goes first.");
-        Some((contribution.id.clone(), Because::new(Reason::Progressing, message)))
+        let granted = || {
+            let message = format!(
+                "Registry {} still grants to the role: the grant goes first.",
+                granting(gathered, &contribution.id)?
+            );
+            Some(Because::new(Reason::Progressing, message))
+        };
+        Some((contribution.id.clone(), by_it.or_else(granted)?))
     });
     held.collect()
 }

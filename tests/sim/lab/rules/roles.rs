@@ -3,12 +3,15 @@
 
 use aws_sim::{Call, DocumentWrite};
 use ecr_permissions_core::ownership::InstallationId;
+use kube_sim::KubeSim;
 use serde_json::Value;
 
 use super::{Rules, list};
 
 const SERVICE: &str = "pullthroughcache.ecr.amazonaws.com";
-const TAGS: [&str; 4] = ["installation", "kind", "namespace", "name"];
+/// What an upstream grants.
+const READS: [&str; 4] =
+    ["ecr:batchgetimage", "ecr:getdownloadurlforlayer", "ecr:batchimportupstreamimage", "ecr:getimagecopystatus"];
 
 impl Rules {
     /// Rules 1, 2 and 9 for a write of a role.
@@ -33,7 +36,7 @@ impl Rules {
             self.breach(format!("rule 1: {} of role {name}, which is not ours: {before}", call.operation));
         }
         if !after.is_null() && call.operation != "UntagRole" {
-            self.check_role_is_sound(name, &after, &TAGS.map(|key| tag(&after, key)));
+            self.check_role_is_sound(name, &after);
         }
         for member in ["attached_policies", "permissions_boundary", "instance_profiles"] {
             if !before.is_null() && !after.is_null() && before[member] != after[member] {
@@ -42,20 +45,22 @@ impl Rules {
         }
     }
 
-    fn check_role_is_sound(&self, name: &str, role: &Value, tags: &[String]) {
+    fn check_role_is_sound(&self, name: &str, role: &Value) {
         let boundary = role["permissions_boundary"].as_str().unwrap_or_default();
         if !boundary.ends_with(crate::lab::objects::BOUNDARY) {
             self.breach(format!("rule 9: role {name} was written without the boundary: {role}"));
         }
         let trust: Value = serde_json::from_str(role["trust"].as_str().unwrap_or_default()).unwrap_or_default();
         for statement in list(&trust["Statement"]) {
-            if statement["Principal"] != serde_json::json!({"Service": SERVICE})
-                || statement["Action"] != "sts:AssumeRole"
+            let only = |value: &Value, one: &str| list(value) == [Value::from(one)];
+            let members = statement["Principal"].as_object().map_or(0, serde_json::Map::len);
+            if members != 1
+                || !only(&statement["Principal"]["Service"], SERVICE)
+                || !only(&statement["Action"], "sts:AssumeRole")
             {
                 self.breach(format!("rule 9: role {name} trusts more than the service: {statement}"));
             }
         }
-        let _ = tags;
     }
 
     /// Somebody's role that an object was told to take over.
@@ -66,4 +71,24 @@ impl Rules {
     fn role_may_be_adopted(&self, role: &Value) -> bool {
         role["name"].as_str().is_some_and(|name| self.to_adopt.lock().unwrap().contains(name))
     }
+}
+
+/// What a role asks of its upstreams where the whole account is to pull: as `grants` has it.
+pub(super) fn grants_asked(object: &Value, kube: &KubeSim) -> Vec<String> {
+    let spec_of = |name: &Value| {
+        let registry = kube.get("registries", "", name.as_str().unwrap_or("default")).unwrap_or_default();
+        registry["spec"].clone()
+    };
+    let home = spec_of(&object["spec"]["registryRef"]["name"])["accountId"].clone();
+    let mut grants = Vec::new();
+    for upstream in list(&object["spec"]["upstreams"]).iter().filter(|upstream| upstream["registryRef"].is_object()) {
+        let there = spec_of(&upstream["registryRef"]["name"]);
+        for repository in list(&upstream["repositories"]) {
+            let [account, region, repository] =
+                [&there["accountId"], &there["region"], &repository].map(|text| text.as_str().unwrap_or_default());
+            let arn = Value::from(format!("arn:aws:ecr:{region}:{account}:repository/{repository}"));
+            grants.extend(READS.map(|action| format!("\"Allow\" {home} {action} {arn} null")));
+        }
+    }
+    grants
 }

@@ -1,7 +1,11 @@
 //! Roles by which a cache pulls from other accounts: made, granted to and removed, in two registries at once
 //! (behaviours 26–30).
 
+mod adopting;
+mod changing;
 mod crash;
+mod external;
+mod leaving;
 mod making;
 mod orders;
 mod reach;
