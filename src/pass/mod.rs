@@ -81,7 +81,7 @@ async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
     let holds_a_ledger = !gathered.attached.is_empty() || !gathered.guests.is_empty();
     if holds_a_ledger && !registry.meta.finalized && !registry.meta.deleting {
         let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
-        op.show_registry(&registry.meta.resource_version, &written);
+        op.show_registry(registry, &written);
         gathered.registry = written.into();
     }
     let objects = std::mem::take(&mut gathered.attached);

@@ -193,13 +193,13 @@ impl Operator {
         status: RegistryStatus,
     ) -> Result<RegistryObject, Again> {
         let written = self.writes.registry_status(registry, status).await.map_err(|error| self.lost_write(&error))?;
-        self.show_registry(&registry.meta.resource_version, &written);
+        self.show_registry(registry, &written);
         Ok(written)
     }
 
     /// Shows a Registry we wrote, and touches the passes that hear of it by its ledger.
-    pub(crate) fn show_registry(&self, base: &str, written: &RegistryObject) {
-        for key in self.with_index(|index| index.wrote_registry(base, written.clone())) {
+    pub(crate) fn show_registry(&self, before: &RegistryObject, written: &RegistryObject) {
+        for key in self.with_index(|index| index.wrote_registry(before, written.clone())) {
             // The driver alone listens, and ends no sooner than the passes.
             drop(self.touches.0.send(key));
         }

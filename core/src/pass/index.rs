@@ -83,13 +83,13 @@ impl Index {
 
     /// Shows a Registry we wrote until the watch brings it, and says which other passes must answer it: they hear of each
     /// other by their ledgers alone.
-    pub fn wrote_registry(&mut self, base: &str, registry: RegistryObject) -> BTreeSet<Key> {
-        let before = self.registries.get(&registry.meta.name).cloned();
-        let (own, ledger) = (registry.key().map(Key::Registry), registry.status.ledger.clone());
-        self.registries.overlay(registry.meta.name.clone(), base, registry);
-        let before = before.map(|before| before.status.ledger.clone()).unwrap_or_default();
-        let mut touched = self.concerned(&before, &ledger);
-        touched.extend(self.concerned(&ledger, &before));
+    ///
+    /// Told from what was written over: the watch may have brought the new version before the write was answered.
+    pub fn wrote_registry(&mut self, before: &RegistryObject, written: RegistryObject) -> BTreeSet<Key> {
+        let (own, ledger) = (written.key().map(Key::Registry), written.status.ledger.clone());
+        self.registries.overlay(written.meta.name.clone(), &before.meta.resource_version, written);
+        let mut touched = self.concerned(&before.status.ledger, &ledger);
+        touched.extend(self.concerned(&ledger, &before.status.ledger));
         touched.retain(|key| Some(key) != own.as_ref());
         touched
     }

@@ -95,3 +95,16 @@ fn no_role_reaches_over_the_border_of_a_partition() {
         lab.assert_at_rest().await;
     });
 }
+
+/// A registry that names no scope: AWS takes the grant if it is on V2 after all.
+#[test]
+fn an_upstream_that_names_no_scope_is_tried() {
+    run(1_064, async |lab| {
+        lab.two_teams();
+        lab.apply(&upstream());
+        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+        lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+        until_all_ready(lab).await;
+        lab.assert_at_rest().await;
+    });
+}
