@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecr_permissions_core::pass::cache_rules::{Found, Repositories, Stored};
-use ecr_permissions_core::pass::compile::Desired;
+use ecr_permissions_core::pass::compile::{Contribution, Desired};
+use ecr_permissions_core::pass::roles::Stance;
 use ecr_permissions_core::reason::Because;
 use futures::StreamExt;
 
@@ -20,9 +21,13 @@ pub(in crate::pass) struct Rules {
     pub(in crate::pass) repositories: Option<Repositories>,
 }
 
-/// The rules and what they name; nothing, if no object has to do with rules.
+/// The rules and what they name; nothing, if no object has to do with rules, and no role is to go that somebody's rule
+/// may pull by.
 pub(super) async fn rules(desired: &Desired, proven: &Proven) -> Option<Result<Rules, Because>> {
-    if desired.contributions.iter().all(|c| c.rule.is_none()) {
+    let concerned = |c: &Contribution| {
+        c.rule.is_some() || c.role.as_ref().is_some_and(|r| matches!(r.stance, Stance::Leaves | Stance::Orphaned))
+    };
+    if !desired.contributions.iter().any(concerned) {
         return None;
     }
     let claims = desired.contributions.iter().filter_map(|c| c.rule.as_ref());

@@ -115,7 +115,7 @@ impl Stage {
 
     /// What there is to know when a step went wrong: what the objects say, and the end of the operator's log.
     pub fn evidence(&self) -> String {
-        let kinds = "registries,registrypolicies,replicationgrants,pullthroughcacherules";
+        let kinds = "registries,registrypolicies,replicationgrants,pullthroughcacherules,crossaccountptcroles";
         let objects = self.quietly(&["get", kinds, "--all-namespaces", "-o", "wide"], "");
         let objects = objects.unwrap_or_else(|error| error.to_string());
         format!("What the objects say:\n{objects}\nThe end of the operator's log:\n{}", self.operator.last_lines())
@@ -127,7 +127,7 @@ impl Stage {
         say.step("Look round, in another terminal; Ctrl-C here ends everything")?;
         say.note("A kubectl that knows this cluster:")?;
         say.output(&format!(
-            "export KUBECONFIG={} PATH={}:$PATH\nkubectl get registries,registrypolicies,replicationgrants,pullthroughcacherules -A\nkubectl get registry production -o yaml\nkubectl get events -n team-data",
+            "export KUBECONFIG={} PATH={}:$PATH\nkubectl get registries,registrypolicies,replicationgrants,pullthroughcacherules,crossaccountptcroles -A\nkubectl get registry production -o yaml\nkubectl get events -n team-data",
             self.plane.kubeconfig().display(),
             self.tools.display()
         ))?;
