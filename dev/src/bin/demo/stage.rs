@@ -166,18 +166,43 @@ fn world_file() -> Value {
             "Resource": format!("arn:aws:ecr:{REGION}:{PRODUCTION}:repository/backup/*"),
         }],
     });
+    // As docs/getting-started.md has it.
+    let arn = |account: &str| format!("arn:aws:ecr:*:{account}:repository/*");
+    let boundary = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+            {
+                "Effect": "Allow",
+                "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:GetImageCopyStatus", "ecr:BatchImportUpstreamImage"],
+                "Resource": [arn(PRODUCTION), arn(STAGING)],
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"],
+                "Resource": arn(PRODUCTION),
+            },
+        ],
+    });
     json!({
         "seed": 1,
         // About what AWS takes.
         "base_delay_ms": 50,
+        "propagation_ms": 2_000,
         "accounts": [
             {
                 "id": HOME,
                 "roles": [{"name": CONTROLLER}],
                 "access_keys": [{"id": ACCESS_KEY, "principal": format!("role/{CONTROLLER}")}],
             },
-            {"id": PRODUCTION, "roles": member, "registries": [{"region": REGION, "policy": backup}]},
-            {"id": STAGING, "roles": member, "registries": [{"region": REGION}]},
+            {
+                "id": PRODUCTION, "roles": member, "registries": [{"region": REGION, "policy": backup}],
+                "managed_policies": {"ecr-operator-ptc-boundary": boundary},
+            },
+            {
+                "id": STAGING, "roles": member, "managed_policies": {"ecr-operator-ptc-boundary": boundary},
+                "registries": [{"region": REGION, "scope": "V1", "repositories": [{"name": "web/shop"}]}],
+            },
         ],
     })
 }

@@ -28,6 +28,9 @@ const BACKUPS: Question =
 const NGINX: Question =
     Question { account: PRODUCTION, who: "555566667777", action: PULL, repository: "web/docker-hub/library/nginx" };
 
+const SHOP_OF_STAGING: Question =
+    Question { account: PRODUCTION, who: "555566667777", action: PULL, repository: "web/staging/shop" };
+
 const KINDS: &str = "registrypolicies,replicationgrants";
 
 /// A grant that the owner of `production` has not allowed team-data to make.
@@ -60,6 +63,7 @@ pub fn tour(stage: &mut Stage, say: &mut Say) -> Done {
     tour.drift()?;
     tour.deletion()?;
     tour.caches()?;
+    tour.across()?;
     let (calls, writes) = tour.stage.aws.calls()?;
     tour.say.end()?;
     tour.say.note(&format!("AWS saw {calls} calls, {writes} of them writes."))?;
@@ -198,6 +202,19 @@ impl Tour<'_> {
         self.kubectl(&[&["wait", "--for=condition=Ready", "--all", "--timeout=30s"], &caches[..]].concat())?;
         self.kubectl(&[&["get"], &caches[..]].concat())?;
         expect(self.stage.aws.show_pull_through(&NGINX, self.say)?, true)?;
+        self.foreign_is_untouched()
+    }
+
+    fn across(&mut self) -> Done {
+        self.say.step("team-web caches staging, another account: role, grant and rule from one file")?;
+        self.say.note("The role is made in production and bounded there, staging grants to that role alone, the rule comes last.\nIAM takes two seconds to show a new role to others.")?;
+        expect(self.stage.aws.show_pull_through(&SHOP_OF_STAGING, self.say)?, false)?;
+        self.kubectl(&["apply", "-f", "deploy/samples/crossaccountptcrole.yaml"])?;
+        let set = ["crossaccountptcrole/staging-images", "pullthroughcacherule/staging", "-n", "team-web"];
+        self.kubectl(&[&["wait", "--for=condition=Ready", "--timeout=30s"], &set[..]].concat())?;
+        self.kubectl(&["get", "crossaccountptcroles", "-n", "team-web"])?;
+        self.stage.aws.show(STAGING, &self.installation, self.say)?;
+        expect(self.stage.aws.show_pull_through(&SHOP_OF_STAGING, self.say)?, true)?;
         self.foreign_is_untouched()
     }
 
