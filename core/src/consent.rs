@@ -109,6 +109,12 @@ impl Asked {
         Self(name.into_iter().collect())
     }
 
+    /// The least that the owner of the registry with the cache is asked for any grant of an upstream: its account.
+    pub fn of_downstream(upstream: &RegistryKey) -> Self {
+        let account = Ask::Counterparty(Counterparty::Account(upstream.account.clone()));
+        Self(BTreeSet::from([(account, "spec.upstreams")]))
+    }
+
     /// What the owner of the registry with the cache is asked for the sake of one upstream alone.
     pub fn of_role_for(role: &PtcRole, upstream: &RoleUpstream) -> Self {
         let alone = PtcRole { upstreams: vec![upstream.clone()], adoption: Adoption::Never, ..role.clone() };

@@ -94,10 +94,13 @@ pub(super) async fn apply(
     let pruned = writing.is_pruned(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
     let mut rules = writing.remove(rules, pruned).await;
     writing.note_passed_roles(rules.as_ref());
-    let roles = roles.map(|roles| Ok(Working::new(roles, &writing.desired)));
+    let roles = match roles {
+        Some(roles) => Some(writing.settled(Working::new(roles, &writing.desired)).await),
+        None => None,
+    };
     let (roles, _) = writing.make(roles, pruned).await?;
     if let Some(Ok(rules)) = &mut rules {
-        rules.read.found.roles = reach::passable(writing.gathered, &writing.desired.contributions, &roles);
+        rules.read.found.roles = Some(reach::passable(writing.gathered, &writing.desired.contributions, &roles));
     }
     writing.await_prune(pruned, rules.as_ref(), &roles);
     let mut applied = match policy {

@@ -120,6 +120,7 @@ fn next_run(
     let failed = applied.failure.is_some()
         || applied.rules.failure.is_some()
         || applied.roles.failure.is_some()
+        || !applied.roles.unread.is_empty()
         || applied.rules.awaits_late
         || applied.roles.awaits_late
         || unfinalized

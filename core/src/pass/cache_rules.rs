@@ -103,7 +103,7 @@ pub struct Found {
     /// The ARN of each secret.
     pub secrets: BTreeMap<String, Result<String, Because>>,
     /// The roles of the registry's objects.
-    pub roles: BTreeMap<ObjectId, Passable>,
+    pub roles: Option<BTreeMap<ObjectId, Passable>>,
 }
 
 impl Claim<CacheRule> {
@@ -157,7 +157,10 @@ fn role_by_reference(
 ) -> Result<String, Because> {
     let waits = |reason, message: String| Err(Because::new(reason, message));
     let id = ObjectId { kind: Kind::CrossAccountPtcRole, namespace: claim.id.namespace.clone(), name: name.to_owned() };
-    let Some(role) = found.roles.get(&id) else {
+    let Some(roles) = &found.roles else {
+        return waits(Reason::Progressing, format!("CrossAccountPtcRole {name} has not been looked at yet."));
+    };
+    let Some(role) = roles.get(&id) else {
         let message = format!(
             "There is no CrossAccountPtcRole {name} in the namespace that is attached to the same Registry and valid: create it, or name another in spec.upstream.ecr.roleRef."
         );

@@ -465,6 +465,8 @@ fn recorded<H: Clone>(
 ) -> (Option<H>, Option<Timestamp>) {
     let Some(has) = &applied.has else { return (before.cloned(), before.and(claimed_at)) };
     match (has.get(id), applied.missing.get(id)) {
+        // AWS did not say: the claim is as open as it was.
+        (Some(has), _) if applied.unread.contains(id) => (Some(has.clone()), claimed_at),
         (Some(has), _) => (Some(has.clone()), None),
         (None, Some(missing)) => (Some(missing.record.clone()), missing.claimed_at),
         (None, None) => (None, None),

@@ -21,6 +21,7 @@ impl Thing for Roles {
     type Wanted = PtcRole;
     type Act = Act;
     type Record = LedgerRole;
+    const IS_MARKED: bool = true;
     const WHAT: &'static str = "roles";
 
     fn claim(contribution: &Contribution) -> Option<&Claim<PtcRole>> {
@@ -60,9 +61,12 @@ impl Thing for Roles {
         plan_roles(&claims, &self.stored, &in_use, &marks)
     }
 
-    /// Only what was written to can have changed by it.
+    /// Only what was written to can have changed by it; without that, all.
     async fn read_again(mut self, acts: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
-        let names: BTreeSet<String> = acts.iter().map(|act| act.name().to_owned()).collect();
+        let mut names: BTreeSet<String> = acts.iter().map(|act| act.name().to_owned()).collect();
+        if acts.is_empty() {
+            names = self.stored.keys().cloned().collect();
+        }
         self.stored.extend(read(names, writing.proven).await);
         Ok(self)
     }
@@ -100,7 +104,14 @@ impl Thing for Roles {
     fn explained(act: &Act, error: &Error, writing: &Writing<'_>) -> Because {
         let said = error.message.trim_end_matches('.');
         match (act, error.kind) {
-            (Act::Create(role), Kind::NotFound) => {
+            (Act::Create(role), Kind::Exists) => {
+                let message = format!(
+                    "IAM has a role of the name {} already, perhaps in other letters or under another path: it has a name once. Delete it in AWS, or create the object anew with another spec.roleName.",
+                    role.name
+                );
+                Because::new(Reason::RoleConflict, message)
+            }
+            (Act::Create(role), Kind::NotFound) if error.operation == "CreateRole" => {
                 let message = format!(
                     "AWS knows no policy {}: create it in account {}, or name another in the Registry's spec.roles.permissionsBoundaryArn.",
                     role.boundary, writing.gathered.key.account

@@ -24,6 +24,7 @@ impl Thing for Rules {
     type Wanted = CacheRule;
     type Act = Act;
     type Record = LedgerRule;
+    const IS_MARKED: bool = false;
     const WHAT: &'static str = "cache rules";
 
     fn claim(contribution: &Contribution) -> Option<&Claim<CacheRule>> {

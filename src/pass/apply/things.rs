@@ -27,6 +27,8 @@ pub(super) trait Thing: Sized {
     type Wanted: Clone;
     type Act: Action<Record = Self::Record>;
     type Record: Record;
+    /// Whether AWS itself shows whose such a thing is: then no claim is needed to tell.
+    const IS_MARKED: bool;
     /// In words, many of them.
     const WHAT: &'static str;
 
@@ -112,13 +114,10 @@ impl Writing<'_> {
         if self.desired.restraint.is_some() {
             return Some(Ok(working));
         }
-        if self.is_doubtful(&working) {
-            tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
-            working = match self.read_again(working, &[]).await {
-                Ok(working) => working,
-                Err(because) => return Some(Err(because)),
-            };
-        }
+        working = match self.settled(working).await {
+            Ok(working) => working,
+            Err(because) => return Some(Err(because)),
+        };
         let mut plan = self.planned(&working, pruned);
         plan.acts.retain(|_, act| act.removes());
         self.leave_out_refused(&mut plan, &mut working);
@@ -174,7 +173,7 @@ impl Writing<'_> {
         let claims = self.desired.contributions.iter().filter_map(T::claim);
         let known_better = |claim: &Claim<T::Wanted, T::Record>| {
             let mut claim = claim.clone();
-            if working.exists.contains(&claim.id) {
+            if working.exists.contains(&claim.id) && !T::IS_MARKED {
                 claim.has = None;
                 claim.claimed_at = None;
             }
@@ -191,12 +190,16 @@ impl Writing<'_> {
         working.read.plan(&self.claims(working), self, pruned)
     }
 
-    /// A single read that does not show what is to be removed may be an older one.
-    fn is_doubtful<T: Thing>(&self, working: &Working<T>) -> bool {
+    /// A single read that does not show what is to be removed may be an older one: then AWS is read once more.
+    pub(super) async fn settled<T: Thing>(&self, working: Working<T>) -> Result<Working<T>, Because> {
         let owned = |has: &&T::Record| has.state() == OwnershipState::Owned;
         let claims = self.desired.contributions.iter().filter_map(T::claim);
         let going = claims.filter(|claim| claim.stance.goes()).filter_map(|claim| claim.has.as_ref());
-        going.filter(owned).any(|has| !working.read.shows(has))
+        if going.filter(owned).all(|has| working.read.shows(has)) {
+            return Ok(working);
+        }
+        tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
+        self.read_again(working, &[]).await
     }
 
     /// What AWS refused in this pass, or refused before and is not asked again yet.
@@ -256,6 +259,7 @@ impl Writing<'_> {
             let because = match result {
                 Ok(()) => {
                     T::denied(self.memory).forgive(id);
+                    working.refused.remove(id);
                     if act.removes() {
                         working.removed.insert(id.clone());
                     }
@@ -265,10 +269,11 @@ impl Writing<'_> {
                 Err(Refusal::Error(error)) if error.kind == Kind::Exists => {
                     let ours =
                         working.unknown.contains(id) || working.awaits_earlier_call(id, self.op.clock.timestamp());
-                    if !ours {
-                        working.exists.insert(id.clone());
+                    if ours || working.exists.insert(id.clone()) {
+                        continue;
                     }
-                    continue;
+                    // Looked for again, and not to be seen.
+                    T::explained(act, &error, self)
                 }
                 Err(Refusal::Restrained(because)) => because,
                 Err(Refusal::Error(error)) => {

@@ -40,7 +40,7 @@ pub(super) async fn rules(desired: &Desired, proven: &Proven) -> Option<Result<R
     let secrets = futures::stream::iter(looking).buffer_unordered(AT_ONCE).collect::<BTreeMap<_, _>>();
     let (stored, secrets) = futures::join!(proven.cache_rules(), secrets);
     Some(match stored {
-        Ok(stored) => Ok(Rules { stored, found: Found { secrets, roles: BTreeMap::new() }, repositories: None }),
+        Ok(stored) => Ok(Rules { stored, found: Found { secrets, roles: None }, repositories: None }),
         Err(error) => Err(proven.session().because(&error)),
     })
 }

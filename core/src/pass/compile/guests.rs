@@ -16,6 +16,8 @@ struct Home<'a> {
     key: &'a RegistryKey,
     registry: &'a RegistryObject,
     role_arn: Option<String>,
+    /// Its ledger is there, and has no role of the object, not even a claim.
+    has_lost_the_role: bool,
 }
 
 impl Compiler<'_> {
@@ -73,7 +75,8 @@ impl Compiler<'_> {
         let (key, registry) = self.gathered.others.iter().find(|(_, registry)| registry.name() == name)?;
         let recorded = registry.on_record(&object.id).and_then(|entry| entry.role.as_ref());
         let role_arn = recorded.filter(|role| role.state == OwnershipState::Owned).map(|role| role.arn.clone());
-        Some(Home { key, registry, role_arn })
+        let has_a_ledger = !registry.status.ledger.is_empty() || !registry.status.documents.is_empty();
+        Some(Home { key, registry, role_arn, has_lost_the_role: has_a_ledger && recorded.is_none() })
     }
 
     fn pulls(&self, object: &Attached, home: &Home<'_>) -> Result<PtcRole, Because> {
@@ -126,19 +129,20 @@ impl Compiler<'_> {
             let message = "The Registry is being deleted and takes nobody new.";
             return Answer::Refused(None, Because::new(Reason::RegistryTerminating, message));
         }
+        let consents =
+            |asked: &Asked| consent(&home.registry.spec.allow, home.key, id.kind, &id.namespace, labels, asked);
+        // Whatever the spec says by now: without its own registry's leave the role is to have nothing.
+        if let Err(because) = consents(&Asked::of_downstream(&self.gathered.key)) {
+            return Answer::Refused(Some(Wanted::default()), because);
+        }
         let role = match pulls {
             Ok(role) => role,
             Err(because) => return Answer::Refused(None, because),
         };
         let here: Vec<&RoleUpstream> = self.leading_here(&role).collect();
-        if here.is_empty() {
-            return Answer::Accepted(Wanted::default());
-        }
+        let here_is_empty = here.is_empty();
         for upstream in here {
-            let of_home = Asked::of_role_for(&role, upstream);
-            if let Err(because) = consent(&home.registry.spec.allow, home.key, id.kind, &id.namespace, labels, &of_home)
-            {
-                // Without its own registry's leave the role is to have nothing.
+            if let Err(because) = consents(&Asked::of_role_for(&role, upstream)) {
                 return Answer::Refused(Some(Wanted::default()), because);
             }
             let asked = Asked::of_upstream(upstream, home.key);
@@ -150,6 +154,19 @@ impl Compiler<'_> {
         if object.body.suspend() {
             let message = "Suspended: the object keeps what it has in AWS and changes nothing.";
             return Answer::Held(Because::new(Reason::Suspended, message));
+        }
+        if here_is_empty {
+            return Answer::Accepted(Wanted::default());
+        }
+        if let Err(because) = consents(&Asked::of(&Wanted { role: Some(role), ..Wanted::default() }, id.kind, home.key))
+        {
+            // Its own registry refuses the object as it is: it keeps what is left of what it has, and nothing grows.
+            return Answer::Refused(Some(Wanted::from(wanted.unwrap_or_default())), because);
+        }
+        if home.has_lost_the_role && !has.is_empty() {
+            // The grant is to the name, and would be good for whoever has it now.
+            let message = "The role is not the object's any longer: nothing is granted to it.";
+            return Answer::Refused(Some(Wanted::default()), Because::new(Reason::WaitingForRole, message));
         }
         let Some(wanted) = wanted else {
             let message = "The role is not there yet: nothing is granted to a name that anybody could take.";

@@ -47,6 +47,9 @@ fn what_means_the_same_is_not_written_and_what_others_add_stays() {
     });
 }
 
+/// What a foreign hand does to a role.
+type Change<'a> = &'a dyn Fn(&mut aws_sim::Role);
+
 /// Behaviours 11 and 27: a trust that was widened, a policy that was changed or taken away, tags that were lost.
 #[test]
 fn what_others_change_of_it_is_put_back() {
@@ -54,7 +57,7 @@ fn what_others_change_of_it_is_put_back() {
         {"Effect": "Allow", "Principal": {"Service": "pullthroughcache.ecr.amazonaws.com"}, "Action": "sts:AssumeRole"},
         {"Effect": "Allow", "Principal": {"AWS": "444444444444"}, "Action": "sts:AssumeRole"},
     ]});
-    let changes: [(&str, &dyn Fn(&mut aws_sim::Role)); 4] = [
+    let changes: [(&str, Change<'_>); 4] = [
         ("UpdateAssumeRolePolicy", &|role| role.trust = wide.to_string()),
         ("PutRolePolicy", &|role| {
             role.inline_policies.insert("ecr-pull-through-cache".to_owned(), wide.to_string());
@@ -204,6 +207,67 @@ fn the_whole_account_is_granted_to_only_where_that_is_asked_for() {
         lab.set(ROLES, "team-a", "mirror", "/spec/trustSourceAccount", &json!(true));
         lab.until("its trust narrows", |lab| our_role(lab).unwrap().trust.contains("aws:SourceAccount")).await;
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviours 29 and 35: somebody put a role of theirs in the place of ours: the grant was to the name, and goes.
+#[test]
+fn a_role_of_others_in_the_place_of_ours_inherits_no_grant() {
+    run(1_047, async |lab| {
+        two_registries(lab);
+        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let name = our_role(lab).unwrap().name;
+        lab.aws.world(|world| {
+            world.delete_role(A, &name);
+            let path = format!("ecr-operator/{}/ptc", lab.installation());
+            world.add_role(A, &format!("{path}/{name}"), aws_sim::Trust::default());
+        });
+        lab.reconcile_now("default");
+        lab.until_reason(ROLES, "team-a", "mirror", "RoleConflict").await;
+        lab.until("the grant goes", |lab| lab.statements(B).is_empty()).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: its own registry's leave withdrawn, whatever the object says by then, takes grant and role away.
+#[test]
+fn an_object_that_makes_no_sense_keeps_nothing_that_is_not_allowed() {
+    run(1_048, async |lab| {
+        two_registries(lab);
+        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let nowhere = json!({"name": "nowhere", "registryRef": {"name": "missing"}, "repositories": ["x/*"]});
+        let mut upstreams = role("a", "b", "upstream", &["base/*"])["spec"]["upstreams"].clone();
+        upstreams.as_array_mut().unwrap().push(nowhere);
+        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &upstreams);
+        lab.until_reason(ROLES, "team-a", "mirror", "ReferenceNotFound").await;
+        lab.settle().await;
+        assert_eq!(lab.statements(B).len(), 1, "an edit that cannot be followed changes nothing");
+        lab.set("registries", "", "default", "/spec/allow", &json!([]));
+        lab.until("grant and role go", |lab| lab.statements(B).is_empty() && our_role(lab).is_none()).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: an object is accepted whole or not at all: refused by its own registry, it gains nothing at an upstream.
+#[test]
+fn an_edit_that_is_refused_widens_no_grant() {
+    run(1_049, async |lab| {
+        two_registries(lab);
+        let narrow = with(allow_all(), "/accountIds", &json!([A, B]));
+        lab.set("registries", "", "default", "/spec/allow", &json!([narrow]));
+        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let grants = lab.statements(B);
+        let stranger = json!({"name": "more", "external": {"accountId": "555555555555", "region": REGION}, "repositories": ["x/*"]});
+        let mut upstreams = role("a", "b", "upstream", &["base/*", "more/*"])["spec"]["upstreams"].clone();
+        upstreams.as_array_mut().unwrap().push(stranger);
+        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &upstreams);
+        lab.until_reason(ROLES, "team-a", "mirror", "NotAllowed").await;
+        lab.pass(Duration::from_secs(600)).await;
+        assert_eq!(lab.statements(B), grants);
         lab.assert_at_rest().await;
     });
 }
