@@ -1,7 +1,7 @@
 //! Pull through cache rules over the wire.
 
 use crate::lab::Lab;
-use crate::lab::objects::{cache, registry};
+use crate::lab::objects::{cache, cache_across, registry};
 
 /// Behaviours 22 and 23: a rule with credentials is made, its pull goes through, its credentials change in place, and
 /// it goes with its object; the secret is never read.
@@ -34,4 +34,30 @@ async fn a_cache_of_docker_hub_is_made_changed_and_deleted_with_its_object() {
     lab.gone(&object).await;
     assert!(account.cache_rule("hub").is_null());
     assert!(account.statements().is_empty());
+}
+
+/// Behaviours 26 and 30: a cache of another account from two objects, the rule before its role, and nothing of it left.
+#[tokio::test]
+async fn a_cache_across_accounts_is_made_and_removed_whole() {
+    let (lab, _) = Lab::shared().await;
+    let (downstream, upstream) = (lab.account("100000002601"), lab.account("100000002602"));
+    lab.namespace("across").await;
+    lab.create_all(&[registry("across", &downstream), registry("across-up", &upstream)]).await;
+    let set = cache_across("across", "mirror", "across", "across-up", "200000000001");
+    lab.create_all(&set).await;
+    for object in &set {
+        lab.ready(object).await;
+    }
+    assert!(downstream.pulls_through("200000000001", "mirror/base/app"));
+    assert!(!downstream.pulls_through("200000000001", "mirror/other/app"));
+    assert_eq!(upstream.statements().len(), 1);
+    for object in &set {
+        lab.delete(object).await;
+    }
+    for object in &set {
+        lab.gone(object).await;
+    }
+    assert!(downstream.cache_rule("mirror").is_null());
+    assert!(upstream.statements().is_empty());
+    assert_eq!((downstream.count("CreateRole"), downstream.count("DeleteRole")), (1, 1));
 }

@@ -17,6 +17,7 @@ pub const OPERATOR: &str = "arn:aws:iam::999999999999:role/operator";
 pub const ACCESS_KEY: &str = "AKIAOPERATOR";
 pub const EXTERNAL_ID: &str = "it-external";
 pub const ROLE: &str = "ecr-permissions";
+const BOUNDARY: &str = "ptc-boundary";
 
 #[derive(Clone)]
 pub struct Aws {
@@ -59,6 +60,7 @@ impl Aws {
         self.connector.world(|world| {
             world.add_account(id);
             world.add_role(id, ROLE, trust());
+            world.add_managed_policy(id, BOUNDARY, &boundary());
         });
         Account { aws: self.clone(), id: id.to_owned() }
     }
@@ -71,6 +73,11 @@ impl Aws {
 /// The operator, and only with the external id.
 pub fn trust() -> Trust {
     Trust { external_id: Some(EXTERNAL_ID.to_owned()), ..Trust::of([OPERATOR]) }
+}
+
+/// What bounds the roles of an account: nothing but ECR.
+fn boundary() -> String {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}]}).to_string()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the operator under test lives by the machine's clock")]
@@ -92,6 +99,10 @@ pub struct Account {
 }
 
 impl Account {
+    pub fn boundary_arn(&self) -> String {
+        format!("arn:aws:iam::{}:policy/{BOUNDARY}", self.id)
+    }
+
     pub fn role_arn(&self) -> String {
         format!("arn:aws:iam::{}:role/{ROLE}", self.id)
     }

@@ -83,7 +83,7 @@ impl Lab {
 
     /// Removes all objects of ours, whoever holds them.
     async fn sweep(&self) {
-        for kind in [Kind::RegistryPolicy.as_str(), Kind::ReplicationGrant.as_str(), "Registry"] {
+        for kind in Kind::ALL.map(Kind::as_str).into_iter().chain(["Registry"]) {
             for found in self.everywhere(kind).list(&ListParams::default()).await.unwrap() {
                 let mut object = json!({"kind": kind, "metadata": {"name": found.name_any()}});
                 object["metadata"]["namespace"] = found.namespace().into();

@@ -15,6 +15,7 @@ pub fn registry(name: &str, account: &Account) -> Value {
         "spec": {
             "accountId": account.id, "region": REGION,
             "identity": {"roleArn": account.role_arn(), "externalId": EXTERNAL_ID},
+            "roles": {"permissionsBoundaryArn": account.boundary_arn()},
             "allow": [tenants()],
         },
     })
@@ -38,6 +39,26 @@ pub fn cache(namespace: &str, name: &str, registry: &str, prefix: &str, secret: 
             "createRepositories": true,
         },
     })
+}
+
+/// A CrossAccountPtcRole that pulls from another Registry, and the cache that pulls by it, both of one name.
+pub fn cache_across(namespace: &str, name: &str, registry: &str, upstream: &str, puller: &str) -> [Value; 2] {
+    let role = json!({
+        "apiVersion": API_VERSION, "kind": "CrossAccountPtcRole", "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "registryRef": {"name": registry}, "cacheRepositories": [format!("{name}/*")],
+            "upstreams": [{"name": "up", "registryRef": {"name": upstream}, "repositories": ["base/*"]}],
+        },
+    });
+    let rule = json!({
+        "apiVersion": API_VERSION, "kind": "PullThroughCacheRule", "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "registryRef": {"name": registry}, "cachePrefix": name,
+            "upstream": {"type": "Ecr", "ecr": {"registryRef": {"name": upstream}, "roleRef": {"name": name}}},
+            "pullers": {"accountIds": [puller]}, "createRepositories": true,
+        },
+    });
+    [rule, role]
 }
 
 /// A RegistryPolicy that lets one account pull one repository.
