@@ -30,8 +30,6 @@ pub struct Rules {
     restrained: Arc<Mutex<BTreeMap<String, Duration>>>,
     /// Cache rules that somebody else made, or that were given back to somebody else: account and prefix.
     of_others: Arc<Mutex<BTreeSet<(String, String)>>>,
-    /// Sessions of other clusters: what they write is not judged by what is asked for here.
-    sessions_of_others: Arc<Mutex<BTreeSet<String>>>,
     /// Roles of others that an object was told to take over, by name.
     to_adopt: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -50,11 +48,6 @@ impl Rules {
     /// A statement with this Sid is not ours, whatever its mark says.
     pub fn marked_by_others(&self, sid: &str) {
         self.forged.lock().unwrap().insert(sid.to_owned());
-    }
-
-    /// Calls under this session's name are another cluster's.
-    pub fn not_ours(&self, session: &str) {
-        self.sessions_of_others.lock().unwrap().insert(session.to_owned());
     }
 
     /// AWS shows another document than it has: what is written back of it is no growth of ours.
@@ -142,10 +135,6 @@ impl Rules {
     }
 
     pub(super) fn aws_call(&self, world: &World, call: &Call, kube: &KubeSim) {
-        let session = call.principal.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
-        if self.sessions_of_others.lock().unwrap().contains(session) {
-            return;
-        }
         self.look(call, kube);
         if call.service == "secretsmanager" && call.operation != "DescribeSecret" {
             self.breach(format!("rule 10: {} was called", call.operation));

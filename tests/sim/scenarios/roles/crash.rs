@@ -2,6 +2,7 @@
 //! same end (behaviour 42).
 
 use super::*;
+use crate::lab::objects::{cache_by_role, role};
 use crate::scenarios::crash::ends_alike;
 
 async fn set(lab: &mut Lab) {

@@ -1,7 +1,9 @@
 //! The parts of a cache across accounts, in every order and under every delay (behaviour 26).
 
+use std::time::Duration;
+
 use super::*;
-use crate::lab::objects::namespace;
+use crate::lab::objects::{cache_by_role, namespace, role};
 use crate::lab::run;
 
 /// The four things that a person applies, in one order of all.

@@ -1,8 +1,11 @@
 //! One of the two accounts is out of reach (behaviours 26, 37, 44).
 
+use std::time::Duration;
+
 use aws_sim::Outage;
 
 use super::*;
+use crate::lab::objects::{cache_by_role, role};
 use crate::lab::run;
 
 fn set(lab: &Lab) {
