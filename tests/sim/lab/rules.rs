@@ -19,7 +19,7 @@ use super::objects::{CACHES, GRANTS, POLICIES, ROLES, condition};
 #[derive(Clone, Default)]
 pub struct Rules {
     broken: Arc<Mutex<Vec<String>>>,
-    /// Sids, and names of roles, under our mark that somebody else made up.
+    /// Sids under our mark that somebody else made up.
     forged: Arc<Mutex<BTreeSet<String>>>,
     reads_lie: Arc<Mutex<bool>>,
     /// Every grant an object was ever seen to ask for: by whom, and when last.
@@ -45,7 +45,7 @@ impl Rules {
         self.broken.lock().unwrap().push(text);
     }
 
-    /// A statement with this Sid, or a role of this name, is not ours, whatever its mark says.
+    /// A statement with this Sid is not ours, whatever its mark says.
     pub fn marked_by_others(&self, sid: &str) {
         self.forged.lock().unwrap().insert(sid.to_owned());
     }
@@ -226,9 +226,6 @@ pub(super) fn assert_truth(lab: &Lab) {
             }
         }
     }
-    for object in lab.kube.list(ROLES, "").iter().filter(|object| is_ready(object)) {
-        roles::assert_served(lab, object);
-    }
     for registry in lab.kube.list("registries", "") {
         assert_ledger(lab, &registry);
     }
@@ -324,7 +321,6 @@ fn assert_ledger(lab: &Lab, registry: &Value) {
         recorded.flat_map(|statement| grants(&serde_json::from_str(statement.as_str().unwrap()).unwrap())).collect();
     assert_eq!(recorded, in_aws, "seed {}: the ledger (left) is not what stands in AWS\n{}", lab.seed, lab.describe());
     caches::assert_recorded(lab, account, region, &entries);
-    roles::assert_recorded(lab, account);
 }
 
 /// A statement as single grants: effect, one principal, one action, one resource, the conditions.
