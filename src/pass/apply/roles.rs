@@ -118,13 +118,6 @@ impl Thing for Roles {
                 );
                 Because::new(Reason::BoundaryMissing, message)
             }
-            (Act::Create(role), Kind::Exists) => {
-                let message = format!(
-                    "IAM has a role of the name {} already, perhaps in other letters or under another path: it has a name once. Delete it in AWS, or create the object anew with another spec.roleName.",
-                    role.name
-                );
-                Because::new(Reason::RoleConflict, message)
-            }
             (_, Kind::Full) => {
                 let account = &writing.gathered.key.account;
                 let message = format!(

@@ -72,8 +72,6 @@ pub(super) struct Working<T: Thing> {
     unknown: BTreeSet<ObjectId>,
     /// For whom AWS had one already when it was to be made: it is not the object's by its claim.
     exists: BTreeSet<ObjectId>,
-    /// Whose thing this pass made, whether or not it can be read yet.
-    made: BTreeSet<ObjectId>,
     /// Whose thing this pass removed.
     removed: BTreeSet<ObjectId>,
     /// What was on record when the pass began, and since when it was claimed.
@@ -94,7 +92,6 @@ impl<T: Thing> Working<T> {
             refused: BTreeMap::new(),
             unknown: BTreeSet::new(),
             exists: BTreeSet::new(),
-            made: BTreeSet::new(),
             removed: BTreeSet::new(),
             had: having.collect(),
         }
@@ -262,15 +259,16 @@ impl Writing<'_> {
             let because = match result {
                 Ok(()) => {
                     T::denied(self.memory).forgive(id);
-                    let done = if act.removes() { &mut working.removed } else { &mut working.made };
-                    done.insert(id.clone());
+                    working.refused.remove(id);
+                    if act.removes() {
+                        working.removed.insert(id.clone());
+                    }
                     continue;
                 }
                 // Somebody was faster, unless it was an earlier call of ours.
                 Err(Refusal::Error(error)) if error.kind == Kind::Exists => {
-                    let ours = working.unknown.contains(id)
-                        || working.made.contains(id)
-                        || working.awaits_earlier_call(id, self.op.clock.timestamp());
+                    let ours =
+                        working.unknown.contains(id) || working.awaits_earlier_call(id, self.op.clock.timestamp());
                     if ours || working.exists.insert(id.clone()) {
                         continue;
                     }

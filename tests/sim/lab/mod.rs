@@ -357,7 +357,7 @@ impl Lab {
     }
 
     pub fn all_objects(&self) -> BTreeMap<String, Vec<Value>> {
-        let plurals = [objects::REGISTRIES, objects::POLICIES, objects::GRANTS, objects::CACHES, objects::ROLES];
+        let plurals = [objects::REGISTRIES, objects::POLICIES, objects::GRANTS, objects::CACHES];
         plurals.into_iter().map(|plural| (plural.to_owned(), self.kube.list(plural, ""))).collect()
     }
 

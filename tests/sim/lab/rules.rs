@@ -226,9 +226,6 @@ pub(super) fn assert_truth(lab: &Lab) {
             }
         }
     }
-    for object in lab.kube.list(ROLES, "").iter().filter(|object| is_ready(object)) {
-        roles::assert_effective(lab, object);
-    }
     for registry in lab.kube.list("registries", "") {
         assert_ledger(lab, &registry);
     }
@@ -324,7 +321,6 @@ fn assert_ledger(lab: &Lab, registry: &Value) {
         recorded.flat_map(|statement| grants(&serde_json::from_str(statement.as_str().unwrap()).unwrap())).collect();
     assert_eq!(recorded, in_aws, "seed {}: the ledger (left) is not what stands in AWS\n{}", lab.seed, lab.describe());
     caches::assert_recorded(lab, account, region, &entries);
-    roles::assert_recorded(lab, account, &entries);
 }
 
 /// A statement as single grants: effect, one principal, one action, one resource, the conditions.

@@ -155,10 +155,18 @@ impl Compiler<'_> {
             let message = "Suspended: the object keeps what it has in AWS and changes nothing.";
             return Answer::Held(Because::new(Reason::Suspended, message));
         }
-        if home.role_arn.is_none() && !has.is_empty() && is_taken(object) {
-            // The grant is to the name, and would reach whoever has it now.
-            let message = "The role of that name is not the object's: nothing is granted to it.";
-            return Answer::Refused(Some(Wanted::default()), Because::new(Reason::RoleConflict, message));
+        if here_is_empty {
+            return Answer::Accepted(Wanted::default());
+        }
+        if let Err(because) = consents(&Asked::of(&Wanted { role: Some(role), ..Wanted::default() }, id.kind, home.key))
+        {
+            // Its own registry refuses the object as it is: it keeps what is left of what it has, and nothing grows.
+            return Answer::Refused(Some(Wanted::from(wanted.unwrap_or_default())), because);
+        }
+        if home.has_lost_the_role && !has.is_empty() {
+            // The grant is to the name, and would be good for whoever has it now.
+            let message = "The role is not the object's any longer: nothing is granted to it.";
+            return Answer::Refused(Some(Wanted::default()), Because::new(Reason::WaitingForRole, message));
         }
         let Some(wanted) = wanted else {
             let message = "The role is not there yet: nothing is granted to a name that anybody could take.";
@@ -175,12 +183,6 @@ impl Compiler<'_> {
 
 fn not_there() -> Because {
     Because::new(Reason::WaitingForRole, "The object asks for no role.")
-}
-
-/// Whether its own registry's pass found somebody else's role by the name, and said so.
-fn is_taken(object: &Attached) -> bool {
-    let ready = super::super::conditions::find(&object.status.conditions, "Ready");
-    ready.is_some_and(|(_, reason)| reason == Reason::RoleConflict.as_str())
 }
 
 /// Whether the object's status says that these upstreams had granted to it.

@@ -7,8 +7,6 @@ use kube_sim::KubeSim;
 use serde_json::Value;
 
 use super::{Rules, list};
-use crate::lab::objects::{BOUNDARY, REGISTRIES};
-use crate::lab::{A, B, Lab};
 
 const SERVICE: &str = "pullthroughcache.ecr.amazonaws.com";
 /// What an upstream grants.
@@ -49,7 +47,7 @@ impl Rules {
 
     fn check_role_is_sound(&self, name: &str, role: &Value) {
         let boundary = role["permissions_boundary"].as_str().unwrap_or_default();
-        if !boundary.ends_with(BOUNDARY) {
+        if !boundary.ends_with(crate::lab::objects::BOUNDARY) {
             self.breach(format!("rule 9: role {name} was written without the boundary: {role}"));
         }
         let trust: Value = serde_json::from_str(role["trust"].as_str().unwrap_or_default()).unwrap_or_default();
@@ -93,68 +91,4 @@ pub(super) fn grants_asked(object: &Value, kube: &KubeSim) -> Vec<String> {
         }
     }
     grants
-}
-
-/// The upstreams of a role that Registries stand for: account, Region, and the repositories.
-fn upstreams(object: &Value, kube: &KubeSim) -> Vec<(String, String, Vec<Value>)> {
-    let of = |upstream: &Value| {
-        let registry = kube.get(REGISTRIES, "", upstream["registryRef"]["name"].as_str()?)?;
-        let text = |member: &str| registry["spec"][member].as_str().map(str::to_owned);
-        Some((text("accountId")?, text("region")?, list(&upstream["repositories"])))
-    };
-    list(&object["spec"]["upstreams"]).iter().filter_map(of).collect()
-}
-
-/// Rule 4: the role of whoever is Ready is there, bounded and trusting the service, and its upstreams let it read.
-pub(super) fn assert_effective(lab: &Lab, object: &Value) {
-    let of = format!("rule 4, seed {}: role {}", lab.seed, object["metadata"]["name"]);
-    let arn = object["status"]["role"]["arn"].as_str().unwrap();
-    let (account, name) = (arn.split(':').nth(4).unwrap(), object["status"]["role"]["name"].as_str().unwrap());
-    let role = lab.aws.world(|world| world.role(account, name));
-    let role = role.unwrap_or_else(|| panic!("{of} is Ready, and is not there\n{}", lab.describe()));
-    assert_eq!(role.arn, arn, "{of}");
-    assert!(role.permissions_boundary.is_some_and(|boundary| boundary.ends_with(BOUNDARY)), "{of} is not bounded");
-    assert!(role.trust.to_lowercase().contains(SERVICE), "{of} trusts {}", role.trust);
-    for (upstream, region, repositories) in upstreams(object, &lab.kube) {
-        for repository in repositories.iter().filter_map(Value::as_str) {
-            let repository = repository.replace('*', "x");
-            for action in READS.iter().filter(|_| upstream != account) {
-                let decision = lab.aws.world(|world| world.would(arn, action, &repository, &upstream, &region));
-                assert!(
-                    decision.allowed,
-                    "{of} may not {action} {repository}: {}\n{}",
-                    decision.because,
-                    lab.describe()
-                );
-            }
-        }
-    }
-}
-
-/// At rest every role with our mark in the account is on record, and every role on record is there.
-pub(super) fn assert_recorded(lab: &Lab, account: &str, entries: &[Value]) {
-    if ![A, B].contains(&account) {
-        return;
-    }
-    let roles = entries.iter().map(|entry| &entry["role"]).filter(|role| role["state"] == "Owned");
-    let recorded: Vec<&str> = roles.filter_map(|role| role["name"].as_str()).collect();
-    let mark = lab.installation();
-    lab.aws.world(|world| {
-        for name in world.role_names(account) {
-            let role = world.role(account, &name).unwrap();
-            let is_ours = role.tags.get("ecr-permissions.dev/installation").is_some_and(|id| id == mark.as_str());
-            let is_recorded = recorded.contains(&name.as_str()) || is_of_another_region(lab, account, &name);
-            assert!(!is_ours || is_recorded, "seed {}: role {name} is ours, and not on record", lab.seed);
-        }
-        for name in &recorded {
-            assert!(world.role(account, name).is_some(), "seed {}: role {name} is on record only", lab.seed);
-        }
-    });
-}
-
-/// IAM is of the account: each Registry of it records its own.
-fn is_of_another_region(lab: &Lab, account: &str, name: &str) -> bool {
-    let registries = lab.kube.list(REGISTRIES, "").into_iter().filter(|r| r["spec"]["accountId"] == account);
-    let entries = registries.flat_map(|registry| list(&registry["status"]["ledger"])).collect::<Vec<_>>();
-    entries.iter().any(|entry| entry["role"]["name"] == name)
 }

@@ -3,18 +3,12 @@
 
 mod adopting;
 mod changing;
-mod consent;
 mod crash;
-mod edited;
-mod elsewhere;
 mod external;
-mod gone;
 mod leaving;
 mod making;
 mod orders;
 mod reach;
-mod taken;
-mod words;
 
 use serde_json::Value;
 
