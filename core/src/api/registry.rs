@@ -66,11 +66,12 @@ pub struct RegistrySpec {
     /// Settings of the registry policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry_policy: Option<RegistryPolicySettings>,
-    /// Settings of the IAM roles that objects of kind CrossAccountPtcRole make in the account. Needed to allow that kind.
+    /// Settings of the IAM roles that objects of kind CrossAccountPtcRole make in the account. Needed where `allow` names
+    /// that kind, also if it is for upstreams alone and no role is made here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<RoleSettings>,
-    /// Ids of other installations of the operator (`status.installationId` of their Registries) whose statements become
-    /// this one's. At most 10. Example: `["k3v7qa2xbn"]`.
+    /// Ids of other installations of the operator (`status.installationId` of their Registries) whose statements, and
+    /// roles of objects that are here by the same name, become this one's. At most 10. Example: `["k3v7qa2xbn"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 10), inner(length(max = 10), regex(pattern = "^[a-z2-7]{10}$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
