@@ -242,6 +242,33 @@ fn a_cache_rule_is_checked_against_its_registry_and_what_it_refers_to() {
     assert!(said[0].contains("upstream host public.ecr.aws (spec.upstream)"), "{said:?}");
 }
 
+/// Such a rule would wait for its role for ever: it is told where both are among the files.
+#[test]
+fn a_cache_rule_is_checked_against_the_role_it_names() {
+    let rule = |more: &str| {
+        let ecr = "registryRef: {name: upstream}, roleRef: {name: x}";
+        object(
+            "PullThroughCacheRule",
+            &format!("{{{more}cachePrefix: team-a/base, upstream: {{type: Ecr, ecr: {{{ecr}}}}}}}"),
+        )
+    };
+    let both = two_registries("base/*");
+    let said = |role: &str, rule: &str| lines(&[&both, &object("CrossAccountPtcRole", role), rule]);
+    assert_eq!(said(ROLE, &rule("")), [""; 0]);
+    let elsewhere = r#"external: {accountId: "333333333333", region: eu-west-1}"#;
+    let other = ROLE.replace("registryRef: {name: upstream}", elsewhere);
+    let both_faults = said(&other, &rule(""));
+    let expected = "2.yaml: PullThroughCacheRule team-a/x: spec.upstream.ecr.roleRef: CrossAccountPtcRole x is made for other upstreams; add 222222222222/eu-west-1 to its spec.upstreams, or name another.";
+    assert!(both_faults.iter().any(|line| line == expected), "{both_faults:?}");
+    // Of another namespace, it is another role.
+    let theirs = object("CrossAccountPtcRole", &other).replace("namespace: team-a", "namespace: team-b");
+    let of_others = lines(&[&both, &theirs, &rule("")]);
+    assert!(!of_others.iter().any(|line| line.contains("roleRef")), "{of_others:?}");
+    let attached = said(ROLE, &rule("registryRef: {name: third}, "));
+    let expected = "2.yaml: PullThroughCacheRule team-a/x: spec.upstream.ecr.roleRef: CrossAccountPtcRole x is attached to Registry default, and the rule to third; name one that is attached to Registry third.";
+    assert_eq!(attached, [expected]);
+}
+
 /// What is not among the files may be in the cluster: it is not held against anybody. What is wrong is told all the same.
 #[test]
 fn registries_that_are_not_among_the_files_are_not_missed() {

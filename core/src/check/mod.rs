@@ -3,6 +3,7 @@
 //! policy that grows too long) it cannot know.
 
 mod admission;
+mod roles;
 mod structure;
 
 use std::collections::BTreeMap;
@@ -144,6 +145,8 @@ fn unpacked(file: &str, document: &Value) -> Vec<Object> {
 /// What the files say of each other.
 struct World {
     registries: BTreeMap<String, Registry>,
+    /// CrossAccountPtcRoles by namespace and name.
+    roles: BTreeMap<(String, String), Body>,
     /// Labels of the namespaces among the files.
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -161,6 +164,9 @@ impl World {
         Self {
             registries: named("Registry", GROUP)
                 .filter_map(|o| Some((o.meta("name").to_owned(), o.parse()?)))
+                .collect(),
+            roles: named(Kind::CrossAccountPtcRole.as_str(), GROUP)
+                .filter_map(|o| Some(((o.namespace().to_owned(), o.meta("name").to_owned()), o.body()?)))
                 .collect(),
             namespaces: named("Namespace", "").map(|o| (o.meta("name").to_owned(), labels(o))).collect(),
         }
@@ -233,7 +239,8 @@ fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
         let because = world.refusal(registry, &key, body, object.namespace(), &asked)?;
         Some(as_fault(registry, &because, body))
     });
-    refused.collect()
+    let by_role = roles::role_fault(object, body, &wanted, &key, world);
+    by_role.into_iter().chain(refused).collect()
 }
 
 /// A refusal by the Registry that the object is attached to, or by one of its upstreams.
