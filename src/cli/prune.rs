@@ -86,7 +86,41 @@ fn shown(registry: &Registry, message: &str) -> String {
     let ledger = registry.status.iter().flat_map(|status| &status.ledger);
     let orphans = ledger.filter(|entry| entry.state == LedgerState::Orphan).flat_map(|entry| {
         let object = format!("{} {}/{}", entry.kind, entry.namespace, entry.name);
-        std::iter::once(object).chain(entry.statements.iter().map(|statement| format!("  {statement}")))
+        let rule = entry.rule.iter().map(|rule| format!("  cache rule {} of {}", rule.prefix, rule.upstream_url));
+        let role = entry.role.iter().map(|role| format!("  role {}", role.arn));
+        let statements = entry.statements.iter().map(|statement| format!("  {statement}"));
+        std::iter::once(object).chain(rule).chain(role).chain(statements)
     });
     orphans.chain([message.to_owned()]).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behaviour 41: a person sees what goes, whatever the kind, before it goes.
+    #[test]
+    fn everything_that_would_be_removed_is_shown() {
+        let object = |kind: &str, state: &str| json!({"kind": kind, "namespace": "team-a", "name": "base", "uid": "u", "generation": 1, "state": state});
+        let mut ledger = [object("RegistryPolicy", "Applied"), object("PullThroughCacheRule", "Orphan")].to_vec();
+        ledger[1]["rule"] = json!({"prefix": "mirror", "upstreamUrl": "public.ecr.aws", "state": "Owned"});
+        ledger[1]["statements"] = json!(["a statement"]);
+        let mut role = object("CrossAccountPtcRole", "Orphan");
+        role["role"] = json!({"name": "base", "arn": "arn:aws:iam::111111111111:role/ptc/base", "state": "Owned"});
+        ledger.push(role);
+        let registry: Registry = serde_json::from_value(json!({
+            "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "Registry", "metadata": {"name": "default"},
+            "spec": {"accountId": "111111111111", "region": "eu-west-1"}, "status": {"ledger": ledger},
+        }))
+        .unwrap();
+        let expected = [
+            "PullThroughCacheRule team-a/base",
+            "  cache rule mirror of public.ecr.aws",
+            "  a statement",
+            "CrossAccountPtcRole team-a/base",
+            "  role arn:aws:iam::111111111111:role/ptc/base",
+            "and how",
+        ];
+        assert_eq!(shown(&registry, "and how").lines().collect::<Vec<_>>(), expected);
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use aws_sim::{Fault, Phase, Then};
+use ecr_permissions_core::api::{GROUP, Kind};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -12,6 +13,9 @@ use crate::lab::aws::{Account, Aws};
 use crate::lab::objects::{grant, pull, registry};
 use crate::lab::operator::Operator;
 use crate::lab::{Lab, PATIENCE, log_folder};
+
+/// The one of `deploy/operator.yaml`.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:ecr-permissions:ecr-permissions";
 
 /// AWS out of reach at start: the probes do not mind, the objects say so, and it heals by itself.
 #[tokio::test]
@@ -205,6 +209,7 @@ async fn the_rights_of_the_deployment_are_enough() {
     let account = lab.account("100000004501");
     lab.own_namespace("starts").await;
     lab.plane.kubectl(&["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator.yaml")]).unwrap();
+    may_serve_every_kind(&lab);
     let kubeconfig = log_folder().join("kubeconfig");
     fs::write(&kubeconfig, lab.plane.service_account_kubeconfig("ecr-permissions", "ecr-permissions").unwrap())
         .unwrap();
@@ -233,4 +238,19 @@ async fn the_rights_of_the_deployment_are_enough() {
     let refused: Vec<_> = log.iter().filter(|line| line.to_string().contains("orbidden")).collect();
     assert!(refused.is_empty(), "{refused:#?}");
     assert!(log.iter().any(|line| line["message"] == "connected to the cluster"));
+}
+
+/// Also those that have no object in these tests.
+fn may_serve_every_kind(lab: &Lab) {
+    for plural in Kind::ALL.map(Kind::plural).into_iter().chain(["registries"]) {
+        let kind = format!("{plural}.{GROUP}");
+        let may = |verb, more: &[&str]| {
+            let asked = ["auth", "can-i", verb, &kind, "--all-namespaces", "--as", SERVICE_ACCOUNT];
+            lab.plane.kubectl(&[&asked, more].concat()).unwrap_or_else(|no| panic!("{verb} {kind} {more:?}: {no}"));
+        };
+        for verb in ["get", "list", "watch", "patch"] {
+            may(verb, &[]);
+        }
+        may("update", &["--subresource=status"]);
+    }
 }
