@@ -212,7 +212,7 @@ impl Tour<'_> {
         self.kubectl(&["apply", "-f", "deploy/samples/crossaccountptcrole.yaml"])?;
         let set = ["crossaccountptcrole/staging-images", "pullthroughcacherule/staging", "-n", "team-web"];
         self.kubectl(&[&["wait", "--for=condition=Ready", "--timeout=30s"], &set[..]].concat())?;
-        self.kubectl(&["get", "crossaccountptcroles", "-n", "team-web"])?;
+        self.kubectl(&["get", "crossaccountptcroles,pullthroughcacherules", "-n", "team-web"])?;
         self.stage.aws.show(STAGING, &self.installation, self.say)?;
         expect(self.stage.aws.show_pull_through(&SHOP_OF_STAGING, self.say)?, true)?;
         self.foreign_is_untouched()
