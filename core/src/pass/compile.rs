@@ -132,7 +132,8 @@ pub(super) fn kept(has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
 
 pub fn compile(gathered: &Gathered, memory: &Memory, now: Now) -> Desired {
     let holdings = ledger::parse(&gathered.registry.status.ledger);
-    let compiler = Compiler { gathered, memory, now, holdings, ledger_lost: is_ledger_lost(gathered) };
+    let compiler =
+        Compiler { gathered, memory, now, holdings, ledger_lost: ledger::is_lost(&gathered.registry.status) };
     let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
     contributions.extend(gathered.guests.iter().map(|object| compiler.guest(object)));
     contributions.extend(compiler.orphans());
@@ -162,12 +163,6 @@ fn restraint(gathered: &Gathered) -> Option<Because> {
             "The Registry's management is Observe: what would be done stands in its status.plan.",
         )
     })
-}
-
-/// A status without a ledger, without documents: it was lost, and the objects' own evidence counts.
-fn is_ledger_lost(gathered: &Gathered) -> bool {
-    let status = &gathered.registry.status;
-    status.ledger.is_empty() && status.documents.is_empty()
 }
 
 struct Compiler<'a> {

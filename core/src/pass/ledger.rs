@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 
 use super::objects::ObjectId;
-use crate::api::{LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState};
+use crate::api::{LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState, RegistryStatus};
 use crate::policy::Statement;
+
+/// A status without a ledger, without documents: it was lost, and the objects' own evidence counts.
+pub fn is_lost(status: &RegistryStatus) -> bool {
+    status.ledger.is_empty() && status.documents.is_empty()
+}
 
 /// One entry, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use crate::api::DocumentRecord;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Mark, Sid, is_intact};
 use crate::policy::{Document, Effect, Principal, Statement, Stored, atoms, compact, intersect};
+use crate::reason::Aspect;
 
 /// What a document in AWS holds, seen from one installation.
 #[derive(Clone, Debug, Default)]
@@ -176,10 +177,14 @@ impl Standing {
         intersect(&near, std::slice::from_ref(atom))
     }
 
-    /// What AWS grants under our mark and nobody has, wants or gives up.
+    /// What AWS grants under our mark and nobody has, wants or gives up. Who is held gets nothing new, and so does not
+    /// want it in this sense: what stands there may be its own, of which the record was lost.
     pub fn unclaimed(&self, contributions: &[Contribution]) -> BTreeSet<Statement> {
         let has = atoms(contributions.iter().flat_map(|c| c.has.clone()));
-        let wanted = atoms(contributions.iter().flat_map(|c| c.wanted.clone().unwrap_or_default()));
+        let is_held =
+            |c: &&Contribution| matches!(&c.stance, Stance::Holds(_, why) if why.reason.aspect() > Aspect::Accepted);
+        let wanting = contributions.iter().filter(|c| !is_held(c));
+        let wanted = atoms(wanting.flat_map(|c| c.wanted.clone().unwrap_or_default()));
         let claimed = |atom: &Statement| {
             has.contains(atom)
                 || wanted.contains(atom)

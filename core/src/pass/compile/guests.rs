@@ -38,7 +38,11 @@ impl Compiler<'_> {
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         if holding.is_none() && self.ledger_lost && object.meta.finalized && was_granted(object, &here) {
             // Second evidence: our finalizer and its own status say that it had what it asks for.
-            has = wanted.clone().unwrap_or_default();
+            let said = object.status.role.as_ref().map(|role| role.arn.as_str());
+            has = match (&home, role, arn.or(said)) {
+                (Some(home), Some(role), Some(arn)) => grants(home, role, arn),
+                _ => Vec::new(),
+            };
         }
         let stance = match &home {
             _ if object.meta.deleting => self.guest_leaving(object, home.as_ref(), &has),

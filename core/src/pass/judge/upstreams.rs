@@ -1,6 +1,7 @@
 //! The upstreams of a role: what each of them says to it, and what this registry says to the roles of others.
 
 use super::super::conditions::{Outcome, Verified, conditions};
+use super::super::ledger;
 use super::super::roles::reach::{Reach, arn_of, granting, reach};
 use super::{Attached, Because, Contribution, Judging, LedgerState, Reason, Stance, Verdict};
 use crate::api::{LedgerRefusal, UpstreamStatus};
@@ -11,6 +12,12 @@ impl Judging<'_> {
     pub(super) fn upstreams(&self, object: &Attached, of: &Contribution, role: &PtcRole) -> Vec<UpstreamStatus> {
         let arn = arn_of(&of.id, &of.things, &self.applied.roles);
         let status = |upstream: &RoleUpstream| {
+            let before = object.status.upstreams.iter().find(|before| before.name == upstream.name);
+            let registry = self.gathered.others.get(&upstream.key);
+            if let Some(said) = before.filter(|_| registry.is_some_and(|r| ledger::is_lost(&r.status))) {
+                // The upstream's pass goes by it, having nothing else.
+                return said.clone();
+            }
             let outcome = match reach(self.gathered, &of.id, role, upstream, arn.as_deref()) {
                 Reach::Granted => Outcome::Ready(Verified("The upstream lets the role pull.".to_owned())),
                 Reach::External => Outcome::Not(Because::new(
@@ -19,7 +26,6 @@ impl Judging<'_> {
                 )),
                 Reach::Waits(because) => Outcome::Not(because),
             };
-            let before = object.status.upstreams.iter().find(|before| before.name == upstream.name);
             let before = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
             let required = arn.as_deref().and_then(|arn| role.required_statement(upstream, &self.gathered.key, arn));
             UpstreamStatus {

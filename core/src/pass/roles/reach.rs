@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use super::super::conditions::find;
 use super::super::index::Gathered;
 use super::super::ledger::{self, Things};
-use super::super::objects::ObjectId;
+use super::super::objects::{Attached, ObjectId, RegistryObject};
 use super::super::{compile, roles};
-use crate::api::{LedgerState, OwnershipState};
+use crate::api::{LedgerState, OwnershipState, UpstreamStatus};
 use crate::consent::{Asked, consent};
-use crate::kinds::{PtcRole, RoleUpstream};
+use crate::kinds::{PtcRole, RoleUpstream, Target};
 use crate::names::RegistryKey;
 use crate::policy::atoms;
 use crate::reason::{Because, Reason};
@@ -130,8 +131,26 @@ pub fn in_use(
     held.collect()
 }
 
-/// A registry that has grants of the object on record.
+/// A registry that grants to the object's role, as far as anybody knows.
 pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId) -> Option<&'a str> {
     let grants = |e: &crate::api::LedgerEntry| !e.statements.is_empty();
-    gathered.others.values().find(|r| r.on_record(id).is_some_and(grants)).map(|registry| registry.name())
+    let object = gathered.attached.iter().find(|object| object.id == *id);
+    let may_grant = |registry: &RegistryObject| {
+        ledger::is_lost(&registry.status) && object.is_some_and(|object| is_said_to_grant(gathered, object, registry))
+    };
+    let mut others = gathered.others.values();
+    others.find(|r| r.on_record(id).is_some_and(grants) || may_grant(r)).map(|registry| registry.name())
+}
+
+/// Whether the object says itself that a registry it pulls from grants to it. It counts where that registry's ledger was
+/// lost, until its pass has read its policy.
+fn is_said_to_grant(gathered: &Gathered, object: &Attached, registry: &RegistryObject) -> bool {
+    let key = registry.key();
+    let leads_there =
+        |target: &Target<'_>| target.registry_name().is_some_and(|name| gathered.references.get(name) == key.as_ref());
+    let is_granted =
+        |status: &UpstreamStatus| find(&status.conditions, "Ready").is_some_and(|(ready, _)| ready == "True");
+    object.meta.finalized
+        && object.body.targets().iter().any(leads_there)
+        && object.status.upstreams.iter().any(is_granted)
 }
