@@ -19,7 +19,7 @@ use super::objects::{CACHES, GRANTS, POLICIES, ROLES, condition};
 #[derive(Clone, Default)]
 pub struct Rules {
     broken: Arc<Mutex<Vec<String>>>,
-    /// Sids under our mark that somebody else made up.
+    /// Sids, and names of roles, under our mark that somebody else made up.
     forged: Arc<Mutex<BTreeSet<String>>>,
     reads_lie: Arc<Mutex<bool>>,
     /// Every grant an object was ever seen to ask for: by whom, and when last.
@@ -30,6 +30,8 @@ pub struct Rules {
     restrained: Arc<Mutex<BTreeMap<String, Duration>>>,
     /// Cache rules that somebody else made, or that were given back to somebody else: account and prefix.
     of_others: Arc<Mutex<BTreeSet<(String, String)>>>,
+    /// Sessions of other clusters: what they write is not judged by what is asked for here.
+    sessions_of_others: Arc<Mutex<BTreeSet<String>>>,
     /// Roles of others that an object was told to take over, by name.
     to_adopt: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -45,9 +47,14 @@ impl Rules {
         self.broken.lock().unwrap().push(text);
     }
 
-    /// A statement with this Sid is not ours, whatever its mark says.
+    /// A statement with this Sid, or a role of this name, is not ours, whatever its mark says.
     pub fn marked_by_others(&self, sid: &str) {
         self.forged.lock().unwrap().insert(sid.to_owned());
+    }
+
+    /// Calls under this session's name are another cluster's.
+    pub fn not_ours(&self, session: &str) {
+        self.sessions_of_others.lock().unwrap().insert(session.to_owned());
     }
 
     /// AWS shows another document than it has: what is written back of it is no growth of ours.
@@ -135,6 +142,10 @@ impl Rules {
     }
 
     pub(super) fn aws_call(&self, world: &World, call: &Call, kube: &KubeSim) {
+        let session = call.principal.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
+        if self.sessions_of_others.lock().unwrap().contains(session) {
+            return;
+        }
         self.look(call, kube);
         if call.service == "secretsmanager" && call.operation != "DescribeSecret" {
             self.breach(format!("rule 10: {} was called", call.operation));
@@ -225,6 +236,9 @@ pub(super) fn assert_truth(lab: &Lab) {
                 caches::assert_served(lab, object);
             }
         }
+    }
+    for object in lab.kube.list(ROLES, "").iter().filter(|object| is_ready(object)) {
+        roles::assert_served(lab, object);
     }
     for registry in lab.kube.list("registries", "") {
         assert_ledger(lab, &registry);
@@ -321,6 +335,7 @@ fn assert_ledger(lab: &Lab, registry: &Value) {
         recorded.flat_map(|statement| grants(&serde_json::from_str(statement.as_str().unwrap()).unwrap())).collect();
     assert_eq!(recorded, in_aws, "seed {}: the ledger (left) is not what stands in AWS\n{}", lab.seed, lab.describe());
     caches::assert_recorded(lab, account, region, &entries);
+    roles::assert_recorded(lab, account);
 }
 
 /// A statement as single grants: effect, one principal, one action, one resource, the conditions.

@@ -21,6 +21,8 @@ struct End {
     policies: BTreeMap<&'static str, Vec<String>>,
     /// The cache rules of each registry.
     rules: BTreeMap<&'static str, Vec<String>>,
+    /// The roles of each account.
+    roles: BTreeMap<&'static str, Vec<String>>,
     scopes: Vec<Scope>,
     /// Reason of `Ready`, whether it is of this generation, and the finalizers.
     objects: BTreeMap<String, (String, String, bool, Value)>,
@@ -45,7 +47,15 @@ impl End {
             };
             (account, lab.aws.world(all))
         };
+        let roles = |account| {
+            let all = |world: &mut aws_sim::World| {
+                let names = world.role_names(account);
+                names.iter().filter_map(|name| world.role(account, name)).map(|role| nameless(&role)).collect()
+            };
+            (account, lab.aws.world(all))
+        };
         let mut end = Self {
+            roles: [A, B].into_iter().map(roles).collect(),
             rules: [A, B].into_iter().map(rules).collect(),
             policies: [A, B].into_iter().map(policy).collect(),
             scopes: [A, B].iter().map(|account| lab.aws.world(|w| w.scope(account, REGION))).collect(),
@@ -62,12 +72,15 @@ impl End {
             for entry in list(&object["status"]["ledger"]) {
                 assert_eq!(entry["state"], "Applied", "seed {}: left in the ledger\n{}", lab.seed, lab.describe());
                 end.ledger.push(format!(
-                    "{} {} {} {} {}",
+                    "{} {} {} {} {} {} {} {}",
                     entry["kind"],
                     entry["namespace"],
                     entry["name"],
                     entry["statements"],
-                    untimed(entry["rule"].clone())
+                    untimed(entry["rule"].clone()),
+                    untimed(entry["role"].clone()),
+                    entry["refused"],
+                    entry["claimedAt"].is_string()
                 ));
             }
             end.orphaned.push(condition(object, "Orphaned").0);
@@ -76,10 +89,17 @@ impl End {
     }
 }
 
-/// When it was made does not matter.
+/// Everything of a role but which one of its name it is.
+fn nameless(role: &aws_sim::Role) -> String {
+    let mut role = role.clone();
+    role.created_at = 0;
+    untimed(serde_json::to_value(role).unwrap())
+}
+
+/// When it was made does not matter, nor what id it got.
 fn untimed(mut rule: Value) -> String {
     if let Value::Object(members) = &mut rule {
-        members.retain(|name, _| !["createdAt", "updatedAt"].contains(&name.as_str()));
+        members.retain(|name, _| !["createdAt", "updatedAt", "id"].contains(&name.as_str()));
     }
     rule.to_string()
 }

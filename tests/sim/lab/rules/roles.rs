@@ -6,7 +6,7 @@ use ecr_permissions_core::ownership::InstallationId;
 use kube_sim::KubeSim;
 use serde_json::Value;
 
-use super::{Rules, list};
+use super::{Lab, Rules, condition, list};
 
 const SERVICE: &str = "pullthroughcache.ecr.amazonaws.com";
 /// What an upstream grants.
@@ -91,4 +91,75 @@ pub(super) fn grants_asked(object: &Value, kube: &KubeSim) -> Vec<String> {
         }
     }
     grants
+}
+
+/// Rule 4 for roles: whoever is Ready has its role, bounded, with its policy and a trust in the service alone, and every
+/// upstream that a Registry stands for lets it pull, by AWS's own evaluation.
+pub(super) fn assert_served(lab: &Lab, object: &Value) {
+    // Suspended: as last proven.
+    if condition(object, "Ready").1 != "Succeeded" {
+        return;
+    }
+    let name = &object["metadata"]["name"];
+    let role_name = object["status"]["role"]["name"].as_str().unwrap_or_default();
+    let spec_of = |registry: &Value| {
+        lab.kube.get("registries", "", registry.as_str().unwrap_or("default")).unwrap()["spec"].clone()
+    };
+    let home = spec_of(&object["spec"]["registryRef"]["name"])["accountId"].as_str().unwrap().to_owned();
+    let role = lab.aws.world(|world| world.role(&home, role_name));
+    let role = role.unwrap_or_else(|| panic!("seed {}: {name} is Ready without a role\n{}", lab.seed, lab.describe()));
+    assert_eq!(object["status"]["role"]["arn"], role.arn, "seed {}: {name}", lab.seed);
+    let has_policy = role.inline_policies.get("ecr-pull-through-cache").is_some_and(|p| p.contains("ecr:BatchImport"));
+    assert!(has_policy, "seed {}: {name} is Ready, and its role has not its policy: {role:?}", lab.seed);
+    lab.rules.check_role_is_sound(role_name, &serde_json::to_value(&role).unwrap());
+    for upstream in list(&object["spec"]["upstreams"]).iter().filter(|upstream| upstream["registryRef"].is_object()) {
+        let there = spec_of(&upstream["registryRef"]["name"]);
+        let [account, region] = ["accountId", "region"].map(|member| there[member].as_str().unwrap());
+        if account == home {
+            continue;
+        }
+        for repository in list(&upstream["repositories"]) {
+            let repository = repository.as_str().unwrap().replace('*', "x");
+            for action in READS {
+                let decision = lab.aws.world(|world| world.would(&role.arn, action, &repository, account, region));
+                assert!(
+                    decision.allowed,
+                    "rule 4, seed {}: {name} is Ready, and {account} does not let its role {action} {repository}: {}\n{}",
+                    lab.seed,
+                    decision.because,
+                    lab.describe()
+                );
+            }
+        }
+    }
+}
+
+/// At rest, every role under our mark is on record in its account, for the object that its tags name; and that object is
+/// there, or the Registry says that the role is nobody's.
+pub(super) fn assert_recorded(lab: &Lab, account: &str) {
+    let of_account = |registry: &Value| registry["spec"]["accountId"] == account;
+    let registries: Vec<_> = lab.kube.list("registries", "").into_iter().filter(of_account).collect();
+    let entries: Vec<_> = registries.iter().flat_map(|registry| list(&registry["status"]["ledger"])).collect();
+    let installation = lab.installation();
+    let forged = lab.rules.forged.lock().unwrap().clone();
+    for name in lab.aws.world(|world| world.role_names(account)) {
+        let role = lab.aws.world(|world| world.role(account, &name)).unwrap();
+        let tag = |key: &str| role.tags.get(&format!("ecr-permissions.dev/{key}")).cloned().unwrap_or_default();
+        if tag("installation") != installation.as_str() || forged.contains(&name) {
+            continue;
+        }
+        let entry = entries.iter().find(|entry| entry["role"]["name"] == name.as_str());
+        let entry = entry.unwrap_or_else(|| {
+            panic!("seed {}: role {name} is ours and not on record: {:?}\n{}", lab.seed, role.tags, lab.describe())
+        });
+        assert_eq!(entry["role"]["arn"], role.arn, "seed {}", lab.seed);
+        let [namespace, object] = ["namespace", "name"].map(|member| entry[member].as_str().unwrap());
+        let is_reported = registries.iter().any(|registry| condition(registry, "Orphaned").0 == "True");
+        assert!(
+            lab.exists(crate::lab::objects::ROLES, namespace, object) || is_reported,
+            "seed {}: role {name} outlived its object\n{}",
+            lab.seed,
+            lab.describe()
+        );
+    }
 }

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sim::{Effect, Fault, Outage as AwsOutage};
+use aws_sim::{Effect, Fault, Outage as AwsOutage, Trust};
 use kube_sim::{Fault as KubeFault, Kinds, Matching, Outage, Phase};
 use serde_json::{Value, json};
 
 use super::model::{Id, Model, Stands};
-use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES, allow_all, condition, namespace, registry};
+use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES, ROLES, allow_all, condition, namespace, registry};
 use crate::lab::{A, B, CrashPoint, Lab, REGION, list, normal};
 
 const NAMESPACES: [&str; 3] = ["n1", "n2", "n3"];
 const ACCOUNTS: [&str; 5] = ["333333333333", "444444444444", "555555555555", "666666666666", "777777777777"];
 const REPOSITORIES: [&str; 5] = ["app/*", "app/web", "lib/*", "lib/core", "solo"];
 const ACTIONS: [&str; 3] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:PutImage"];
-const HOMES: [(&str, &str); 2] = [("ra", A), ("rb", B)];
+pub(super) const HOMES: [(&str, &str); 2] = [("ra", A), ("rb", B)];
 const RULE_OF_OTHERS: &str = "theirs";
 /// Longer than any backoff: an interval, ten minutes of contention.
 const PATIENCE: Duration = Duration::from_secs(11 * 60);
@@ -80,7 +80,7 @@ impl Chaos {
     // ── the users of the cluster ──
 
     fn any_id(&mut self) -> Id {
-        let plural = *self.choose(&[POLICIES, POLICIES, GRANTS, CACHES]);
+        let plural = *self.choose(&[POLICIES, POLICIES, GRANTS, CACHES, ROLES]);
         (plural, (*self.choose(&NAMESPACES)).to_owned(), (*self.choose(&["one", "two"])).to_owned())
     }
 
@@ -114,6 +114,8 @@ impl Chaos {
         // The reference cannot change.
         let home = stored.and_then(|object| object["spec"]["registryRef"]["name"].as_str().map(str::to_owned));
         let home = home.unwrap_or_else(|| self.choose(&HOMES).0.to_owned());
+        // A role and the cache that pulls by it are of one registry, whoever of them comes first.
+        let home = if id.0 == ROLES { home_of_roles(&id.2).to_owned() } else { home };
         let mut spec = json!({"registryRef": {"name": home}});
         if id.0 == POLICIES {
             let statement = |chaos: &mut Self, name: &str| {
@@ -130,19 +132,33 @@ impl Chaos {
         } else if id.0 == CACHES {
             spec["cachePrefix"] = json!(prefix_of(id));
             spec["upstream"] = json!({"type": *self.choose(&["EcrPublic", "Quay", "Kubernetes"])});
+            if home == home_of_roles(&id.2) && self.rng.bool() {
+                let ecr = json!({"registryRef": {"name": other_than(&home)}, "roleRef": {"name": id.2}});
+                spec["upstream"] = json!({"type": "Ecr", "ecr": ecr});
+            }
             spec["replacePolicy"] = json!("Recreate");
+        } else if id.0 == ROLES {
+            let repositories = self.some(&REPOSITORIES);
+            let upstream =
+                json!({"name": "up", "registryRef": {"name": other_than(&home)}, "repositories": repositories});
+            spec["upstreams"] = json!([upstream]);
+            spec["roleName"] = json!(prefix_of(id));
+            spec["cacheRepositories"] = json!(self.some(&REPOSITORIES));
+            spec["grantee"] = json!(*self.choose(&["Role", "Account"]));
+            spec["permissionScope"] = json!(*self.choose(&["Any", "Listed"]));
         } else {
             spec["sources"] = json!({"accountIds": self.some(&ACCOUNTS)});
             spec["repositories"] = json!(self.some(&REPOSITORIES));
             spec["createRepositories"] = json!(self.rng.bool());
         }
-        // A rule that is left behind is somebody else's, and whoever comes after would be right to be refused.
-        if id.0 != CACHES && self.rng.u32(0..10) == 0 {
+        // A rule or a role that is left behind is somebody else's, and whoever comes after would be right to be refused.
+        if ![CACHES, ROLES].contains(&id.0) && self.rng.u32(0..10) == 0 {
             spec["deletionPolicy"] = json!("Retain");
         }
         let kind = match id.0 {
             POLICIES => "RegistryPolicy",
             GRANTS => "ReplicationGrant",
+            ROLES => "CrossAccountPtcRole",
             _ => "PullThroughCacheRule",
         };
         lab.apply(&json!({
@@ -233,7 +249,7 @@ impl Chaos {
     }
 
     async fn break_kube(&mut self, lab: &mut Lab) {
-        let kind = *self.choose(&[REGISTRIES, POLICIES, GRANTS, CACHES, "namespaces"]);
+        let kind = *self.choose(&[REGISTRIES, POLICIES, GRANTS, CACHES, ROLES, "namespaces"]);
         let phase = *self.choose(&[Phase::Before, Phase::After]);
         let (nth, times) = (self.rng.u32(1..4), self.rng.u32(1..3));
         match self.rng.u32(0..12) {
@@ -263,11 +279,28 @@ impl Chaos {
         lab.aws.world(aws_sim::World::clear_faults);
         for _ in 0..20 {
             if is_quiet(lab) {
-                self.write_foreign(lab, account);
+                match self.rng.u32(0..4) {
+                    0 => self.spoil_role(lab, account),
+                    _ => self.write_foreign(lab, account),
+                }
                 return;
             }
             lab.pass(Duration::from_secs(1)).await;
         }
+    }
+
+    /// A role of ours goes, or is no longer what it was.
+    fn spoil_role(&mut self, lab: &Lab, account: &'static str) {
+        let names = roles_of(lab, account);
+        if names.is_empty() {
+            return;
+        }
+        let (name, what) = (self.choose(&names).clone(), self.rng.u32(0..3));
+        lab.aws.world(|world| match what {
+            0 => world.delete_role(account, &name),
+            1 => world.edit_role(account, &name, |role| role.inline_policies.clear()),
+            _ => world.set_trust(account, &name, Trust::of([format!("arn:aws:iam::{account}:root")])),
+        });
     }
 
     fn write_foreign(&mut self, lab: &Lab, account: &'static str) {
@@ -362,10 +395,19 @@ impl Chaos {
                 lab.set(REGISTRIES, "", name, &format!("/spec/{at}"), &value);
             }
         }
-        for plural in [POLICIES, GRANTS, CACHES] {
+        for plural in [POLICIES, GRANTS, CACHES, ROLES] {
             for object in lab.kube.list(plural, "") {
                 let part = |member: &str| object["metadata"][member].as_str().unwrap().to_owned();
                 lab.set(plural, &part("namespace"), &part("name"), "/spec/suspend", &json!(false));
+            }
+        }
+        // A cache whose role is gone, or is to go, serves nobody; the role waits for it.
+        for cache in lab.kube.list(CACHES, "") {
+            let part = |member: &str| cache["metadata"][member].as_str().unwrap().to_owned();
+            let Some(role) = cache["spec"]["upstream"]["ecr"]["roleRef"]["name"].as_str() else { continue };
+            let role = lab.kube.get(ROLES, &part("namespace"), role);
+            if role.is_none_or(|role| role["metadata"].get("deletionTimestamp").is_some()) {
+                lab.delete(CACHES, &part("namespace"), &part("name"));
             }
         }
         lab.settle().await;
@@ -376,6 +418,8 @@ impl Chaos {
                 lab.annotate(REGISTRIES, "", name, "ecr-permissions.dev/prune", &token);
             }
         }
+        // A role waits for its grant, and both for the rule.
+        lab.pass(PATIENCE).await;
         lab.settle().await;
         self.model.orphans.clear();
     }
@@ -388,14 +432,17 @@ impl Chaos {
             assert_eq!(stands.ours, bounds.required, "seed {}: {account}\n{}", lab.seed, lab.describe());
             self.assert_foreign(lab, account, &stands);
             assert_rules(lab, name, account);
+            assert_roles(lab, name, account);
             assert_eq!(condition(&registry, "Ready").0, "True", "seed {}: {name}\n{}", lab.seed, lab.describe());
             assert_eq!(condition(&registry, "Orphaned").0, "", "seed {}: {name}\n{}", lab.seed, lab.describe());
-            for (who, action, resource) in bounds.required {
+            // Whether a role can do what it is for is looked at by itself.
+            let of_accounts = bounds.required.into_iter().filter(|(who, ..)| who.parse::<u64>().is_ok());
+            for (who, action, resource) in of_accounts {
                 let repository = resource.rsplit_once(":repository/").unwrap().1.replace('*', "x");
                 assert!(lab.may(&who, &action, &repository, account), "seed {}: {who} {action} {repository}", lab.seed);
             }
         }
-        for plural in [POLICIES, GRANTS, CACHES] {
+        for plural in [POLICIES, GRANTS, CACHES, ROLES] {
             for object in lab.kube.list(plural, "") {
                 let (ready, reason) = condition(&object, "Ready");
                 assert_eq!(ready, "True", "seed {}: {reason} {}\n{}", lab.seed, object["metadata"], lab.describe());
@@ -420,6 +467,30 @@ fn assert_rules(lab: &Lab, registry: &str, account: &str) {
     assert_eq!(stands, wanted, "seed {}: rules of {account}\n{}", lab.seed, lab.describe());
     let theirs = lab.aws.world(|world| world.cache_rule(account, REGION, RULE_OF_OTHERS)).unwrap();
     assert_eq!(theirs["upstreamRegistryUrl"], "quay.io", "seed {}: {theirs}", lab.seed);
+}
+
+/// Roles of this name live in the first registry and pull from the second, or the other way.
+fn home_of_roles(name: &str) -> &'static str {
+    HOMES[usize::from(name == "two")].0
+}
+
+fn other_than(registry: &str) -> &'static str {
+    HOMES[usize::from(registry == HOMES[0].0)].0
+}
+
+/// The roles of an account that the operator made.
+fn roles_of(lab: &Lab, account: &str) -> Vec<String> {
+    lab.aws.world(|world| world.role_names(account)).into_iter().filter(|name| name.starts_with('n')).collect()
+}
+
+/// The account has one role for each of its objects, and no other.
+fn assert_roles(lab: &Lab, registry: &str, account: &str) {
+    let roles = lab.kube.list(ROLES, "").into_iter().filter(|o| o["spec"]["registryRef"]["name"] == registry);
+    let mut wanted: Vec<String> = roles.map(|o| o["spec"]["roleName"].as_str().unwrap().to_owned()).collect();
+    wanted.sort();
+    let mut stands = roles_of(lab, account);
+    stands.sort();
+    assert_eq!(stands, wanted, "seed {}: roles of {account}\n{}", lab.seed, lab.describe());
 }
 
 /// Whether a read will be answered with something else than what is there.

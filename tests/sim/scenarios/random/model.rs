@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES};
+use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES, ROLES};
 use crate::lab::{Lab, REGION, list, normal};
 
-/// One account may do one thing to one resource.
+/// One account, or one role by its name, may do one thing to one resource.
 pub(super) type Atom = (String, String, String);
 /// Plural, namespace, name.
 pub(super) type Id = (&'static str, String, String);
@@ -48,10 +48,10 @@ impl Model {
     pub(super) fn bounds(&self, lab: &Lab, registry: &Value) -> Bounds {
         let mut bounds = Bounds::default();
         let name = registry["metadata"]["name"].as_str().unwrap();
-        let acts = registry["spec"]["suspend"] != true && registry["spec"]["management"] != "Observe";
+        let acts = is_acting(registry);
         for (id, asked) in &self.asked {
             let object = lab.kube.get(id.0, &id.1, &id.2);
-            let Some(object) = object.filter(|o| o["spec"]["registryRef"]["name"] == name) else {
+            let Some(object) = object.filter(|o| granting(o) == name) else {
                 if self.orphans.contains(id) || !acts {
                     bounds.permitted.extend(asked.iter().cloned());
                 }
@@ -63,7 +63,10 @@ impl Model {
             let suspended = object["spec"]["suspend"] == true;
             if !acts {
                 bounds.permitted.extend(asked.iter().cloned());
-            } else if is_deleting {
+            } else if id.0 == ROLES && (is_deleting || !is_acting(&home_of(lab, &object))) {
+                // What becomes of the grant is not this registry's to say: first goes the rule, and in the end all.
+                bounds.permitted.extend(asked.iter().cloned());
+            } else if is_deleting || id.0 == ROLES && !is_let_in(lab, id, &object) {
             } else if suspended {
                 bounds.permitted.extend(asked.iter().filter(|atom| is_covered(atom)).cloned());
             } else if covers(lab, registry, id, &wanted) {
@@ -76,13 +79,43 @@ impl Model {
     }
 }
 
-/// The Registry an object names.
+/// The Registry whose policy grants what an object asks for; of a role, its upstream's.
 pub(super) fn registry_of(lab: &Lab, object: &Value) -> Option<Value> {
-    lab.kube.get(REGISTRIES, "", object["spec"]["registryRef"]["name"].as_str()?)
+    lab.kube.get(REGISTRIES, "", granting(object).as_str()?)
+}
+
+fn granting(object: &Value) -> &Value {
+    let spec = &object["spec"];
+    if object["kind"] == "CrossAccountPtcRole" {
+        &spec["upstreams"][0]["registryRef"]["name"]
+    } else {
+        &spec["registryRef"]["name"]
+    }
+}
+
+/// The Registry an object is attached to.
+fn home_of(lab: &Lab, object: &Value) -> Value {
+    lab.kube.get(REGISTRIES, "", object["spec"]["registryRef"]["name"].as_str().unwrap()).unwrap()
+}
+
+fn is_acting(registry: &Value) -> bool {
+    registry["spec"]["suspend"] != true && registry["spec"]["management"] != "Observe"
+}
+
+/// Whether a role's own registry lets it be.
+fn is_let_in(lab: &Lab, id: &Id, role: &Value) -> bool {
+    let home = home_of(lab, role);
+    allows(lab, &home, id, &strings(&role["spec"]["cacheRepositories"]))
 }
 
 fn strings(value: &Value) -> Vec<String> {
     list(value).iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// The account of the registry that an object is attached to.
+fn home_account(object: &Value) -> Value {
+    let name = object["spec"]["registryRef"]["name"].as_str().unwrap();
+    super::chaos::HOMES.iter().find(|(home, _)| *home == name).unwrap().1.into()
 }
 
 /// What an object asks for.
@@ -113,6 +146,12 @@ fn atoms(plural: &str, object: &Value, registry: &Value) -> Vec<Atom> {
             }
             cross(&spec["sources"]["accountIds"], &actions, &spec["repositories"])
         }
+        ROLES => {
+            let who = if spec["grantee"] == "Account" { home_account(object) } else { spec["roleName"].clone() };
+            let reads = ["BatchGetImage", "GetDownloadUrlForLayer", "BatchImportUpstreamImage", "GetImageCopyStatus"];
+            let actions = reads.map(|action| format!("ecr:{action}"));
+            cross(&serde_json::json!([who]), &actions, &spec["upstreams"][0]["repositories"])
+        }
         // Caches without pullers grant nothing.
         CACHES => Vec::new(),
         other => panic!("{other}"),
@@ -122,13 +161,22 @@ fn atoms(plural: &str, object: &Value, registry: &Value) -> Vec<Atom> {
 /// Whether one rule of the Registry's `allow` covers all of it. The rules of these schedules differ in kinds and
 /// repositories only, and select namespaces by the label `tenant=yes`.
 fn covers(lab: &Lab, registry: &Value, id: &Id, atoms: &[Atom]) -> bool {
+    let repository = |(_, _, resource): &Atom| resource.split_once(":repository/").unwrap().1.to_owned();
+    allows(lab, registry, id, &atoms.iter().map(repository).collect::<Vec<_>>())
+}
+
+fn allows(lab: &Lab, registry: &Value, id: &Id, repositories: &[String]) -> bool {
     let namespace = lab.kube.get("namespaces", "", &id.1).unwrap_or_default();
-    let kind = if id.0 == POLICIES { "RegistryPolicy" } else { "ReplicationGrant" };
+    let kind = match id.0 {
+        POLICIES => "RegistryPolicy",
+        GRANTS => "ReplicationGrant",
+        CACHES => "PullThroughCacheRule",
+        _ => "CrossAccountPtcRole",
+    };
     list(&registry["spec"]["allow"]).iter().any(|rule| {
         namespace["metadata"]["labels"]["tenant"] == "yes"
             && strings(&rule["kinds"]).iter().any(|allowed| allowed == kind)
-            && atoms.iter().all(|(_, _, resource)| {
-                let repository = resource.split_once(":repository/").unwrap().1;
+            && repositories.iter().all(|repository| {
                 strings(&rule["repositories"]).iter().any(|allowed| match allowed.strip_suffix('*') {
                     Some(prefix) => repository.starts_with(prefix),
                     None => repository == allowed,
@@ -165,7 +213,12 @@ impl Stands {
 fn granted(statement: &Value) -> Vec<Atom> {
     assert_eq!(statement["Effect"], "Allow");
     let mut all = Vec::new();
-    for who in list(&normal(&statement["Principal"]["AWS"])) {
+    // Whoever is named by a condition is meant, and nobody else of its account.
+    let conditions = statement["Condition"]["ArnEquals"].as_object().into_iter().flatten();
+    let mut arns = conditions.filter(|(key, _)| key.eq_ignore_ascii_case("aws:PrincipalArn")).map(|(_, arn)| arn);
+    let role = arns.next().and_then(Value::as_str).and_then(|arn| arn.rsplit('/').next());
+    let principals = role.map_or_else(|| list(&normal(&statement["Principal"]["AWS"])), |role| vec![role.into()]);
+    for who in principals {
         for action in list(&statement["Action"]) {
             for resource in list(&statement["Resource"]) {
                 let text = |value: &Value| value.as_str().unwrap().to_owned();

@@ -68,6 +68,7 @@ fn a_squatter_at_the_generated_name_gets_nothing() {
             two_registries(lab);
             let installation = lab.installation();
             let name = installation.role_name("team-a", "mirror");
+            lab.rules.marked_by_others(&name);
             put_by_others(lab, &name, |role| {
                 if let Some((namespace, object)) = tags {
                     role.tags = installation.role_tags(namespace, object);

@@ -2,7 +2,6 @@
 //! same end (behaviour 42).
 
 use super::*;
-use crate::lab::objects::{cache_by_role, role};
 use crate::scenarios::crash::ends_alike;
 
 async fn set(lab: &mut Lab) {
@@ -56,5 +55,30 @@ fn a_crash_while_consent_is_withdrawn_leaves_no_grant() {
     ends_alike(&set, &async |lab| {
         lab.set("registries", "", "upstream", "/spec/allow", &json!([]));
         lab.until("the grant is gone", |lab| lab.statements(B).is_empty()).await;
+    });
+}
+
+/// Behaviour 30: of two upstreams one is dropped. Its grant goes, and what the role itself may do there.
+#[test]
+fn a_crash_while_an_upstream_is_dropped_leaves_no_grant_there() {
+    let other = || {
+        let external = json!({"accountId": "444444444444", "region": REGION});
+        json!({"name": "other", "external": external, "repositories": ["x/*"]})
+    };
+    let both = async |lab: &mut Lab| {
+        two_registries(lab);
+        let object = role("team-a", "mirror", "upstream", &["base/*"]);
+        let up = object["spec"]["upstreams"][0].clone();
+        let object = with(object, "/spec/permissionScope", &json!("Listed"));
+        lab.apply(&with(object, "/spec/upstreams", &json!([up, other()])));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        assert_eq!(lab.statements(B).len(), 1);
+    };
+    ends_alike(&both, &async |lab| {
+        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &json!([other()]));
+        lab.until("the grant is gone", |lab| lab.statements(B).is_empty()).await;
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let policy = our_role(lab).unwrap().inline_policies["ecr-pull-through-cache"].clone();
+        assert!(policy.contains("444444444444") && !policy.contains(B), "{policy}");
     });
 }

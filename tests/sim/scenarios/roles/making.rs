@@ -1,7 +1,7 @@
 //! Role, grant and rule, from nothing.
 
 use super::*;
-use crate::lab::objects::{cache_by_role, role};
+
 use crate::lab::run;
 
 /// The five steps of AWS's guide for a cache of another account's registry (aws-facts D.6), by two objects and without

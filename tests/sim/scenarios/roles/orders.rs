@@ -1,9 +1,7 @@
 //! The parts of a cache across accounts, in every order and under every delay (behaviour 26).
 
-use std::time::Duration;
-
 use super::*;
-use crate::lab::objects::{cache_by_role, namespace, role};
+use crate::lab::objects::namespace;
 use crate::lab::run;
 
 /// The four things that a person applies, in one order of all.
@@ -61,6 +59,112 @@ fn a_role_that_takes_its_time_to_be_seen_is_waited_for() {
             assert!(!terminal.get(), "nothing that heals by itself is for a person to act on");
             let took = lab.since(start);
             assert!(took <= propagation * 3 / 2 + Duration::from_secs(3), "{seconds} s of propagation: {took:?}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviours 26 and 40: slow propagation in every order, and passes of either registry at any moment.
+#[test]
+fn in_whatever_order_the_parts_come_a_slow_iam_and_many_passes_do_no_harm() {
+    for (seed, order) in (1_012..).zip(permutations()) {
+        run(seed, async |lab| {
+            lab.aws.world(|world| {
+                world.set_propagation(Duration::from_secs(30));
+                world.set_scope(B, REGION, Some(Scope::V2));
+            });
+            lab.apply(&namespace("team-a"));
+            let parts = [
+                registry("default", A),
+                upstream(),
+                role("team-a", "mirror", "upstream", &["base/*"]),
+                cache_by_role("team-a", "mirror", "upstream", "mirror"),
+            ];
+            for part in order {
+                lab.apply(&parts[part]);
+                lab.pass(Duration::from_millis(700)).await;
+            }
+            let (first, second) = if seed % 2 == 0 { ("default", "upstream") } else { ("upstream", "default") };
+            for registry in [first, second, first, first, second, second].into_iter().cycle().take(20) {
+                lab.reconcile_now(registry);
+                lab.pass(Duration::from_secs(3)).await;
+                for plural in [ROLES, CACHES] {
+                    let (status, reason) = lab.ready(plural, "team-a", "mirror");
+                    assert_ne!(status, "False", "{plural} {reason}: nothing that heals by itself is a person's");
+                }
+            }
+            assert!(is_all_ready(lab), "{}", lab.describe());
+            assert_eq!(lab.aws.world(|world| world.role_names(A).iter().filter(|n| n.starts_with("Ecp")).count()), 1);
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviours 30 and 44: whatever goes first, all of it goes, Registries included, and nobody lends a hand.
+#[test]
+fn in_whatever_order_the_parts_are_deleted_all_of_it_goes() {
+    let parts = [
+        ("registries", "", "default"),
+        ("registries", "", "upstream"),
+        (ROLES, "team-a", "mirror"),
+        (CACHES, "team-a", "mirror"),
+    ];
+    for order in permutations() {
+        for apart in [Duration::ZERO, Duration::from_secs(20)] {
+            run(1_040, async |lab| {
+                two_registries(lab);
+                lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+                lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+                until_all_ready(lab).await;
+                for part in order {
+                    let (plural, namespace, name) = parts[part];
+                    lab.delete(plural, namespace, name);
+                    if apart > Duration::ZERO {
+                        lab.pass(apart).await;
+                    }
+                }
+                lab.pass(Duration::from_secs(60)).await;
+                let left: Vec<_> = parts.into_iter().filter(|(p, ns, name)| lab.exists(p, ns, name)).collect();
+                assert!(left.is_empty(), "order {order:?}, {apart:?} apart: {left:?} stay\n{}", lab.describe());
+                assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
+                assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), Vec::<String>::new());
+                lab.assert_at_rest().await;
+            });
+        }
+    }
+}
+
+/// Two registries that pull from each other: neither waits for the other for ever, in the making or in the end.
+#[test]
+fn two_registries_that_pull_from_each_other_come_and_go() {
+    for together in [true, false] {
+        run(1_041, async |lab| {
+            two_registries(lab);
+            lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V2)));
+            let at = |object: Value, registry: &str| with(object, "/spec/registryRef", &json!({"name": registry}));
+            let there = [("team-a", "mirror"), ("team-b", "back")];
+            lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+            lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+            lab.apply(&at(role("team-b", "back", "default", &["tools/*"]), "upstream"));
+            lab.apply(&at(cache_by_role("team-b", "back", "default", "back"), "upstream"));
+            for plural in [ROLES, CACHES] {
+                lab.until_ready_of(plural, &["team-a/mirror", "team-b/back"]).await;
+            }
+            lab.assert_at_rest().await;
+            for (namespace, name) in there {
+                for plural in [ROLES, CACHES] {
+                    lab.delete(plural, namespace, name);
+                }
+                if !together {
+                    lab.pass(Duration::from_secs(60)).await;
+                    assert!(!lab.exists(ROLES, namespace, name), "{}", lab.describe());
+                }
+            }
+            lab.until("all is gone", |lab| {
+                there.iter().all(|(ns, name)| !lab.exists(ROLES, ns, name) && !lab.exists(CACHES, ns, name))
+            })
+            .await;
+            assert_eq!((lab.statements(A), lab.statements(B)), (Vec::new(), Vec::new()));
             lab.assert_at_rest().await;
         });
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use aws_sim::Outage;
+use aws_sim::{Outage, Trust};
 
 use super::*;
-use crate::lab::objects::{cache_by_role, role};
-use crate::lab::run;
+use crate::lab::{HOME, run};
 
 fn set(lab: &Lab) {
     lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
@@ -101,4 +100,160 @@ fn a_deletion_waits_for_the_upstream_and_says_so() {
             lab.assert_at_rest().await;
         });
     }
+}
+
+/// How an account can keep the operator out.
+#[derive(Clone, Copy, Debug)]
+enum KeptOut {
+    Denied,
+    Throttled,
+}
+
+impl KeptOut {
+    /// A denial is met by the next process: a session that is there goes on.
+    async fn begin(self, lab: &mut Lab, account: &str) {
+        lab.aws.world(|world| match self {
+            Self::Denied => world.set_trust(account, "member", Trust::of([HOME]).with_external_id("another")),
+            Self::Throttled => {
+                world.set_throttle(account, REGION, 0.02, 1);
+                world.set_throttle(account, "aws-global", 0.02, 1);
+            }
+        });
+        if matches!(self, Self::Denied) {
+            lab.restart().await;
+        }
+    }
+
+    fn end(self, lab: &Lab, account: &str) {
+        let operator = format!("arn:aws:iam::{HOME}:role/controller");
+        lab.aws.world(|world| match self {
+            Self::Denied => world.set_trust(account, "member", Trust::of([operator.as_str()]).with_external_id("lab")),
+            Self::Throttled => {
+                world.clear_throttle(account, REGION);
+                world.clear_throttle(account, "aws-global");
+            }
+        });
+    }
+}
+
+const WAYS: [(&str, KeptOut); 4] =
+    [(A, KeptOut::Denied), (A, KeptOut::Throttled), (B, KeptOut::Denied), (B, KeptOut::Throttled)];
+
+/// Behaviours 26, 33, 37: the set is made as soon as the account lets the operator in; throttling is no person's matter.
+#[test]
+fn a_set_that_is_made_while_an_account_keeps_the_operator_out_heals_by_itself() {
+    for (away, way) in WAYS {
+        run(1_023, async |lab| {
+            two_registries(lab);
+            lab.settle().await;
+            way.begin(lab, away).await;
+            set(lab);
+            lab.pass(Duration::from_secs(60)).await;
+            for plural in [ROLES, CACHES] {
+                let (status, reason) = lab.ready(plural, "team-a", "mirror");
+                let of_home = matches!(way, KeptOut::Denied) && away == A;
+                let expected = if of_home { "False" } else { "Unknown" };
+                assert_eq!(status, expected, "{way:?} in {away}: {plural} {reason}\n{}", lab.describe());
+                if of_home {
+                    assert_eq!(reason, "AssumeRoleDenied");
+                }
+            }
+            way.end(lab, away);
+            lab.pass(Duration::from_secs(620)).await;
+            until_all_ready(lab).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// What stands goes on; an edit comes through when the account lets the operator in.
+#[test]
+fn an_edit_waits_for_an_account_that_keeps_the_operator_out() {
+    for (away, way) in WAYS {
+        run(1_024, async |lab| {
+            two_registries(lab);
+            set(lab);
+            until_all_ready(lab).await;
+            lab.settle().await;
+            let (id, rule) = (our_role(lab).unwrap().id, lab.aws.world(|world| world.cache_rule(A, REGION, "mirror")));
+            way.begin(lab, away).await;
+            lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+            lab.pass(Duration::from_secs(30)).await;
+            assert!(lab.statements(B)[0].to_string().contains("repository/base/*"), "what stood stays");
+            assert_eq!(our_role(lab).unwrap().id, id);
+            assert_eq!(lab.aws.world(|world| world.cache_rule(A, REGION, "mirror")), rule);
+            if matches!(way, KeptOut::Denied) {
+                assert!(!lab.is_ready(ROLES, "team-a", "mirror"), "not of this generation\n{}", lab.describe());
+            }
+            way.end(lab, away);
+            lab.pass(Duration::from_secs(620)).await;
+            until_all_ready(lab).await;
+            let grants = lab.statements(B);
+            assert!(grants[0].to_string().contains("repository/tools/*"), "{grants:?}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 44: it waits, says for which account, and goes on by itself.
+#[test]
+fn a_deletion_waits_for_an_account_that_keeps_the_operator_out() {
+    for (away, way) in WAYS {
+        run(1_025, async |lab| {
+            two_registries(lab);
+            set(lab);
+            until_all_ready(lab).await;
+            lab.settle().await;
+            way.begin(lab, away).await;
+            lab.delete(ROLES, "team-a", "mirror");
+            lab.delete(CACHES, "team-a", "mirror");
+            lab.pass(Duration::from_secs(20)).await;
+            if matches!(way, KeptOut::Denied) {
+                assert!(our_role(lab).is_some(), "the grant goes first");
+                assert_eq!(lab.ready(ROLES, "team-a", "mirror").1, "DeletionBlocked", "{}", lab.describe());
+                let told = lab.message(ROLES, "team-a", "mirror", "Ready");
+                let named = if away == A { "default" } else { "upstream" };
+                assert!(told.contains(named) || told.contains(away), "{way:?} in {away}: {told}");
+            }
+            way.end(lab, away);
+            lab.pass(Duration::from_secs(620)).await;
+            lab.until("it goes", |lab| {
+                !lab.exists(ROLES, "team-a", "mirror") && !lab.exists(CACHES, "team-a", "mirror")
+            })
+            .await;
+            assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 44: with the account of the role itself away, who cannot wait lets the object go; what is left is reported.
+#[test]
+fn a_role_is_let_go_while_its_own_account_is_away() {
+    run(1_026, async |lab| {
+        two_registries(lab);
+        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.settle().await;
+        lab.aws.world(|world| world.set_outage(A, Some(Outage::Reset)));
+        lab.delete(ROLES, "team-a", "mirror");
+        lab.until_reason(ROLES, "team-a", "mirror", "DeletionBlocked").await;
+        lab.annotate(ROLES, "team-a", "mirror", "ecr-permissions.dev/abandon", "true");
+        lab.until("it goes", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
+        lab.aws.world(|world| world.set_outage(A, None));
+        lab.pass(Duration::from_secs(620)).await;
+        assert!(our_role(lab).is_some(), "abandoned is not deleted");
+        let told = lab.message("registries", "", "default", "Orphaned");
+        assert!(told.contains("team-a/mirror"), "{told}\n{}", lab.describe());
+        lab.assert_at_rest().await;
+        for registry in ["upstream", "default"] {
+            if !lab.message("registries", "", registry, "Orphaned").is_empty() {
+                let token = lab.prune_token(registry);
+                lab.annotate("registries", "", registry, "ecr-permissions.dev/prune", &token);
+                lab.until("it is pruned", |lab| lab.message("registries", "", registry, "Orphaned").is_empty()).await;
+            }
+        }
+        assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
+        lab.assert_at_rest().await;
+    });
 }
