@@ -52,7 +52,11 @@ impl Rules {
         }
         let trust: Value = serde_json::from_str(role["trust"].as_str().unwrap_or_default()).unwrap_or_default();
         for statement in list(&trust["Statement"]) {
-            let only = |value: &Value, one: &str| list(value) == [Value::from(one)];
+            // Service names and actions have no letter case.
+            let only = |value: &Value, one: &str| match &list(value)[..] {
+                [Value::String(only)] => only.eq_ignore_ascii_case(one),
+                _ => false,
+            };
             let members = statement["Principal"].as_object().map_or(0, serde_json::Map::len);
             if members != 1
                 || !only(&statement["Principal"]["Service"], SERVICE)

@@ -3,8 +3,12 @@
 
 mod adopting;
 mod changing;
+mod consent;
 mod crash;
+mod edited;
+mod elsewhere;
 mod external;
+mod gone;
 mod leaving;
 mod limits;
 mod lost;
@@ -12,6 +16,8 @@ mod making;
 mod orders;
 mod reach;
 mod restraint;
+mod taken;
+mod words;
 
 use std::time::Duration;
 

@@ -1,0 +1,233 @@
+//! Upstreams that no Registry stands for, and those that need no grant: of the same account (behaviours 22, 26).
+
+use serde_json::{Value, json};
+
+use super::words::{INTERVAL, PULLER, cache, edit, granted, mirror, set_registry, until_role_gone, upstream_ready};
+use super::{our_role, two_registries};
+use crate::lab::objects::{CACHES, ROLES, with};
+use crate::lab::{A, B, Lab, REGION, run};
+use aws_sim::Scope;
+
+const OTHER_REGION: &str = "eu-central-1";
+
+fn external(account: &str, region: &str) -> Value {
+    json!({"accountId": account, "region": region})
+}
+
+/// The role whose upstream is another's, by account and Region.
+fn role_of(upstream: &Value) -> Value {
+    let upstreams = json!([{"name": "up", "external": upstream, "repositories": ["base/*"]}]);
+    with(mirror(), "/spec/upstreams", &upstreams)
+}
+
+fn cache_of(upstream: &Value) -> Value {
+    let ecr = json!({"external": upstream, "roleRef": {"name": "mirror"}});
+    with(cache(), "/spec/upstream/ecr", &ecr)
+}
+
+/// `requiredStatement` of the role's only upstream.
+fn required(lab: &Lab) -> Option<Value> {
+    let object = lab.kube.get(ROLES, "team-a", "mirror").unwrap();
+    let text = object["status"]["upstreams"][0]["requiredStatement"].as_str()?.to_owned();
+    Some(serde_json::from_str(&text).unwrap())
+}
+
+/// An account whose owner runs no operator: scope V2, and a policy of its own.
+fn foreign_registry(lab: &Lab, account: &str) {
+    lab.aws.world(|world| {
+        world.set_scope(account, REGION, Some(Scope::V2));
+        world.add_repository(account, REGION, "base/app");
+    });
+}
+
+/// The statement that the status prints, added to the other account's policy by hand, is all that was missing.
+#[test]
+fn the_required_statement_lets_the_pull_through() {
+    for (seed, grantee, scope) in [(1_180, "Role", "Any"), (1_181, "Account", "Any"), (1_182, "Role", "Listed")] {
+        run(seed, async |lab| {
+            lab.two_teams();
+            foreign_registry(lab, B);
+            let role = with(role_of(&external(B, REGION)), "/spec/grantee", &json!(grantee));
+            lab.apply(&with(role, "/spec/permissionScope", &json!(scope)));
+            lab.apply(&cache_of(&external(B, REGION)));
+            lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            assert_eq!(upstream_ready(lab).1, "External");
+            lab.settle().await;
+            assert!(lab.pulls_through(PULLER, "mirror/base/app").is_err());
+            assert_ne!(lab.ready(CACHES, "team-a", "mirror").0, "True");
+            assert_eq!(lab.aws_writes_of(B), 0, "nobody may write there");
+
+            let policy = json!({"Version": "2012-10-17", "Statement": [required(lab).unwrap()]});
+            lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+            lab.pulls_through(PULLER, "mirror/base/app").unwrap();
+            assert!(lab.pulls_through(PULLER, "mirror/tools/app").is_err());
+            lab.pass(INTERVAL).await;
+            lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+            lab.assert_at_rest().await;
+            assert_eq!(lab.policy(B).unwrap()["Statement"].as_array().map_or(1, Vec::len), 1);
+        });
+    }
+}
+
+/// A role that is made anew is the same to the statement, which need not be added again.
+#[test]
+fn the_required_statement_outlives_the_role() {
+    run(1_183, async |lab| {
+        lab.two_teams();
+        foreign_registry(lab, B);
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.apply(&cache_of(&external(B, REGION)));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let first = required(lab).unwrap();
+        let policy = json!({"Version": "2012-10-17", "Statement": [first]});
+        lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+        let name = our_role(lab).unwrap().name;
+        lab.aws.world(|world| world.delete_role(A, &name));
+        lab.pass(INTERVAL).await;
+        lab.pass(INTERVAL).await;
+        lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+        assert_eq!(required(lab), Some(first));
+        lab.pulls_through(PULLER, "mirror/base/app").unwrap();
+        // What it asks for changes, and so does the statement; its Sid with it, so that both fit into one policy.
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let second = required(lab).unwrap();
+        assert_ne!(second["Sid"], policy["Statement"][0]["Sid"]);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// It goes with its rule; what its statement says elsewhere is another's, and blocks nothing.
+#[test]
+fn a_role_with_an_external_upstream_goes_without_asking_there() {
+    run(1_184, async |lab| {
+        lab.two_teams();
+        foreign_registry(lab, B);
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let policy = json!({"Version": "2012-10-17", "Statement": [required(lab).unwrap()]});
+        lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+        lab.delete(ROLES, "team-a", "mirror");
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), lab.statements(B).len(), lab.aws_writes_of(B)), (None, 1, 0));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// An external upstream for which a Registry stands besides: nothing is written there by this object.
+#[test]
+fn an_external_upstream_is_left_to_its_owner_also_where_a_registry_stands_for_it() {
+    run(1_185, async |lab| {
+        two_registries(lab);
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.assert_at_rest().await;
+        assert_eq!((granted(lab), upstream_ready(lab).1), (Vec::new(), "External".to_owned()));
+        assert!(required(lab).is_some());
+        // Named as what it is, the operator grants.
+        let by_name = json!([{"name": "up", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]}]);
+        edit(lab, "/spec/upstreams", &by_name);
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.until("it is granted", |lab| granted(lab) == ["base/*"]).await;
+        assert_eq!(required(lab), None);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 22: the same account in another Region needs no statement anywhere: the role's own policy is enough.
+#[test]
+fn another_region_of_the_same_account_needs_no_statement() {
+    for (seed, is_external) in [(1_186, true), (1_187, false)] {
+        run(seed, async |lab| {
+            lab.two_teams();
+            lab.aws.world(|world| world.add_repository(A, OTHER_REGION, "base/app"));
+            let here = external(A, OTHER_REGION);
+            let (mut role, mut rule) = (role_of(&here), cache_of(&here));
+            if !is_external {
+                let other = with(crate::lab::objects::registry("upstream", A), "/spec/region", &json!(OTHER_REGION));
+                lab.apply(&other);
+                role = mirror();
+                rule = cache();
+            }
+            lab.apply(&role);
+            lab.apply(&rule);
+            lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+            assert_eq!((required(lab), upstream_ready(lab).0), (None, "True".to_owned()));
+            assert_eq!(lab.aws.world(|world| world.policy_text(A, OTHER_REGION)), None);
+            lab.pulls_through(PULLER, "mirror/base/app").unwrap();
+            lab.assert_at_rest().await;
+            lab.delete(CACHES, "team-a", "mirror");
+            lab.delete(ROLES, "team-a", "mirror");
+            until_role_gone(lab).await;
+            assert_eq!(our_role(lab), None);
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 22: a cache of another Region of the same account needs no role at all.
+#[test]
+fn a_cache_of_another_region_needs_no_role() {
+    run(1_188, async |lab| {
+        lab.two_teams();
+        lab.aws.world(|world| world.add_repository(A, OTHER_REGION, "base/app"));
+        lab.apply(&with(cache(), "/spec/upstream/ecr", &json!({"external": external(A, OTHER_REGION)})));
+        lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+        lab.pulls_through(PULLER, "mirror/base/app").unwrap();
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A role of one partition reaches no registry of another: refused, and nothing is made.
+#[test]
+fn an_upstream_of_another_partition_is_refused() {
+    for (seed, region) in [(1_189, "cn-north-1"), (1_190, "us-gov-west-1")] {
+        run(seed, async |lab| {
+            lab.two_teams();
+            lab.apply(&role_of(&external(B, region)));
+            lab.until("it is refused", |lab| lab.ready(ROLES, "team-a", "mirror").0 == "False").await;
+            lab.assert_at_rest().await;
+            let message = lab.message(ROLES, "team-a", "mirror", "Ready");
+            assert!(message.contains("spec.upstreams[0]") && message.contains("partition"), "{message}");
+            assert_eq!((our_role(lab), lab.aws_writes("CreateRole")), (None, 0));
+        });
+    }
+}
+
+/// The own registry as an upstream of itself is refused.
+#[test]
+fn the_own_registry_is_no_upstream() {
+    run(1_191, async |lab| {
+        lab.two_teams();
+        lab.apply(&role_of(&external(A, REGION)));
+        lab.until("it is refused", |lab| lab.ready(ROLES, "team-a", "mirror").0 == "False").await;
+        lab.assert_at_rest().await;
+        assert_eq!(lab.aws_writes("CreateRole"), 0);
+    });
+}
+
+/// Without a boundary in the Registry there is no role: nothing would bound it.
+#[test]
+fn without_a_boundary_there_is_no_role() {
+    run(1_192, async |lab| {
+        lab.two_teams();
+        lab.aws.world(|world| world.delete_managed_policy(A, crate::lab::objects::BOUNDARY));
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.until_reason(ROLES, "team-a", "mirror", "BoundaryMissing").await;
+        assert_eq!(our_role(lab), None);
+        lab.settle().await;
+        set_registry(lab, "default", "interval", &json!("5m"));
+        lab.aws.world(|world| {
+            world.add_managed_policy(
+                A,
+                crate::lab::objects::BOUNDARY,
+                r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}"#,
+            )
+        });
+        lab.pass(INTERVAL).await;
+        lab.pass(INTERVAL).await;
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.assert_at_rest().await;
+    });
+}

@@ -1,0 +1,370 @@
+//! Roles that go, and roles that stay: rule, grant and role in this order (behaviours 28, 30, 41, 44).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::our_role;
+use super::words::{
+    INTERVAL, assert_pulls, cache, edit, edit_role, granted, mark, message, mirror, mirroring, pulls, reason, rule,
+    set_registry, until_cache_gone, until_reason, until_role_gone, until_working, writes_since,
+};
+use crate::lab::objects::{CACHES, REGISTRIES, ROLES, condition};
+use crate::lab::{A, B, Lab, run};
+
+fn delete_role(lab: &Lab) {
+    lab.delete(ROLES, "team-a", "mirror");
+}
+
+fn delete_cache(lab: &Lab) {
+    lab.delete(CACHES, "team-a", "mirror");
+}
+
+fn is_orphaned(lab: &Lab, registry: &str) -> bool {
+    condition(&lab.kube.get(REGISTRIES, "", registry).unwrap(), "Orphaned").0 == "True"
+}
+
+/// Behaviour 30: rule, grant, role, in whatever order and however close their objects are deleted.
+#[test]
+fn what_pulls_goes_before_what_it_pulls_by() {
+    for (seed, deletions) in [(1_140, [delete_role as fn(&Lab), delete_cache]), (1_141, [delete_cache, delete_role])] {
+        run(seed, async |lab| {
+            mirroring(lab).await;
+            let since = mark(lab);
+            for delete in deletions {
+                delete(lab);
+            }
+            until_cache_gone(lab).await;
+            until_role_gone(lab).await;
+            let order = ["DeletePullThroughCacheRule", "DeleteRegistryPolicy", "DeleteRole"];
+            let writes = writes_since(lab, since);
+            // The rule's pullers stood in the policy of its own registry.
+            let in_b: Vec<_> = lab.aws.world(|world| {
+                let calls = world.calls()[since..].iter().filter(|call| call.took_effect && call.is_write);
+                calls
+                    .filter(|call| call.operation != "DeleteRegistryPolicy" || call.account.as_deref() == Some(B))
+                    .map(|call| call.operation.clone())
+                    .filter(|operation| order.contains(&operation.as_str()))
+                    .collect()
+            });
+            assert_eq!(in_b, order, "{writes:?}");
+            assert_eq!((our_role(lab), lab.policy(A), lab.policy(B)), (None, None, None));
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 30: while a living rule pulls by it, a role that is being deleted stays, works, and says by whom it is held.
+#[test]
+fn a_role_waits_for_the_rule_that_pulls_by_it() {
+    run(1_142, async |lab| {
+        mirroring(lab).await;
+        delete_role(lab);
+        lab.settle().await;
+        assert!(lab.exists(ROLES, "team-a", "mirror"));
+        assert_pulls(lab, "base/app");
+        assert!(!message(lab).is_empty() && reason(lab) != "Succeeded", "{} {}", reason(lab), message(lab));
+        lab.assert_at_rest().await;
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A rule of somebody else's pulls by the role: it is not ours to delete, and the role is held by it.
+#[test]
+fn a_role_waits_for_rules_of_others_too() {
+    run(1_143, async |lab| {
+        mirroring(lab).await;
+        let arn = our_role(lab).unwrap().arn;
+        lab.rules.rule_of_others(A, "theirs");
+        let host = format!("{B}.dkr.ecr.{}.amazonaws.com", crate::lab::REGION);
+        let theirs = json!({"ecrRepositoryPrefix": "theirs", "upstreamRegistryUrl": host, "customRoleArn": arn});
+        lab.aws.world(|world| world.put_cache_rule(A, crate::lab::REGION, &theirs));
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        delete_role(lab);
+        lab.settle().await;
+        assert!(our_role(lab).is_some(), "{}", message(lab));
+        assert!(message(lab).contains("theirs"), "{}", message(lab));
+        lab.assert_at_rest().await;
+        lab.aws.world(|world| world.delete_cache_rule(A, crate::lab::REGION, "theirs"));
+        lab.pass(INTERVAL).await;
+        until_role_gone(lab).await;
+        assert_eq!(our_role(lab), None);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// `Retain`: role and grant stay, and are nobody's.
+#[test]
+fn a_retained_role_stays_with_its_grant() {
+    run(1_144, async |lab| {
+        mirroring(lab).await;
+        let before = our_role(lab).unwrap();
+        lab.set(CACHES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Retain"));
+        edit(lab, "/spec/deletionPolicy", &json!("Retain"));
+        lab.settle().await;
+        lab.rules.rule_of_others(A, "mirror");
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        delete_role(lab);
+        until_role_gone(lab).await;
+        let after = our_role(lab).unwrap();
+        assert_eq!((&after.id, &after.inline_policies), (&before.id, &before.inline_policies));
+        assert!(after.tags.keys().all(|key| !key.starts_with("ecr-permissions.dev/")), "{:?}", after.tags);
+        assert_eq!(granted(lab), ["base/*"]);
+        assert_pulls(lab, "base/app");
+        assert!(!is_orphaned(lab, "default") && !is_orphaned(lab, "upstream"));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 44: abandoned, both sides let go, and both Registries report what is nobody's until it is pruned.
+#[test]
+fn an_abandoned_role_is_an_orphan_at_both_registries() {
+    run(1_145, async |lab| {
+        mirroring(lab).await;
+        for (plural, delete) in [(CACHES, delete_cache as fn(&Lab)), (ROLES, delete_role)] {
+            lab.annotate(plural, "team-a", "mirror", "ecr-permissions.dev/abandon", "true");
+            delete(lab);
+        }
+        until_cache_gone(lab).await;
+        until_role_gone(lab).await;
+        lab.until("both report it", |lab| is_orphaned(lab, "default") && is_orphaned(lab, "upstream")).await;
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        for registry in ["upstream", "default"] {
+            let token = lab.prune_token(registry);
+            lab.annotate(REGISTRIES, "", registry, "ecr-permissions.dev/prune", &token);
+            lab.settle().await;
+        }
+        assert_eq!((our_role(lab), rule(lab), lab.policy(B)), (None, None, None));
+        assert!(!is_orphaned(lab, "default") && !is_orphaned(lab, "upstream"));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 41: objects that vanished gave nothing up; made again, they have what they had.
+#[test]
+fn a_role_that_vanished_is_kept_and_taken_back() {
+    run(1_146, async |lab| {
+        mirroring(lab).await;
+        let (before, since) = (our_role(lab), mark(lab));
+        lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
+        lab.until("both report it", |lab| is_orphaned(lab, "default") && is_orphaned(lab, "upstream")).await;
+        lab.assert_at_rest().await;
+        assert_pulls(lab, "base/app");
+        lab.apply(&mirror());
+        until_working(lab).await;
+        lab.until("nobody is missed", |lab| !is_orphaned(lab, "default") && !is_orphaned(lab, "upstream")).await;
+        lab.assert_at_rest().await;
+        assert_eq!((our_role(lab), writes_since(lab, since)), (before, Vec::<String>::new()));
+    });
+}
+
+/// Pruned at the registry with the cache first: the role waits for its grant, or goes, and nothing is left in the end.
+#[test]
+fn orphans_may_be_pruned_in_any_order() {
+    run(1_147, async |lab| {
+        mirroring(lab).await;
+        lab.kube.vanish(CACHES, "team-a", "mirror").unwrap();
+        lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
+        lab.until("both report it", |lab| is_orphaned(lab, "default") && is_orphaned(lab, "upstream")).await;
+        lab.settle().await;
+        for registry in ["default", "upstream"] {
+            let token = lab.prune_token(registry);
+            lab.annotate(REGISTRIES, "", registry, "ecr-permissions.dev/prune", &token);
+            lab.settle().await;
+        }
+        lab.pass(INTERVAL).await;
+        lab.settle().await;
+        if is_orphaned(lab, "default") {
+            let token = lab.prune_token("default");
+            lab.annotate(REGISTRIES, "", "default", "ecr-permissions.dev/prune", &token);
+            lab.settle().await;
+        }
+        assert_eq!((our_role(lab), rule(lab), lab.policy(B)), (None, None, None), "{}", lab.describe());
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Suspended, it changes nothing and loses nothing; deleted so, it goes once it is not suspended any more.
+#[test]
+fn a_suspended_role_keeps_what_it_has() {
+    run(1_148, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/suspend", &json!(true));
+        until_reason(lab, "Suspended").await;
+        let since = mark(lab);
+        edit(lab, "/spec/permissionScope", &json!("Listed"));
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["tools/*"]));
+        lab.assert_at_rest().await;
+        assert_eq!(writes_since(lab, since), Vec::<String>::new());
+        assert_pulls(lab, "base/app");
+        edit(lab, "/spec/suspend", &Value::Null);
+        until_working(lab).await;
+        assert_eq!(granted(lab), ["tools/*"]);
+        assert_pulls(lab, "tools/app");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Deleted while it is suspended it goes all the same, at both registries, as any object does.
+#[test]
+fn a_suspended_role_that_is_deleted_goes() {
+    run(1_149, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/suspend", &json!(true));
+        until_reason(lab, "Suspended").await;
+        delete_cache(lab);
+        delete_role(lab);
+        until_cache_gone(lab).await;
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 28: what others hang on the role keeps it, and is named.
+#[test]
+fn policies_of_others_keep_a_role_from_going() {
+    run(1_150, async |lab| {
+        mirroring(lab).await;
+        let empty = r#"{"Version":"2012-10-17","Statement":[]}"#;
+        let managed = lab.aws.world(|world| world.add_managed_policy(A, "audit", empty));
+        edit_role(lab, |role| {
+            role.attached_policies.insert(managed.clone());
+            role.inline_policies.insert("theirs".to_owned(), empty.to_owned());
+        });
+        delete_cache(lab);
+        delete_role(lab);
+        until_cache_gone(lab).await;
+        lab.until("it says why", |lab| message(lab).contains(&managed) && message(lab).contains("theirs")).await;
+        assert_eq!(reason(lab), "DeletionBlocked");
+        assert_eq!(granted(lab), Vec::<String>::new(), "its grant went nevertheless");
+        lab.assert_at_rest().await;
+        let role = our_role(lab).unwrap();
+        assert!(role.inline_policies.contains_key("ecr-pull-through-cache"), "it is left whole");
+        edit_role(lab, |role| {
+            role.attached_policies.clear();
+            role.inline_policies.remove("theirs");
+        });
+        lab.pass(INTERVAL).await;
+        until_role_gone(lab).await;
+        assert_eq!(our_role(lab), None);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The whole namespace is deleted at once, as Kubernetes does it.
+#[test]
+fn a_namespace_that_goes_takes_everything_along() {
+    run(1_151, async |lab| {
+        mirroring(lab).await;
+        lab.delete("namespaces", "", "team-a");
+        delete_role(lab);
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), rule(lab), lab.policy(A), lab.policy(B)), (None, None, None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A Registry serves until nobody is attached; the role's own waits for it, and goes after.
+#[test]
+fn the_own_registry_goes_after_its_role() {
+    run(1_152, async |lab| {
+        mirroring(lab).await;
+        lab.delete(REGISTRIES, "", "default");
+        lab.pass(Duration::from_secs(5)).await;
+        assert_pulls(lab, "base/app");
+        assert!(lab.exists(REGISTRIES, "", "default"));
+        delete_role(lab);
+        delete_cache(lab);
+        until_role_gone(lab).await;
+        lab.until("the Registry is gone", |lab| !lab.exists(REGISTRIES, "", "default")).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The upstream's Registry is deleted: what it granted is on its record, so it stays until the grant is no longer asked for.
+#[test]
+fn the_upstreams_registry_goes_after_its_grants() {
+    run(1_153, async |lab| {
+        mirroring(lab).await;
+        lab.delete(REGISTRIES, "", "upstream");
+        lab.settle().await;
+        assert!(lab.exists(REGISTRIES, "", "upstream"), "it has a grant");
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        delete_cache(lab);
+        delete_role(lab);
+        until_role_gone(lab).await;
+        lab.until("the Registry is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The upstream's Registry vanished, and its record with it: the role is not deleted over a grant that nobody can see, or
+/// goes alone; made again, the Registry finds what is left.
+#[test]
+fn an_upstreams_registry_that_vanished_blocks_nothing_for_ever() {
+    run(1_154, async |lab| {
+        mirroring(lab).await;
+        lab.kube.vanish(REGISTRIES, "", "upstream").unwrap();
+        lab.settle().await;
+        assert!(our_role(lab).is_some());
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        lab.apply(&super::upstream());
+        until_working(lab).await;
+        assert_eq!(granted(lab), ["base/*"]);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Made anew while the former is still going: the new object gets a role of its own, in the end.
+#[test]
+fn a_role_that_is_made_anew_at_once_works_again() {
+    run(1_155, async |lab| {
+        mirroring(lab).await;
+        delete_cache(lab);
+        delete_role(lab);
+        until_role_gone(lab).await;
+        lab.apply(&mirror());
+        lab.apply(&cache());
+        until_working(lab).await;
+        lab.pass(INTERVAL).await;
+        until_working(lab).await;
+        assert_pulls(lab, "base/app");
+        assert!(!pulls(lab, "tools/app"));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A suspended Registry stops every write: the upstream's keeps its grant, and so the role stays.
+#[test]
+fn a_suspended_upstream_holds_the_role() {
+    run(1_156, async |lab| {
+        mirroring(lab).await;
+        set_registry(lab, "upstream", "suspend", &json!(true));
+        lab.settle().await;
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        delete_role(lab);
+        lab.settle().await;
+        assert_eq!((our_role(lab).is_some(), granted(lab).len()), (true, 1));
+        assert!(message(lab).contains("upstream"), "{}", message(lab));
+        lab.assert_at_rest().await;
+        set_registry(lab, "upstream", "suspend", &Value::Null);
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
