@@ -15,7 +15,8 @@ const NAMESPACES: usize = 50;
 const ONE_BY_ONE: usize = 9;
 const BURSTS: usize = 3;
 const STARTS: usize = 3;
-/// Objects a registry, in the scenes with a thousand over four.
+/// The registries with objects, in the scenes with a thousand over four, and how many objects each has.
+const WITH_OBJECTS: usize = 4;
 const OF_EACH: usize = 250;
 const AT_REST: usize = 500;
 const ROLES_AT_REST: usize = 10;
@@ -210,7 +211,7 @@ impl Bench<'_> {
     async fn thousand(&mut self) -> Done {
         say("1,000 objects over four registries");
         self.stage.stop_operator();
-        let names: Vec<_> = (0..4).map(registry).collect();
+        let names: Vec<_> = (0..WITH_OBJECTS).map(registry).collect();
         let of = |name: &String| (0..OF_EACH).map(|n| self.policy("many", name, n)).collect::<Vec<_>>();
         let policies: Vec<_> = names.iter().flat_map(of).collect();
         let mut watch = self.cluster.watch(POLICIES).await?;
@@ -244,7 +245,9 @@ impl Bench<'_> {
         let policies_read = |account: &str| {
             reads.iter().filter(|c| c.operation == "GetRegistryPolicy" && c.account.as_deref() == Some(account)).count()
         };
-        if let Some(unread) = ACCOUNTS.iter().find(|account| policies_read(account) < STARTS) {
+        // Where nobody has a part in it, the policy need not be read.
+        let mut having = ACCOUNTS.iter().take(WITH_OBJECTS);
+        if let Some(unread) = having.find(|account| policies_read(account) < STARTS) {
             return Err(format!("the policy of {unread} was not read at every start").into());
         }
         watch.drain().await?;
