@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::ownership::Sid;
-use ecr_permissions_core::pass::compile::{Contribution, Desired, Stance, compile};
+use ecr_permissions_core::pass::compile::{Contribution, Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::memory::{Carried, Memory};
@@ -56,7 +56,7 @@ pub(super) async fn apply(
     memory: &mut Memory,
     op: &Operator,
 ) -> Result<(Applied, Desired), Again> {
-    let mut desired = compile(gathered, memory, op.clock.now());
+    let mut desired = compile(gathered, &op.installation, memory, op.clock.now());
     let place = Place {
         registry: &gathered.key,
         settings: gathered.registry.spec.roles.as_ref(),
@@ -70,7 +70,7 @@ pub(super) async fn apply(
         Err(because) => return Ok(nothing(because, desired)),
     };
     if scope.is_some() && memory.saw_scope(scope) {
-        desired = compile(gathered, memory, op.clock.now());
+        desired = compile(gathered, &op.installation, memory, op.clock.now());
     }
     let known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired);
     let policy = match policy {
@@ -88,6 +88,7 @@ pub(super) async fn apply(
         desired,
         known,
         prune_waits: false,
+        statements_wait: false,
         passed_roles: Ok(Vec::new()),
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
@@ -126,8 +127,10 @@ struct Writing<'a> {
     op: &'a Operator,
     desired: Desired,
     known: Known,
-    /// Something of what is to be pruned is still there: statements go last, since the token names them all.
+    /// Something of what is to be pruned is still there.
     prune_waits: bool,
+    /// And statements wait for it: they go last, since the token names them all.
+    statements_wait: bool,
     /// The prefix and the role of every rule in AWS that pulls by a role.
     passed_roles: Result<Vec<(String, String)>, Because>,
 }
@@ -164,8 +167,11 @@ impl Writing<'_> {
             (rule, _) => rule.is_some(),
         };
         let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
-        let mut orphaned = self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Orphaned(_)));
-        self.prune_waits = pruned && orphaned.any(|c| is_there(c) || has_role(c));
+        let waits_for_another = |c: &Contribution| reach::granting(self.gathered, &c.id).is_some();
+        let orphaned = || self.desired.contributions.iter().filter(|c| c.is_orphaned());
+        self.prune_waits = pruned && orphaned().any(|c| is_there(c) || has_role(c));
+        // Two registries may have orphans of each other: a role that waits for a grant there holds up no grant here.
+        self.statements_wait = pruned && orphaned().any(|c| is_there(c) || has_role(c) && !waits_for_another(c));
         self.hold_prune();
     }
 
@@ -181,7 +187,7 @@ impl Writing<'_> {
     }
 
     fn hold_prune(&mut self) {
-        if self.prune_waits {
+        if self.statements_wait {
             self.desired.prune.asked = None;
         }
     }
@@ -214,6 +220,9 @@ impl Writing<'_> {
         }
         let repairs = self.note_repair(&plan).await;
         self.record_intent(&plan).await?;
+        if self.is_left(&plan) {
+            return Err(Again::Soon);
+        }
         let mut policy = policy;
         if plan.switch_scope
             && let Err(because) = self.switch_scope(&mut policy).await

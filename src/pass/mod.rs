@@ -42,7 +42,7 @@ async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Dur
         return again.after(memory, op);
     }
     let (applied, desired) = match proven {
-        Err(because) => apply::nothing(because, compile(&gathered, memory, op.clock.now())),
+        Err(because) => apply::nothing(because, compile(&gathered, &op.installation, memory, op.clock.now())),
         Ok(proven) => match apply::apply(&mut gathered, &proven, memory, op).await {
             Ok(done) => done,
             Err(again) => return again.after(memory, op),

@@ -49,7 +49,11 @@ async fn release_registry(registry: &RegistryObject, is_empty: bool, op: &Operat
 pub(super) async fn unattached(op: &Operator) -> Option<Duration> {
     let unattached = op.with_index(|index| index.ready().map(|snapshot| snapshot.gather_unattached()))?;
     let now = op.clock.timestamp();
-    let fates = unattached.objects.iter().map(|object| (object.as_ref(), judge::unattached(object, now))).collect();
+    let fates = unattached.objects.iter().map(|object| {
+        let on_record = unattached.on_record.contains(&object.id);
+        (object.as_ref(), judge::unattached(object, on_record, now))
+    });
+    let fates = fates.collect();
     let told = tell(fates, op).await;
     told.is_err().then(|| op.clock.now() + op.settings.retry)
 }

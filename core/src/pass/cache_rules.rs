@@ -178,6 +178,10 @@ fn role_by_reference(
         return waits(Reason::WaitingForRole, format!("CrossAccountPtcRole {name} has no role yet."));
     };
     let has_it = claim.has.as_ref().is_some_and(|has| has.role_arn.as_ref() == Some(arn));
+    if role.is_leaving && !has_it {
+        // Whoever pulls by it keeps it from going, and nobody begins to.
+        return waits(Reason::WaitingForRole, format!("The role of CrossAccountPtcRole {name} is being removed."));
+    }
     match reach {
         Reach::Waits(because) if !has_it => {
             let message = format!(

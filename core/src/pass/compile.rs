@@ -60,6 +60,14 @@ pub struct Contribution {
     pub is_guest: bool,
 }
 
+impl Contribution {
+    /// Whether something of it is nobody's. A role that pulls from here may have left a thing here under its name, when it
+    /// was attached here.
+    pub fn is_orphaned(&self) -> bool {
+        matches!(self.stance, Stance::Orphaned(_)) || self.is_guest && !self.things.is_empty()
+    }
+}
+
 type RuleClaim = cache_rules::Claim<CacheRule>;
 type RoleClaim = roles::Claim<PtcRole>;
 
@@ -130,10 +138,10 @@ pub(super) fn kept(has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
     intersect(has, &allowed)
 }
 
-pub fn compile(gathered: &Gathered, memory: &Memory, now: Now) -> Desired {
+pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memory, now: Now) -> Desired {
     let holdings = ledger::parse(&gathered.registry.status.ledger);
-    let compiler =
-        Compiler { gathered, memory, now, holdings, ledger_lost: ledger::is_lost(&gathered.registry.status) };
+    let ledger_lost = ledger::is_lost(&gathered.registry.status);
+    let compiler = Compiler { gathered, installation, memory, now, holdings, ledger_lost };
     let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
     contributions.extend(gathered.guests.iter().map(|object| compiler.guest(object)));
     contributions.extend(compiler.orphans());
@@ -167,6 +175,7 @@ fn restraint(gathered: &Gathered) -> Option<Because> {
 
 struct Compiler<'a> {
     gathered: &'a Gathered,
+    installation: &'a InstallationId,
     memory: &'a Memory,
     now: Now,
     holdings: Holdings,
@@ -333,15 +342,21 @@ impl Compiler<'_> {
             depends_on_scope: false,
             stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
             things: holding.things.clone(),
-            rule: (holding.things.rule.clone())
-                .map(|rule| RuleClaim::orphan(id, Some(rule), holding.things.claimed_at)),
-            role: (holding.things.role.clone())
-                .map(|role| RoleClaim::orphan(id, Some(role), holding.things.claimed_at)),
+            rule: orphaned_rule(id, &holding.things),
+            role: orphaned_role(id, &holding.things),
             pulls: None,
             is_guest: false,
         })
         .collect()
     }
+}
+
+fn orphaned_rule(id: &ObjectId, things: &Things) -> Option<RuleClaim> {
+    things.rule.clone().map(|rule| RuleClaim::orphan(id, Some(rule), things.claimed_at))
+}
+
+fn orphaned_role(id: &ObjectId, things: &Things) -> Option<RoleClaim> {
+    things.role.clone().map(|role| RoleClaim::orphan(id, Some(role), things.claimed_at))
 }
 
 /// The principals that an object asks for and no longer has.

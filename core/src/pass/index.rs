@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::collection::{Change, Collection, Effect};
+use super::conditions::find;
+use super::ledger;
 use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::queue::Key;
 use crate::api::{Kind, LedgerEntry};
@@ -121,6 +123,12 @@ impl Index {
         all.then_some(Snapshot(self))
     }
 
+    /// Whether the object is there and not being deleted, as far as the watches have said.
+    pub fn is_living(&self, id: &ObjectId) -> bool {
+        let object = self.attached.get(&id.kind).and_then(|collection| collection.get(id));
+        object.is_some_and(|object| !object.meta.deleting)
+    }
+
     fn key_of(&self, object: &Attached) -> Key {
         self.registries
             .get(&object.body.registry_name().to_owned())
@@ -184,10 +192,25 @@ pub struct Gathered {
     pub guests: Vec<Arc<Attached>>,
 }
 
+impl Gathered {
+    /// Whether the object was proven to have what it says, and neither it nor the Registry says anything else by now.
+    pub fn is_proven(&self, id: &ObjectId) -> bool {
+        let registry = &self.registry;
+        let object = self.attached.iter().find(|object| object.id == *id);
+        registry.status.observed_generation == registry.meta.generation
+            && object.is_some_and(|object| {
+                let ready = find(&object.status.conditions, "Ready").is_some_and(|(ready, _)| ready == "True");
+                ready && object.status.observed_generation == object.meta.generation
+            })
+    }
+}
+
 /// The objects whose Registry does not exist.
 #[derive(Clone, Debug, Default)]
 pub struct Unattached {
     pub objects: Vec<Arc<Attached>>,
+    /// Those of which a Registry that is there has something on record.
+    pub on_record: BTreeSet<ObjectId>,
 }
 
 /// A view of everything, made only when every watch has listed.
@@ -250,8 +273,14 @@ impl Snapshot<'_> {
     }
 
     pub fn gather_unattached(&self) -> Unattached {
-        let objects = self.0.objects().filter(|object| self.0.key_of(object) == Key::Orphans).cloned().collect();
-        Unattached { objects }
+        let objects: Vec<_> =
+            self.0.objects().filter(|object| self.0.key_of(object) == Key::Orphans).cloned().collect();
+        let holds = |registry: &RegistryObject, id: &ObjectId| {
+            registry.on_record(id).is_some_and(|entry| ledger::holding(entry).holds_something())
+        };
+        let is_recorded = |id: &&ObjectId| self.0.registries.iter().any(|(_, registry)| holds(registry, id));
+        let on_record = objects.iter().map(|object| &object.id).filter(is_recorded).cloned().collect();
+        Unattached { objects, on_record }
     }
 
     /// How many objects of each kind there are, for the metrics.

@@ -314,7 +314,7 @@ impl Judging<'_> {
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
-        if self.applied.prune_waits && matches!(contribution.stance, Stance::Orphaned(_)) {
+        if self.applied.prune_waits && contribution.is_orphaned() {
             // All that the token names stays on record until all of it is gone.
             return contribution.things.clone();
         }
@@ -385,12 +385,15 @@ impl Judging<'_> {
     fn has_pruned(&self) -> bool {
         let orphans = &self.applied.orphans;
         let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
-        let no_things = |id: &ObjectId| rules.has_nothing(id, true) && of_iam.has_nothing(id, true);
         let read = rules.has.is_some()
             && of_iam.has.is_some()
             && (self.applied.has.is_some() || orphans.pruned && orphans.has_no_statements());
-        let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(no_things));
+        let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(|id| self.has_no_things(id)));
         self.gathered.registry.meta.prune.is_some() && self.desired.restraint.is_none() && read && gone
+    }
+
+    fn has_no_things(&self, id: &ObjectId) -> bool {
+        self.applied.rules.has_nothing(id, true) && self.applied.roles.has_nothing(id, true)
     }
 
     fn registry_outcome(&self) -> Outcome {
@@ -413,16 +416,21 @@ impl Judging<'_> {
 
     fn orphans_condition(&self) -> Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
         let orphans = &self.applied.orphans;
-        if orphans.is_empty() || orphans.pruned {
+        if orphans.is_empty() || orphans.pruned && orphans.of.keys().all(|id| self.has_no_things(id)) {
             return None;
         }
+        let verdicts = [&self.applied.rules.verdicts, &self.applied.roles.verdicts].into_iter().flatten();
+        let staying = verdicts.filter(|(id, _)| orphans.of.contains_key(id));
+        let staying: Vec<_> =
+            staying.map(|(id, because)| format!(" {id} cannot go yet: {}", because.message)).collect();
+        let staying = staying.concat();
         let named: Vec<_> = orphans.of.keys().map(ToString::to_string).collect();
         let nameless = match orphans.unclaimed.len() {
             0 => String::new(),
             n => format!(" {n} grants under this operator's Sids belong to no object."),
         };
         let message = format!(
-            "Kept in AWS, their objects are gone: {}.{nameless} Remove them with: ecr-permissions prune {} --confirm {}",
+            "Kept in AWS, their objects are gone: {}.{nameless}{staying} Remove them with: ecr-permissions prune {} --confirm {}",
             if named.is_empty() { "(none)".to_owned() } else { named.join(", ") },
             self.gathered.registry.name(),
             orphans.token
@@ -478,10 +486,14 @@ fn same(a: &[Statement], b: &[Statement]) -> bool {
 }
 
 /// The status of an object whose Registry does not exist, and whether it may go.
-pub fn unattached(object: &Attached, now: Timestamp) -> Fate {
+///
+/// `on_record`: a Registry that is there has something of it on record.
+pub fn unattached(object: &Attached, on_record: bool, now: Timestamp) -> Fate {
     let registry = object.body.registry_name();
-    // It was accepted once, so something of it may be in AWS, and nobody is left to say what.
-    let may_have_grants = object.status.registry.is_some() && !object.meta.abandon;
+    // It was accepted once or had something, so something of it may be in AWS, and nobody is left to say what.
+    let AttachedStatus { registry: accepted_by, rule, role, .. } = &object.status;
+    let had_something = accepted_by.is_some() || rule.is_some() || role.is_some() || on_record;
+    let may_have_grants = had_something && !object.meta.abandon;
     let because = if object.meta.deleting && may_have_grants {
         let message = format!(
             "Registry {registry} is gone, and what the object has in AWS cannot be removed without it: create it again, or let the object go with the annotation {}=true.",

@@ -35,7 +35,13 @@ impl Orphans {
         let mut of = BTreeMap::new();
         let mut lines = Vec::new();
         for contribution in contributions {
-            let Stance::Orphaned(statements) = &contribution.stance else { continue };
+            if !contribution.is_orphaned() {
+                continue;
+            }
+            let (statements, has) = match &contribution.stance {
+                Stance::Orphaned(statements) => (statements.clone(), contribution.has.clone()),
+                _ => Default::default(),
+            };
             let rule = contribution.things.rule.as_ref();
             lines.extend(rule.map(|rule| format!("{} {} rule {}", contribution.id, contribution.uid, rule.prefix)));
             let role = contribution.things.role.as_ref();
@@ -43,8 +49,8 @@ impl Orphans {
             // The uid tells an object from one of the same name that was made and lost later.
             let named =
                 |statement: &Statement| format!("{} {} {}", contribution.id, contribution.uid, statement.canonical());
-            lines.extend(contribution.has.iter().map(named));
-            of.insert(contribution.id.clone(), statements.clone());
+            lines.extend(has.iter().map(named));
+            of.insert(contribution.id.clone(), statements);
         }
         lines.extend(unclaimed.iter().map(Statement::canonical));
         let none = of.is_empty() && unclaimed.is_empty();

@@ -42,7 +42,7 @@ impl Writing<'_> {
         for (id, _) in found.accepted.iter().filter_map(|i| suspects.get(*i)) {
             self.memory.forgive(id);
         }
-        self.desired = compile(self.gathered, self.memory, now);
+        self.desired = compile(self.gathered, &self.op.installation, self.memory, now);
         Sent::Accepted
     }
 
@@ -57,7 +57,7 @@ impl Writing<'_> {
         let newer = self.op.with_index(|index| index.ready().and_then(|snapshot| snapshot.gather(key)));
         if let Some(newer) = newer {
             *self.gathered = newer;
-            self.desired = compile(self.gathered, self.memory, self.op.clock.now());
+            self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
         }
     }
 }

@@ -79,11 +79,20 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Whether a role of another registry that is to be granted something is being deleted by now, or gone. Its own pass
+    /// may have looked for grants before the intent was there to be seen; whoever looks from here on sees it and waits.
+    pub(super) fn is_left(&self, plan: &Plan) -> bool {
+        let grown = plan.admitted.iter().filter_map(|i| plan.growth.get(*i));
+        let guests = grown.filter(|growth| self.desired.contributions.iter().any(|c| c.id == growth.id && c.is_guest));
+        let ids: Vec<_> = guests.map(|growth| &growth.id).collect();
+        self.op.with_index(|index| ids.into_iter().any(|id| !index.is_living(id)))
+    }
+
     pub(super) async fn write_ledger(&mut self, holdings: &ledger::Holdings) -> Result<(), Again> {
         let mut status = self.gathered.registry.status.clone();
         status.ledger = ledger::entries(holdings);
         self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();
-        self.desired = compile(self.gathered, self.memory, self.op.clock.now());
+        self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
         self.hold_prune();
         Ok(())
     }

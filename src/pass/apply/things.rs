@@ -155,7 +155,7 @@ impl Writing<'_> {
                 applied.steps = steps;
                 return Ok((applied, Some(working.read)));
             }
-            self.note_made_again(&plan, &working).await;
+            self.note_drift(&plan, &working).await;
             self.record_claims::<T>(&plan).await?;
             self.act_on(&plan, &mut working).await;
             working = match self.read_again(working, &plan.acts.values().collect::<Vec<_>>()).await {
@@ -289,19 +289,22 @@ impl Writing<'_> {
         }
     }
 
-    /// What was an object's and is made again was taken away by somebody else, unless this pass did. Told before the claim
-    /// takes the place of what was on record.
-    async fn note_made_again<T: Thing>(&self, plan: &Plan<T::Act, T::Record>, working: &Working<T>) {
+    /// What was an object's and is made again was taken away by somebody else, unless this pass did; and what was proven
+    /// as it is wanted and differs now was changed. Told before the claim takes the place of what was on record.
+    async fn note_drift<T: Thing>(&self, plan: &Plan<T::Act, T::Record>, working: &Working<T>) {
         let was_there = |id: &ObjectId, claim: &T::Record| {
             let owned = working.had.get(id).filter(|(has, _)| has.state() == OwnershipState::Owned);
             owned.is_some_and(|(has, _)| has.is_of(claim)) && !working.removed.contains(id)
         };
-        let made = plan.acts.iter().filter_map(|(id, act)| Some((id, act.claim()?)));
-        let again = made.filter(|(id, claim)| was_there(id, claim)).count();
-        if again > 0 {
+        let is_drift = |(id, act): &(&ObjectId, &T::Act)| match act.claim() {
+            Some(claim) => was_there(id, &claim),
+            None => !act.removes() && self.gathered.is_proven(id),
+        };
+        let number = plan.acts.iter().filter(is_drift).count();
+        if number > 0 {
             self.op.metrics.drifted(&self.gathered.key);
-            tracing::info!(registry = %self.gathered.key, what = T::WHAT, number = again, "drift: deleted from outside, making them again");
-            self.op.events.drift(&self.gathered.registry, &format!("{again} {}", T::WHAT)).await;
+            tracing::info!(registry = %self.gathered.key, what = T::WHAT, number, "drift: deleted or changed from outside, putting them right");
+            self.op.events.drift(&self.gathered.registry, &format!("{number} {}", T::WHAT)).await;
         }
     }
 

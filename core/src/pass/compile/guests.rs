@@ -3,7 +3,9 @@
 //! ledger alone.
 
 use super::super::objects::RegistryObject;
-use super::{Answer, Attached, Compiler, Contribution, Holding, LedgerState, Stance, Things, Wanted};
+use super::{
+    Answer, Attached, Compiler, Contribution, Holding, LedgerState, Stance, Wanted, orphaned_role, orphaned_rule,
+};
 use crate::api::{DeletionPolicy, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
@@ -36,6 +38,8 @@ impl Compiler<'_> {
             _ => None,
         };
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
+        // What one of its name had here that was attached here and is gone.
+        let things = holding.map(|holding| holding.things.clone()).unwrap_or_default();
         if holding.is_none() && self.ledger_lost && object.meta.finalized && was_granted(object, &here) {
             // Second evidence: our finalizer and its own status say that it had what it asks for.
             let said = object.status.role.as_ref().map(|role| role.arn.as_str());
@@ -66,9 +70,9 @@ impl Compiler<'_> {
             wanted,
             depends_on_scope: false,
             stance,
-            things: Things::default(),
-            rule: None,
-            role: None,
+            rule: orphaned_rule(&object.id, &things),
+            role: orphaned_role(&object.id, &things),
+            things,
             pulls: None,
             is_guest: true,
         }

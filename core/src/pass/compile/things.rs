@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::cache_rules::{Stance, evidence};
 use super::super::claims::Latitude;
-use super::super::roles;
+use super::super::roles::{self, Place};
 use super::{Answer, Attached, Compiler, RoleClaim, RuleClaim, Things};
-use crate::api::{DeletionPolicy, LedgerRole, LedgerRule};
+use crate::api::{DeletionPolicy, LedgerRole, LedgerRule, RoleStatus};
 use crate::consent::{Asked, consent};
 use crate::kinds::{CacheRule, PtcRole, Wanted};
 use crate::reason::Because;
@@ -35,9 +35,10 @@ impl Compiler<'_> {
 
     /// The same about its role.
     pub(super) fn role_claim(&self, object: &Attached, wanted: Option<&PtcRole>, things: &Things) -> Option<RoleClaim> {
-        let said = object.status.role.as_ref().filter(|_| object.meta.finalized);
+        let said = object.status.role.clone().filter(|_| object.meta.finalized);
         let adoption = wanted.map(|role| role.adoption).unwrap_or_default();
-        let has = things.role.clone().or_else(|| said.map(|status| roles::evidence(status, adoption)));
+        let said = said.or_else(|| self.left_behind(object, wanted?));
+        let has = things.role.clone().or_else(|| said.map(|status| roles::evidence(&status, adoption)));
         if has.is_none() && wanted.is_none() {
             return None;
         }
@@ -51,6 +52,18 @@ impl Compiler<'_> {
             may: wanted.map(Latitude::of_role).unwrap_or_default(),
             owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
         })
+    }
+
+    /// Where the role of an object that goes would lie, if nothing is left that says whether it has one: its tags will
+    /// tell.
+    fn left_behind(&self, object: &Attached, wanted: &PtcRole) -> Option<RoleStatus> {
+        if !(self.ledger_lost && object.meta.deleting && object.meta.finalized) {
+            return None;
+        }
+        let settings = self.gathered.registry.spec.roles.as_ref();
+        let place = Place { registry: &self.gathered.key, settings, installation: self.installation };
+        let role = place.role(&object.id, wanted).ok()?;
+        Some(RoleStatus { name: role.name, arn: role.arn })
     }
 
     /// Why today's `allow` covers no such role. What it names besides, rules and grants are asked for by themselves.

@@ -2,7 +2,7 @@
 
 use super::super::conditions::{Outcome, Verified, conditions};
 use super::super::ledger;
-use super::super::roles::reach::{Reach, arn_of, granting, reach};
+use super::super::roles::reach::{Reach, arn_of, reach, still_granted};
 use super::{Attached, Because, Contribution, Judging, LedgerState, Reason, Stance, Verdict};
 use crate::api::{LedgerRefusal, UpstreamStatus};
 use crate::kinds::{PtcRole, RoleUpstream};
@@ -54,23 +54,29 @@ impl Judging<'_> {
     /// What keeps a role that is being deleted: its grants go first.
     pub(super) fn granted_elsewhere(&self, of: &Contribution) -> Option<Because> {
         of.role.as_ref()?;
-        let registry = granting(self.gathered, &of.id)?;
-        let message = format!("Registry {registry} still grants to the role.");
-        Some(Because::new(Reason::Progressing, message))
+        still_granted(self.gathered, &of.id)
     }
 
-    /// What a role of another registry is told, by the ledger, of why it does not have what it asks of this one.
+    /// What a role of another registry is told, by the ledger, of why it does not have what it asks of this one, or why
+    /// this one does not let it go.
     pub(super) fn refusal(&self, of: &Contribution) -> Option<LedgerRefusal> {
-        if !of.is_guest || matches!(of.stance, Stance::Leaves { .. } | Stance::Orphaned(_)) {
+        if !of.is_guest || matches!(of.stance, Stance::Orphaned(_)) {
             return None;
         }
-        let Outcome::Not(because) = self.outcome(of) else { return None };
-        let out_of_reach =
-            self.applied.failure.as_ref() == Some(&because) && because.reason.verdict() == Verdict::Waiting;
-        if out_of_reach && of.state == Some(LedgerState::Applied) {
-            // It proves nothing about what was proven before.
-            return None;
-        }
+        let because = match &of.stance {
+            Stance::Leaves { .. } if self.no_statement_is_left(of) => return None,
+            Stance::Leaves { .. } => self.applied.failure.clone().unwrap_or_else(|| self.not_yet()),
+            stance => {
+                let Outcome::Not(because) = self.outcome(of) else { return None };
+                let away = self.applied.failure.as_ref().filter(|failure| failure.reason.verdict() == Verdict::Waiting);
+                let is_unknown = away.is_some_and(|away| *away == because || matches!(stance, Stance::Holds(..)));
+                if is_unknown && of.state == Some(LedgerState::Applied) {
+                    // It proves nothing about what was proven before.
+                    return self.gathered.registry.on_record(&of.id)?.refused.clone();
+                }
+                because
+            }
+        };
         let message = because.message.chars().take(4096).collect();
         Some(LedgerRefusal { reason: because.reason.as_str().to_owned(), message })
     }

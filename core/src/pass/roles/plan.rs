@@ -166,6 +166,9 @@ impl<'a> Planning<'a> {
             self.may_adopt(claim, role, wanted)?;
         }
         if let Some(former) = ours {
+            if let Some(because) = self.in_use.get(&claim.id) {
+                return Err(renamed(former, wanted, because));
+            }
             self.remove(claim, former)?;
             if self.plan.acts.contains_key(&claim.id) {
                 return Ok(());
@@ -175,7 +178,7 @@ impl<'a> Planning<'a> {
         if let Some(role) = there {
             let adopted = LedgerRole { adopted: Some(true), ..record(claim, role) };
             self.plan.has.insert(claim.id.clone(), adopted);
-            self.act(claim, self.difference(role, wanted));
+            self.become_wanted(claim, role, wanted);
         } else {
             self.act(claim, Some(Act::Create(wanted.clone())));
         }
@@ -196,8 +199,19 @@ impl<'a> Planning<'a> {
             return Err(Because::new(Reason::ImmutableChange, message));
         }
         is_bounded(role, wanted)?;
-        self.act(claim, self.difference(role, wanted));
+        self.become_wanted(claim, role, wanted);
         Ok(())
+    }
+
+    /// A role that comes to the object is its own once it is as wanted: upstreams grant to what is owned. What was its own
+    /// before stays so.
+    fn become_wanted(&mut self, claim: &Claim<Role>, role: &Stored, wanted: &Role) {
+        let difference = self.difference(role, wanted);
+        let was_owned = claim.has.as_ref().is_some_and(|has| has.state == OwnershipState::Owned && has.arn == role.arn);
+        if let Some(has) = self.plan.has.get_mut(&claim.id).filter(|_| difference.is_some() && !was_owned) {
+            has.state = OwnershipState::Claimed;
+        }
+        self.act(claim, difference);
     }
 
     /// Whether a role that is not the object's may become it.
@@ -263,6 +277,15 @@ impl<'a> Planning<'a> {
             self.act(claim, Some(Act::Release { name: role.name.clone(), tags }));
         }
     }
+}
+
+/// What works by the former role would stop: it is not taken away for the sake of a name.
+fn renamed(former: &Stored, wanted: &Role, in_use: &Because) -> Because {
+    let message = format!(
+        "The object has role {} and asks for {}, and a role cannot be renamed. {} Set spec.roleName back (or leave it out, if the role's name is the operator's), or delete the object and create it again once its role is gone.",
+        former.name, wanted.name, in_use.message
+    );
+    Because::new(Reason::ImmutableChange, message)
 }
 
 /// Whoever has it on record, then the older. Who has it by its tags has it before anybody is given a role.

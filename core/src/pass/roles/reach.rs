@@ -83,6 +83,8 @@ pub struct Passable {
     pub arn: Option<String>,
     /// Which registries it was made for, and whether they grant to it.
     pub upstreams: Vec<(RegistryKey, Reach)>,
+    /// It is to be removed.
+    pub is_leaving: bool,
 }
 
 /// The roles of the objects attached to the registry, for its cache rules.
@@ -96,7 +98,8 @@ pub fn passable(
         let arn = arn_of(&contribution.id, &contribution.things, applied);
         let reach_of = |u: &RoleUpstream| reach(gathered, &contribution.id, role, u, arn.as_deref());
         let upstreams = role.upstreams.iter().map(|u| (u.key.clone(), reach_of(u))).collect();
-        Some((contribution.id.clone(), Passable { arn, upstreams }))
+        let is_leaving = contribution.role.as_ref().is_some_and(|claim| claim.stance.goes());
+        Some((contribution.id.clone(), Passable { arn, upstreams, is_leaving }))
     };
     contributions.iter().filter_map(passable).collect()
 }
@@ -119,27 +122,29 @@ pub fn in_use(
             }),
             Err(because) => Some(because.clone()),
         };
-        let granted = || {
-            let message = format!(
-                "Registry {} still grants to the role: the grant goes first.",
-                granting(gathered, &contribution.id)?
-            );
-            Some(Because::new(Reason::Progressing, message))
-        };
-        Some((contribution.id.clone(), by_it.or_else(granted)?))
+        Some((contribution.id.clone(), by_it.or_else(|| still_granted(gathered, &contribution.id))?))
     });
     held.collect()
 }
 
+/// What keeps a role that is to go: a grant in another registry, which goes first, and what that one says of it.
+pub fn still_granted(gathered: &Gathered, id: &ObjectId) -> Option<Because> {
+    let registry = granting(gathered, id)?;
+    let refused = registry.on_record(id).and_then(|entry| entry.refused.as_ref());
+    let why = refused.map(|refused| format!(" {}", refused.message)).unwrap_or_default();
+    let message = format!("Registry {} still grants to the role: the grant goes first.{why}", registry.name());
+    Some(Because::new(Reason::Progressing, message))
+}
+
 /// A registry that grants to the object's role, as far as anybody knows.
-pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId) -> Option<&'a str> {
+pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId) -> Option<&'a RegistryObject> {
     let grants = |e: &crate::api::LedgerEntry| !e.statements.is_empty();
     let object = gathered.attached.iter().find(|object| object.id == *id);
     let may_grant = |registry: &RegistryObject| {
         ledger::is_lost(&registry.status) && object.is_some_and(|object| is_said_to_grant(gathered, object, registry))
     };
     let mut others = gathered.others.values();
-    others.find(|r| r.on_record(id).is_some_and(grants) || may_grant(r)).map(|registry| registry.name())
+    others.find(|r| r.on_record(id).is_some_and(grants) || may_grant(r)).map(AsRef::as_ref)
 }
 
 /// Whether the object says itself that a registry it pulls from grants to it. It counts where that registry's ledger was

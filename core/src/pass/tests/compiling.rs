@@ -17,7 +17,7 @@ fn stance(gathered: &Gathered) -> Stance {
 }
 
 fn stance_after(gathered: &Gathered, memory: &Memory) -> Stance {
-    let mut contributions = compile(gathered, memory, NOW).contributions;
+    let mut contributions = compile(gathered, &us(), memory, NOW).contributions;
     assert_eq!(contributions.len(), 1);
     contributions.remove(0).stance
 }
@@ -162,7 +162,7 @@ fn what_was_refused_waits_and_what_was_edited_does_not() {
 /// was lost, and that the object has nothing.
 #[test]
 fn where_the_ledger_is_lost_the_object_itself_is_evidence() {
-    let has = |gathered: &Gathered| compile(gathered, &memory(), NOW).contributions[0].has.clone();
+    let has = |gathered: &Gathered| compile(gathered, &us(), &memory(), NOW).contributions[0].has.clone();
     let evident = accepted_before(plain());
     assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![evident.clone()])), both());
     assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![plain()])), vec![], "it was never accepted");
@@ -182,7 +182,7 @@ fn observe_and_suspension_restrain_the_pass() {
         let mut spec = serde_json::to_value(&registry.spec).unwrap();
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         registry.spec = serde_json::from_value(spec).unwrap();
-        compile(&gathered(registry, &[], vec![]), &memory(), NOW).restraint.map(|because| because.reason)
+        compile(&gathered(registry, &[], vec![]), &us(), &memory(), NOW).restraint.map(|because| because.reason)
     };
     assert_eq!(reason(json!({})), None);
     assert_eq!(reason(json!({"management": "Enforce", "suspend": false})), None);

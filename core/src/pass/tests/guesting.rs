@@ -78,7 +78,7 @@ fn visited(home: RegistryObject, upstream: RegistryObject, guest: Attached) -> G
 }
 
 fn stance(gathered: &Gathered) -> Stance {
-    compile(gathered, &memory(), Now::ZERO).contributions.remove(0).stance
+    compile(gathered, &us(), &memory(), Now::ZERO).contributions.remove(0).stance
 }
 
 /// What the upstream is to grant.

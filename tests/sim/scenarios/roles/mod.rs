@@ -2,6 +2,7 @@
 //! (behaviours 26–30).
 
 mod adopting;
+mod between;
 mod changing;
 mod consent;
 mod crash;

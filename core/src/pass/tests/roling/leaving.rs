@@ -68,9 +68,11 @@ fn a_role_that_is_in_use_waits_for_what_uses_it() {
     // It stays as it is without its tags: nothing has to wait.
     assert!(act(&planned(&with(Stance::Retains, owned(&of_x)))).is_some());
     assert!(act(&planned(&with(Stance::Leaves, adopted(&of_x)))).is_some());
-    // Nor is the former role of an object taken away under its rules.
-    let moved = Claim { has: Some(owned(&of_x)), ..wanting("x", 1, &role("new", "x")) };
-    assert_eq!((act(&planned(&moved)), reasons(&planned(&moved))), (None, vec![("x", Reason::Progressing)]));
+    // Nor is the former role of an object that was made anew taken away under its rules: a name is not worth that.
+    let moved = planned(&Claim { has: Some(owned(&of_x)), ..wanting("x", 1, &role("new", "x")) });
+    assert_eq!((act(&moved), reasons(&moved)), (None, vec![("x", Reason::ImmutableChange)]));
+    assert_eq!(record(&moved), Some(&owned(&of_x)));
+    assert!(message(&moved).contains("spec.roleName"), "{}", message(&moved));
 }
 
 /// Behaviour 28, aws-facts F and K.1.

@@ -199,7 +199,9 @@ fn a_role_of_an_installation_that_is_taken_over_becomes_ours() {
     let plan = planned("x");
     let Some(Act::Change { trust: None, policy: None, tags, .. }) = act(&plan) else { panic!("{plan:?}") };
     assert_eq!(tags.into_values().collect::<Vec<_>>(), [us().as_str().to_owned()]);
-    assert_eq!(record(&plan), Some(&owned(&wanted)));
+    // Upstreams grant to what is owned: it is, once the tags say so.
+    let coming = LedgerRole { state: OwnershipState::Claimed, ..owned(&wanted) };
+    assert_eq!(record(&plan), Some(&coming));
     assert_eq!((reasons(&planned("y")), act(&planned("y"))), (vec![("x", Reason::RoleConflict)], None));
     // A record of the id does not outweigh the marks of who took it over from us.
     let lost = plan_one(&owning("x", 1, &wanted), &there("x"));
