@@ -18,6 +18,7 @@ mod orders;
 mod reach;
 mod restraint;
 mod taken;
+mod unknown;
 mod words;
 
 use std::time::Duration;
