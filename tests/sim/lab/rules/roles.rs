@@ -35,7 +35,8 @@ impl Rules {
         } else if !is_ours(&before) && recorded.is_empty() && !self.role_may_be_adopted(&before) {
             self.breach(format!("rule 1: {} of role {name}, which is not ours: {before}", call.operation));
         }
-        if !after.is_null() && call.operation != "UntagRole" {
+        // What is taken away leaves the rest as others made it.
+        if !after.is_null() && !["UntagRole", "DeleteRolePolicy"].contains(&call.operation.as_str()) {
             self.check_role_is_sound(name, &after);
         }
         for member in ["attached_policies", "permissions_boundary", "instance_profiles"] {
