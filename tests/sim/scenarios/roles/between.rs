@@ -1,30 +1,9 @@
 //! What happens between two passes, or in the middle of one: the object goes, its Registry does, or it is made anew
 //! (behaviours 26, 29, 30, 37, 41, 44).
 
-use std::time::Duration;
+use aws_sim::Fault;
 
-use aws_sim::{Fault, Outage, Trust};
-use serde_json::{Value, json};
-
-use super::words::{
-    INTERVAL, cache, edit, edit_role, granted, mark, message, mirror, mirroring, reason, rule, set_registry,
-    until_reason, until_role_gone, until_working, writes_since,
-};
-use super::{our_role, two_registries};
-use crate::lab::objects::{BOUNDARY, CACHES, REGISTRIES, ROLES, namespace, registry, role, with};
-use crate::lab::{A, B, Lab, REGION, list, run};
-
-fn orphaned(lab: &Lab, registry: &str) -> String {
-    let registry = lab.kube.get(REGISTRIES, "", registry).unwrap();
-    let conditions = list(&registry["status"]["conditions"]);
-    let orphaned = conditions.iter().find(|condition| condition["type"] == "Orphaned");
-    orphaned.map(|orphaned| orphaned["message"].as_str().unwrap().to_owned()).unwrap_or_default()
-}
-
-fn prune(lab: &Lab, registry: &str) {
-    let token = lab.prune_token(registry);
-    lab.annotate(REGISTRIES, "", registry, "ecr-permissions.dev/prune", &token);
-}
+use super::*;
 
 /// Behaviour 30: a pass that has decided to grant looks once more before it does. The role's own pass saw no grant to wait
 /// for, and let it go meanwhile.
@@ -50,7 +29,7 @@ fn a_role_that_goes_while_its_upstream_is_about_to_grant_leaves_no_grant() {
         lab.aws.world(aws_sim::World::clear_faults);
         lab.pass(INTERVAL).await;
         assert_eq!(lab.aws_writes("PutRegistryPolicy"), 0, "a grant to a role that is gone");
-        assert_eq!(orphaned(lab, "upstream"), "");
+        assert_eq!(orphans(lab, "upstream"), "");
         lab.assert_at_rest().await;
     });
 }
@@ -96,7 +75,7 @@ fn an_adopted_role_is_granted_to_once_it_is_as_it_should_be() {
 fn two_registries_with_orphans_of_each_other_can_be_pruned() {
     run(1_302, async |lab| {
         two_registries(lab);
-        lab.aws.world(|world| world.set_scope(A, REGION, Some(aws_sim::Scope::V2)));
+        lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V2)));
         lab.apply(&mirror());
         let back =
             with(role("team-a", "back", "default", &["tools/*"]), "/spec/registryRef", &json!({"name": "upstream"}));
@@ -113,7 +92,7 @@ fn two_registries_with_orphans_of_each_other_can_be_pruned() {
         // A smaller set by now: it wants a word of its own.
         prune(lab, "default");
         lab.pass(INTERVAL).await;
-        let told = orphaned(lab, "default");
+        let told = orphans(lab, "default");
         assert!(told.contains("team-a/mirror cannot go yet: Registry upstream still grants"), "{told}");
         prune(lab, "upstream");
         lab.pass(INTERVAL).await;
@@ -122,7 +101,7 @@ fn two_registries_with_orphans_of_each_other_can_be_pruned() {
             names.into_iter().filter(|name| name.starts_with("Ecp")).count()
         };
         assert_eq!((roles(A), roles(B), lab.policy(A), lab.policy(B)), (0, 0, None, None), "{}", lab.describe());
-        assert_eq!((orphaned(lab, "default"), orphaned(lab, "upstream")), (String::new(), String::new()));
+        assert_eq!((orphans(lab, "default"), orphans(lab, "upstream")), (String::new(), String::new()));
         lab.assert_at_rest().await;
     });
 }
@@ -142,10 +121,10 @@ fn an_object_made_anew_with_another_role_name_does_not_lose_the_role_in_use() {
         let told = message(lab);
         assert!(told.contains("spec.roleName") && told.contains(&before.as_ref().unwrap().name), "{told}");
         assert_eq!((our_role(lab), writes_since(lab, since)), (before.clone(), Vec::new()));
-        super::words::assert_pulls(lab, "base/app");
+        assert_pulls(lab, "base/app");
         lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
         lab.apply(&mirror());
-        until_working(lab).await;
+        until_all_ready(lab).await;
         assert_eq!(our_role(lab), before);
         lab.assert_at_rest().await;
     });
@@ -157,7 +136,7 @@ fn an_object_made_anew_with_another_role_name_does_not_lose_the_role_in_use() {
 fn what_an_object_had_where_it_pulls_from_now_is_not_forgotten() {
     run(1_304, async |lab| {
         two_registries(lab);
-        lab.aws.world(|world| world.set_scope(A, REGION, Some(aws_sim::Scope::V2)));
+        lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V2)));
         lab.apply(&with(
             role("team-a", "mirror", "default", &["base/*"]),
             "/spec/registryRef",
@@ -174,11 +153,11 @@ fn what_an_object_had_where_it_pulls_from_now_is_not_forgotten() {
             names.into_iter().filter(|name| name.starts_with("Ecp")).count()
         };
         assert_eq!(of_b(lab), 1);
-        assert!(orphaned(lab, "upstream").contains("team-a/mirror"), "{}", lab.describe());
+        assert!(orphans(lab, "upstream").contains("team-a/mirror"), "{}", lab.describe());
         lab.assert_at_rest().await;
         prune(lab, "upstream");
         lab.pass(INTERVAL).await;
-        assert_eq!((of_b(lab), orphaned(lab, "upstream")), (0, String::new()), "{}", lab.describe());
+        assert_eq!((of_b(lab), orphans(lab, "upstream")), (0, String::new()), "{}", lab.describe());
         assert!(lab.is_ready(ROLES, "team-a", "mirror"));
         assert_eq!(granted(lab), ["base/*"]);
         lab.assert_at_rest().await;
@@ -259,7 +238,7 @@ fn an_upstream_that_is_dropped_under_suspension_keeps_its_grant_until_that_ends(
         edit(lab, "/spec/upstreams/0/registryRef/name", &json!("third"));
         lab.pass(INTERVAL).await;
         assert_eq!((granted(lab), reason(lab).as_str()), (vec!["base/*".to_owned()], "Suspended"));
-        super::words::assert_pulls(lab, "base/app");
+        assert_pulls(lab, "base/app");
         edit(lab, "/spec/suspend", &Value::Null);
         lab.until("the grant is gone", |lab| lab.policy(B).is_none()).await;
         lab.settle().await;
@@ -274,7 +253,7 @@ fn what_somebody_changes_is_drift_and_what_an_owner_edits_is_not() {
         mirroring(lab).await;
         let is_drift = |lab: &Lab| lab.events().iter().any(|(_, reason)| reason == "DriftRepaired");
         edit(lab, "/spec/permissionScope", &json!("Listed"));
-        until_working(lab).await;
+        until_all_ready(lab).await;
         lab.pass(INTERVAL).await;
         assert!(!is_drift(lab), "{:?}", lab.events());
         edit_role(lab, |role| {
@@ -300,7 +279,7 @@ fn a_role_that_is_being_deleted_serves_no_new_cache() {
         lab.until_reason(CACHES, "team-a", "late", "WaitingForRole").await;
         lab.pass(INTERVAL).await;
         assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), ["mirror"]);
-        super::words::assert_pulls(lab, "base/app");
+        assert_pulls(lab, "base/app");
         lab.delete(CACHES, "team-a", "late");
         lab.delete(CACHES, "team-a", "mirror");
         until_role_gone(lab).await;

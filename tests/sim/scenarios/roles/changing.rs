@@ -1,273 +1,346 @@
-//! A role, its grants and its documents, changed by its owner and by others (behaviours 27, 29, 30, 34).
-
-use std::time::Duration;
+//! Roles that change, by their objects and by others' hands (behaviours 11, 27, 29, 30).
 
 use super::*;
-use crate::lab::objects::{allow_all, cache_by_role, role};
-use crate::lab::run;
+use crate::lab::HOME;
 
-fn set(lab: &Lab) {
-    lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-    lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-}
-
-fn iam_writes(lab: &Lab) -> Vec<String> {
-    let is_write = |call: &&aws_sim::Call| call.service == "iam" && call.is_write;
-    lab.aws.world(|world| world.calls().iter().filter(is_write).map(|call| call.operation.clone()).collect())
-}
-
-fn edit(lab: &Lab, change: impl FnOnce(&mut aws_sim::Role)) {
-    let name = our_role(lab).unwrap().name;
-    lab.aws.world(|world| world.edit_role(A, &name, change));
-}
-
-/// Behaviour 27: what means the same is left, and what others hang on the role is theirs.
+/// More repositories are granted, then others: what is no longer named is no longer granted.
 #[test]
-fn what_means_the_same_is_not_written_and_what_others_add_stays() {
-    run(1_040, async |lab| {
-        two_registries(lab);
-        set(lab);
+fn the_grant_follows_the_repositories_of_the_spec() {
+    run(1_100, async |lab| {
+        mirroring(lab).await;
+        assert!(!pulls(lab, "tools/app"));
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
         until_all_ready(lab).await;
-        let writes = iam_writes(lab).len();
-        edit(lab, |role| {
-            role.trust = json!({"Statement": {
-                "Action": ["sts:AssumeRole"], "Principal": {"Service": ["pullthroughcache.ecr.amazonaws.com"]},
-                "Effect": "Allow",
-            }, "Version": "2012-10-17"})
-            .to_string();
-            role.inline_policies.insert("theirs".to_owned(), "{}".to_owned());
-            role.tags.insert("cost-centre".to_owned(), "42".to_owned());
+        assert_eq!(granted(lab), ["base/*", "tools/*"]);
+        assert_pulls(lab, "base/app");
+        assert_pulls(lab, "tools/app");
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["tools/*"]));
+        until_all_ready(lab).await;
+        assert_eq!(granted(lab), ["tools/*"]);
+        assert!(!pulls(lab, "base/app"));
+        lab.assert_at_rest().await;
+        assert_eq!(lab.aws_writes("CreateRole"), 1);
+    });
+}
+
+/// Behaviour 30: an upstream that is no longer named loses its grant, and the others keep theirs.
+#[test]
+fn upstreams_come_and_go_by_themselves() {
+    run(1_101, async |lab| {
+        let third = "333333333333";
+        lab.aws.world(|world| {
+            world.add_account(third);
+            let operator = Trust::of([format!("arn:aws:iam::{HOME}:role/controller")]);
+            world.add_role(third, "member", operator.with_external_id("lab"));
+            world.set_scope(third, REGION, Some(Scope::V2));
         });
-        lab.pass(Duration::from_secs(1_200)).await;
-        assert_eq!(iam_writes(lab).len(), writes);
-        let now = our_role(lab).unwrap();
-        assert!(now.inline_policies.contains_key("theirs") && now.tags.contains_key("cost-centre"));
-        assert!(is_all_ready(lab));
+        mirroring(lab).await;
+        let first = our_role(lab).unwrap();
+        lab.apply(&registry("third", third));
+        let both = json!([
+            {"name": "up", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]},
+            {"name": "third", "registryRef": {"name": "third"}, "repositories": ["lib/*"]},
+        ]);
+        edit(lab, "/spec/upstreams", &both);
+        until_all_ready(lab).await;
+        assert_eq!((granted(lab), lab.statements(third).len()), (vec!["base/*".to_owned()], 1));
+        let kept = lab.statements(B);
+        edit(lab, "/spec/upstreams", &json!([both[0]]));
+        lab.until("the dropped upstream's grant is gone", |lab| lab.statements(third).is_empty()).await;
+        until_all_ready(lab).await;
+        assert_eq!(lab.statements(B), kept);
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+
+        // The one that the cache pulls from: the cache says so.
+        edit(lab, "/spec/upstreams", &json!([both[1]]));
+        lab.until("its grant moved", |lab| granted(lab).is_empty() && lab.statements(third).len() == 1).await;
+        assert!(!pulls(lab, "base/app"));
+        lab.until("the cache says so", |lab| cache_ready(lab).0 != "True").await;
+        assert_eq!(our_role(lab).map(|role| role.id), Some(first.id), "it is the same role");
+        lab.assert_at_rest().await;
+        edit(lab, "/spec/upstreams", &both);
+        until_all_ready(lab).await;
+        assert_pulls(lab, "base/app");
         lab.assert_at_rest().await;
     });
+}
+
+/// The role alone by its ARN, or every principal of its account, as AWS's own sample grants.
+#[test]
+fn the_grantee_may_be_the_role_or_its_account() {
+    run(1_102, async |lab| {
+        mirroring(lab).await;
+        let arn = our_role(lab).unwrap().arn;
+        assert_eq!(lab.statements(B)[0]["Condition"]["ArnEquals"]["aws:PrincipalArn"], arn);
+        assert!(!lab.may(A, "ecr:BatchGetImage", "base/app", B), "others of the account may not");
+        edit(lab, "/spec/grantee", &json!("Account"));
+        until_all_ready(lab).await;
+        assert_eq!(lab.statements(B)[0].get("Condition"), None);
+        assert!(lab.may(A, "ecr:BatchGetImage", "base/app", B));
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        edit(lab, "/spec/grantee", &json!("Role"));
+        until_all_ready(lab).await;
+        assert!(!lab.may(A, "ecr:BatchGetImage", "base/app", B));
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The narrowings change the role's documents and nothing else; without them they are as before.
+#[test]
+fn narrower_documents_are_written_to_the_same_role() {
+    run(1_103, async |lab| {
+        lab.aws.world(|world| world.send_source_account(true));
+        mirroring(lab).await;
+        let first = our_role(lab).unwrap();
+        let since = mark(lab);
+        edit(lab, "/spec/permissionScope", &json!("Listed"));
+        until_all_ready(lab).await;
+        assert_eq!(writes_since(lab, since), ["PutRolePolicy"]);
+        let listed = our_role(lab).unwrap();
+        for pattern in ["repository/mirror/*", "repository/base/*"] {
+            assert!(listed.inline_policies[POLICY].contains(pattern), "{:?}", listed.inline_policies);
+        }
+        assert_pulls(lab, "base/app");
+
+        let since = mark(lab);
+        edit(lab, "/spec/trustSourceAccount", &json!(true));
+        until_all_ready(lab).await;
+        assert_eq!(writes_since(lab, since), ["UpdateAssumeRolePolicy"]);
+        assert!(our_role(lab).unwrap().trust.contains("aws:SourceAccount"));
+        lab.assert_at_rest().await;
+
+        edit(lab, "/spec/permissionScope", &Value::Null);
+        edit(lab, "/spec/trustSourceAccount", &json!(false));
+        until_all_ready(lab).await;
+        let last = our_role(lab).unwrap();
+        assert_eq!((&last.id, &last.trust, &last.inline_policies), (&first.id, &first.trust, &first.inline_policies));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Whether ECR says for whom it assumes the role, nobody could verify (aws-facts D.6): where it does not, the cache tells.
+#[test]
+fn a_cache_says_when_ecr_cannot_assume_the_narrowed_role() {
+    run(1_112, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/trustSourceAccount", &json!(true));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.pass(INTERVAL).await;
+        lab.until_reason(CACHES, "team-a", "mirror", "UpstreamInvalid").await;
+        assert!(!pulls(lab, "base/app"));
+        lab.assert_at_rest().await;
+        edit(lab, "/spec/trustSourceAccount", &Value::Null);
+        lab.pass(INTERVAL).await;
+        until_all_ready(lab).await;
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Under `Listed` a repository that the spec adds is added to both: what the role may read, and what is granted to it.
+#[test]
+fn a_listed_role_may_read_what_is_added() {
+    run(1_104, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/permissionScope", &json!("Listed"));
+        until_all_ready(lab).await;
+        assert!(!pulls(lab, "tools/app"));
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        until_all_ready(lab).await;
+        assert_pulls(lab, "tools/app");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 27: documents equal in meaning are not written, whatever their form: a list of one statement, or the one.
+#[test]
+fn documents_equal_in_meaning_are_left_as_they_are() {
+    for (seed, is_list) in [(1_105, true), (1_113, false)] {
+        run(seed, async |lab| {
+            mirroring(lab).await;
+            edit_role(lab, |role| {
+                let trust: Value = serde_json::from_str(&role.trust).unwrap();
+                let principal = json!({"Service": [trust["Statement"][0]["Principal"]["Service"]]});
+                let mut same = json!({"Action": ["STS:AssumeRole"], "Principal": principal, "Effect": "Allow"});
+                if is_list {
+                    same["Sid"] = json!("");
+                    same = json!([same]);
+                }
+                let trust = json!({"Statement": same, "Version": "2012-10-17"});
+                role.trust = serde_json::to_string_pretty(&trust).unwrap();
+                let mut policy: Value = serde_json::from_str(&role.inline_policies[POLICY]).unwrap();
+                let mut actions = list(&policy["Statement"][0]["Action"]);
+                actions.reverse();
+                policy["Statement"][0]["Action"] = Value::Array(actions);
+                role.inline_policies.insert(POLICY.to_owned(), serde_json::to_string_pretty(&policy).unwrap());
+            });
+            let (since, theirs) = (mark(lab), our_role(lab));
+            lab.pass(2 * LONG).await;
+            lab.assert_at_rest().await;
+            assert_eq!((writes_since(lab, since), our_role(lab)), (Vec::new(), theirs));
+            assert!(is_all_ready(lab), "{}", lab.describe());
+            assert_pulls(lab, "base/app");
+        });
+    }
+}
+
+/// Behaviour 27: what others hang on the role stays, also while its own documents change.
+#[test]
+fn policies_attachments_and_tags_of_others_stay() {
+    run(1_106, async |lab| {
+        lab.aws.world(|world| world.send_source_account(true));
+        mirroring(lab).await;
+        let managed = lab.aws.world(|world| world.add_managed_policy(A, "audit", EMPTY));
+        let theirs = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#;
+        edit_role(lab, |role| {
+            role.inline_policies.insert("theirs".to_owned(), theirs.to_owned());
+            role.attached_policies.insert(managed.clone());
+            role.tags.insert("cost".to_owned(), "42".to_owned());
+            role.description = Some("theirs".to_owned());
+        });
+        let since = mark(lab);
+        lab.assert_at_rest().await;
+        assert_eq!(writes_since(lab, since), NO_WRITES);
+        assert!(is_all_ready(lab), "{}", lab.describe());
+        edit(lab, "/spec/permissionScope", &json!("Listed"));
+        edit(lab, "/spec/trustSourceAccount", &json!(true));
+        until_all_ready(lab).await;
+        let role = our_role(lab).unwrap();
+        assert_eq!(role.inline_policies["theirs"], theirs);
+        assert!(role.attached_policies.contains(&managed));
+        assert_eq!((role.tags["cost"].as_str(), role.description.as_deref()), ("42", Some("theirs")));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 29: made again under its name, the role is another to IAM, and its grant means it nevertheless.
+#[test]
+fn a_role_that_somebody_deleted_is_made_again_and_its_grant_works() {
+    for (seed, is_asked_for) in [(1_107, false), (1_114, true)] {
+        run(seed, async |lab| {
+            mirroring(lab).await;
+            let (first, grant) = (our_role(lab).unwrap(), lab.statements(B));
+            lab.aws.world(|world| world.delete_role(A, &first.name));
+            assert!(!pulls(lab, "base/app"));
+            if is_asked_for {
+                lab.reconcile_now("default");
+                lab.until("it is back", |lab| our_role(lab).is_some()).await;
+            } else {
+                lab.pass(INTERVAL).await;
+            }
+            until_all_ready(lab).await;
+            let again = our_role(lab).unwrap();
+            assert_ne!(again.id, first.id);
+            assert_eq!((again.arn, again.tags), (first.arn, first.tags));
+            assert_eq!(lab.statements(B), grant, "the same grant, to the same name");
+            assert_pulls(lab, "base/app");
+            lab.assert_at_rest().await;
+        });
+    }
 }
 
 /// What a foreign hand does to a role.
-type Change<'a> = &'a dyn Fn(&mut aws_sim::Role);
+type Change<'a> = &'a dyn Fn(&mut Role);
 
-/// Behaviours 11 and 27: a trust that was widened, a policy that was changed or taken away, tags that were lost.
+/// Behaviours 11 and 27: somebody lets others assume the role, lets it do more or nothing, or takes away what says whose it
+/// is: put back with one call, in time or when it is asked for, and nothing is ever wider by our hand.
 #[test]
 fn what_others_change_of_it_is_put_back() {
-    let wide = json!({"Version": "2012-10-17", "Statement": [
+    let anybody = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]});
+    let another = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Principal": {"Service": "pullthroughcache.ecr.amazonaws.com"}, "Action": "sts:AssumeRole"},
-        {"Effect": "Allow", "Principal": {"AWS": "444444444444"}, "Action": "sts:AssumeRole"},
-    ]});
-    let changes: [(&str, Change<'_>); 4] = [
-        ("UpdateAssumeRolePolicy", &|role| role.trust = wide.to_string()),
-        ("PutRolePolicy", &|role| {
-            role.inline_policies.insert("ecr-pull-through-cache".to_owned(), wide.to_string());
-        }),
+        {"Effect": "Allow", "Principal": {"AWS": "444444444444"}, "Action": "sts:AssumeRole"}]});
+    let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}"#;
+    let changes: [(&str, Change<'_>); 6] = [
+        ("UpdateAssumeRolePolicy", &|role| role.trust = anybody.to_string()),
+        ("UpdateAssumeRolePolicy", &|role| role.trust = another.to_string()),
+        ("PutRolePolicy", &|role| drop(role.inline_policies.insert(POLICY.to_owned(), all.to_owned()))),
+        ("PutRolePolicy", &|role| drop(role.inline_policies.insert(POLICY.to_owned(), another.to_string()))),
         ("PutRolePolicy", &|role| role.inline_policies.clear()),
         ("TagRole", &|role| role.tags.clear()),
     ];
-    for (operation, change) in changes {
-        run(1_041, async |lab| {
-            two_registries(lab);
-            set(lab);
-            until_all_ready(lab).await;
-            let (before, writes) = (our_role(lab).unwrap(), iam_writes(lab).len());
-            edit(lab, |role| change(role));
-            lab.reconcile_now("default");
-            lab.until("it is put back", |lab| iam_writes(lab).len() > writes).await;
-            assert_eq!(iam_writes(lab)[writes..], [operation]);
-            lab.assert_at_rest().await;
-            let after = our_role(lab).unwrap();
-            assert_eq!((after.tags, after.inline_policies), (before.tags, before.inline_policies));
-            assert!(!after.trust.contains("444444444444"));
-        });
-    }
-}
-
-/// Behaviour 29: by the role's ARN in a condition, the grant is good for the role that is made again.
-#[test]
-fn a_role_that_others_deleted_is_made_again_and_its_grant_works() {
-    run(1_042, async |lab| {
-        two_registries(lab);
-        let pullers = json!({"accountIds": [A]});
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-        let cache = with(cache_by_role("team-a", "mirror", "upstream", "mirror"), "/spec/pullers", &pullers);
-        lab.apply(&with(cache, "/spec/createRepositories", &json!(true)));
-        until_all_ready(lab).await;
-        let puller = format!("arn:aws:iam::{A}:root");
-        lab.pulls_through(&puller, "mirror/base/app").unwrap();
-        let (name, grants) = (our_role(lab).unwrap().name, lab.statements(B));
-        lab.aws.world(|world| world.delete_role(A, &name));
-        lab.pulls_through(&puller, "mirror/base/app").unwrap_err();
-        lab.reconcile_now("default");
-        lab.until("it is back", |lab| our_role(lab).is_some()).await;
-        until_all_ready(lab).await;
-        lab.assert_at_rest().await;
-        lab.pulls_through(&puller, "mirror/base/app").unwrap();
-        assert_eq!(lab.statements(B), grants);
-    });
-}
-
-/// Behaviour 30: of two upstreams one is dropped: its grant goes, and nothing else.
-#[test]
-fn an_upstream_that_is_dropped_grants_no_more_and_the_others_do() {
-    run(1_043, async |lab| {
-        two_registries(lab);
-        let other = json!({"name": "other", "external": {"accountId": "444444444444", "region": REGION}, "repositories": ["x/*"]});
-        let both = role("team-a", "mirror", "upstream", &["base/*"]);
-        let both = with(
-            both,
-            "/spec/upstreams",
-            &json!([role("a", "b", "upstream", &["base/*"])["spec"]["upstreams"][0], other]),
-        );
-        lab.apply(&both);
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        assert_eq!(lab.statements(B).len(), 1);
-        let made = our_role(lab).unwrap();
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &json!([other]));
-        lab.until("its grant goes", |lab| lab.statements(B).is_empty()).await;
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        assert_eq!(our_role(lab).map(|role| role.id), Some(made.id));
-        lab.assert_at_rest().await;
-    });
-}
-
-/// Behaviours 30 and 34: either owner's word is enough to take the grant away; the word given again, it comes back.
-#[test]
-fn either_owner_takes_the_grant_away() {
-    for owner in ["default", "upstream"] {
-        run(1_044, async |lab| {
-            two_registries(lab);
-            set(lab);
-            until_all_ready(lab).await;
-            let without = with(allow_all(), "/kinds", &json!(["RegistryPolicy", "PullThroughCacheRule"]));
-            lab.set("registries", "", owner, "/spec/allow", &json!([without]));
-            lab.until("the grant goes", |lab| lab.statements(B).is_empty()).await;
-            lab.until("it is told", |lab| lab.ready(ROLES, "team-a", "mirror").0 != "True").await;
-            lab.settle().await;
-            let status = lab.kube.get(ROLES, "team-a", "mirror").unwrap()["status"].clone();
-            if owner == "upstream" {
-                assert_eq!(lab.ready(ROLES, "team-a", "mirror").1, "WaitingForUpstream");
-                let upstream = &status["upstreams"][0]["conditions"][0];
-                assert_eq!(
-                    (&upstream["status"], &upstream["reason"]),
-                    (&json!("False"), &json!("NotAllowed")),
-                    "{status}"
-                );
-                assert!(our_role(lab).is_some(), "the role is its own registry's matter");
-            } else {
-                assert_eq!(lab.ready(ROLES, "team-a", "mirror").1, "NotAllowed");
-                lab.until("the role goes", |lab| our_role(lab).is_none()).await;
+    for (seed, is_asked_for) in [(1_108, false), (1_115, true)] {
+        run(seed, async |lab| {
+            mirroring(lab).await;
+            let first = our_role(lab);
+            for (operation, change) in changes {
+                let since = mark(lab);
+                edit_role(lab, change);
+                if is_asked_for {
+                    lab.reconcile_now("default");
+                    lab.until("it is put back", |lab| !writes_since(lab, since).is_empty()).await;
+                } else {
+                    lab.pass(INTERVAL).await;
+                }
+                until_all_ready(lab).await;
+                assert_eq!((our_role(lab), writes_since(lab, since)), (first.clone(), vec![operation.to_owned()]));
             }
             lab.assert_at_rest().await;
-            lab.set("registries", "", owner, "/spec/allow", &json!([allow_all()]));
-            until_all_ready(lab).await;
-            lab.assert_at_rest().await;
+            assert_pulls(lab, "base/app");
         });
     }
 }
 
-/// An edit that is refused changes nothing: the role stays, and so does what is granted, wanted and allowed.
+/// Behaviour 28: a role without the boundary is neither changed nor deleted: nothing would bound it. Its owner is told the
+/// cure.
 #[test]
-fn an_edit_that_is_refused_keeps_what_there_is() {
-    run(1_045, async |lab| {
-        two_registries(lab);
-        let narrow = with(allow_all(), "/accountIds", &json!([A, B]));
-        lab.set("registries", "", "default", "/spec/allow", &json!([narrow]));
-        set(lab);
-        until_all_ready(lab).await;
-        let (made, grants) = (our_role(lab), lab.statements(B));
-        let stranger = json!({"name": "more", "external": {"accountId": "555555555555", "region": REGION}, "repositories": ["x/*"]});
-        let mut upstreams = role("a", "b", "upstream", &["base/*"])["spec"]["upstreams"].clone();
-        upstreams.as_array_mut().unwrap().push(stranger);
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &upstreams);
-        lab.until_reason(ROLES, "team-a", "mirror", "NotAllowed").await;
-        lab.pass(Duration::from_secs(600)).await;
-        assert_eq!((our_role(lab), lab.statements(B)), (made, grants));
-        assert!(lab.is_ready(CACHES, "team-a", "mirror"), "the cache is as it was");
+fn a_role_that_lost_its_boundary_is_not_touched_until_it_is_back() {
+    run(1_109, async |lab| {
+        mirroring(lab).await;
+        edit_role(lab, |role| role.permissions_boundary = None);
+        lab.pass(INTERVAL).await;
+        until_reason(lab, "BoundaryMissing").await;
+        let since = mark(lab);
+        edit(lab, "/spec/permissionScope", &json!("Listed"));
+        until_reason(lab, "BoundaryMissing").await;
+        assert!(message(lab).contains("aws iam put-role-permissions-boundary"), "{}", message(lab));
         lab.assert_at_rest().await;
-    });
-}
-
-/// AWS's own sample grants to the whole account; the default grants to the role alone (aws-facts K.8).
-#[test]
-fn the_whole_account_is_granted_to_only_where_that_is_asked_for() {
-    run(1_046, async |lab| {
-        two_registries(lab);
-        set(lab);
+        assert_eq!(writes_since(lab, since), NO_WRITES);
+        edit_role(lab, |role| role.permissions_boundary = Some(boundary_arn()));
+        lab.pass(INTERVAL).await;
         until_all_ready(lab).await;
-        assert!(lab.statements(B)[0]["Condition"].is_object());
-        lab.set(ROLES, "team-a", "mirror", "/spec/grantee", &json!("Account"));
-        lab.until("the condition goes", |lab| lab.statements(B).iter().all(|s| s.get("Condition").is_none())).await;
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        lab.set(ROLES, "team-a", "mirror", "/spec/permissionScope", &json!("Listed"));
-        lab.until("the role's policy narrows", |lab| {
-            our_role(lab).unwrap().inline_policies["ecr-pull-through-cache"].contains("repository/base/*")
-        })
-        .await;
-        lab.set(ROLES, "team-a", "mirror", "/spec/trustSourceAccount", &json!(true));
-        lab.until("its trust narrows", |lab| our_role(lab).unwrap().trust.contains("aws:SourceAccount")).await;
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        assert!(our_role(lab).unwrap().inline_policies[POLICY].contains("repository/mirror/*"));
         lab.assert_at_rest().await;
-    });
-}
 
-/// Behaviours 29 and 35: somebody put a role of theirs in the place of ours: the grant was to the name, and goes.
-#[test]
-fn a_role_of_others_in_the_place_of_ours_inherits_no_grant() {
-    run(1_047, async |lab| {
-        two_registries(lab);
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        let name = our_role(lab).unwrap().name;
-        lab.aws.world(|world| {
-            world.delete_role(A, &name);
-            let path = format!("ecr-operator/{}/ptc", lab.installation());
-            world.add_role(A, &format!("{path}/{name}"), aws_sim::Trust::default());
-        });
+        edit_role(lab, |role| role.permissions_boundary = None);
         lab.reconcile_now("default");
-        lab.until_reason(ROLES, "team-a", "mirror", "RoleConflict").await;
-        lab.until("the grant goes", |lab| lab.statements(B).is_empty()).await;
+        until_reason(lab, "BoundaryMissing").await;
+        let unbounded = our_role(lab);
+        delete_set(lab);
+        until_cache_gone(lab).await;
+        until_reason(lab, "DeletionBlocked").await;
+        lab.assert_at_rest().await;
+        assert_eq!((our_role(lab), reason(lab)), (unbounded, "DeletionBlocked".to_owned()));
+        edit_role(lab, |role| role.permissions_boundary = Some(boundary_arn()));
+        lab.pass(LONG).await;
+        until_role_gone(lab).await;
+        assert!(is_nothing_left(lab), "{}", lab.describe());
         lab.assert_at_rest().await;
     });
 }
 
-/// Behaviour 34: its own registry's leave withdrawn, whatever the object says by then, takes grant and role away.
+/// The cache's role is another: the rule is changed in place, and the former role is of no use to it.
 #[test]
-fn an_object_that_makes_no_sense_keeps_nothing_that_is_not_allowed() {
-    run(1_048, async |lab| {
-        two_registries(lab);
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        let nowhere = json!({"name": "nowhere", "registryRef": {"name": "missing"}, "repositories": ["x/*"]});
-        let mut upstreams = role("a", "b", "upstream", &["base/*"])["spec"]["upstreams"].clone();
-        upstreams.as_array_mut().unwrap().push(nowhere);
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &upstreams);
-        lab.until_reason(ROLES, "team-a", "mirror", "ReferenceNotFound").await;
-        lab.settle().await;
-        assert_eq!(lab.statements(B).len(), 1, "an edit that cannot be followed changes nothing");
-        lab.set("registries", "", "default", "/spec/allow", &json!([]));
-        lab.until("grant and role go", |lab| lab.statements(B).is_empty() && our_role(lab).is_none()).await;
-        lab.assert_at_rest().await;
-    });
-}
-
-/// Behaviour 34: an object is accepted whole or not at all: refused by its own registry, it gains nothing at an upstream.
-#[test]
-fn an_edit_that_is_refused_widens_no_grant() {
-    run(1_049, async |lab| {
-        two_registries(lab);
-        let narrow = with(allow_all(), "/accountIds", &json!([A, B]));
-        lab.set("registries", "", "default", "/spec/allow", &json!([narrow]));
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        let grants = lab.statements(B);
-        let stranger = json!({"name": "more", "external": {"accountId": "555555555555", "region": REGION}, "repositories": ["x/*"]});
-        let mut upstreams = role("a", "b", "upstream", &["base/*", "more/*"])["spec"]["upstreams"].clone();
-        upstreams.as_array_mut().unwrap().push(stranger);
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &upstreams);
-        lab.until_reason(ROLES, "team-a", "mirror", "NotAllowed").await;
-        lab.pass(Duration::from_secs(600)).await;
-        assert_eq!(lab.statements(B), grants);
+fn a_cache_moves_from_one_role_to_another() {
+    run(1_111, async |lab| {
+        mirroring(lab).await;
+        let first = our_role(lab).unwrap();
+        let other = with(mirror(), "/metadata/name", &json!("other"));
+        lab.apply(&with(other, "/spec/roleName", &json!("other-role")));
+        lab.until_ready_of(ROLES, &["team-a/other"]).await;
+        lab.apply(&with(cache(), "/spec/upstream/ecr/roleRef/name", &json!("other")));
+        until_all_ready(lab).await;
+        let arn = lab.aws.world(|world| world.role(A, "other-role")).unwrap().arn;
+        assert_eq!(rule(lab).unwrap()["customRoleArn"], arn);
+        assert_pulls(lab, "base/app");
+        delete_role(lab);
+        until_role_gone(lab).await;
+        assert_eq!(lab.aws.world(|world| world.role(A, &first.name)), None);
+        assert_pulls(lab, "base/app");
         lab.assert_at_rest().await;
     });
 }

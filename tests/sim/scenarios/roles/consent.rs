@@ -1,14 +1,6 @@
 //! Roles have two owners to ask: that of the registry with the cache, and that of each upstream (behaviours 30, 34).
 
-use serde_json::{Value, json};
-
-use super::words::{
-    INTERVAL, assert_pulls, cache, edit, granted, mark, message, mirror, mirroring, pulls, reason, rule, set_registry,
-    until_reason, until_working, upstream_ready, writes_since,
-};
-use super::{our_role, two_registries};
-use crate::lab::objects::{CACHES, ROLES, allow_all, with};
-use crate::lab::{A, B, REGION, run};
+use super::*;
 
 /// Without the upstream's leave the role is there and gets nothing; with it, all else follows by itself.
 #[test]
@@ -26,7 +18,7 @@ fn an_upstream_that_allows_nobody_grants_nothing_until_it_does() {
         assert_eq!((lab.policy(B), rule(lab)), (None, None));
 
         set_registry(lab, "upstream", "allow", &json!([allow_all()]));
-        until_working(lab).await;
+        until_all_ready(lab).await;
         assert_pulls(lab, "base/app");
         lab.assert_at_rest().await;
     });
@@ -74,9 +66,9 @@ fn the_grant_goes_when_the_upstream_no_longer_allows_it() {
             assert_eq!(our_role(lab), role, "{member}");
 
             set_registry(lab, "upstream", "allow", &json!([allow_all()]));
-            until_working(lab).await;
+            until_all_ready(lab).await;
             lab.pass(INTERVAL).await;
-            until_working(lab).await;
+            until_all_ready(lab).await;
             assert_pulls(lab, "base/app");
             lab.assert_at_rest().await;
         });
@@ -97,9 +89,9 @@ fn role_and_grant_go_when_the_own_registry_no_longer_allows_them() {
         assert!(!pulls(lab, "base/app"));
         lab.assert_at_rest().await;
         set_registry(lab, "default", "allow", &json!([allow_all()]));
-        until_working(lab).await;
+        until_all_ready(lab).await;
         lab.pass(INTERVAL).await;
-        until_working(lab).await;
+        until_all_ready(lab).await;
         assert_pulls(lab, "base/app");
         lab.assert_at_rest().await;
     });
@@ -116,21 +108,24 @@ fn the_grant_goes_when_the_own_registry_no_longer_allows_the_upstreams_account()
         assert!(!pulls(lab, "base/app"));
         lab.assert_at_rest().await;
         set_registry(lab, "default", "allow", &json!([allow_all()]));
-        until_working(lab).await;
+        until_all_ready(lab).await;
         lab.assert_at_rest().await;
     });
 }
 
-/// Behaviour 34: also of a suspended object, and of one that would retain what it has: it lives.
+/// Behaviour 34: also of a suspended object, whatever it says by then, and of one that would retain what it has: it lives.
 #[test]
 fn a_withdrawal_reaches_suspended_and_retaining_objects() {
-    for (seed, member, value) in
-        [(1_131, "/spec/suspend", json!(true)), (1_132, "/spec/deletionPolicy", json!("Retain"))]
-    {
+    for (seed, member, value, asked) in [
+        (1_131, "/spec/suspend", json!(true), json!(["base/*"])),
+        (1_143, "/spec/suspend", json!(true), json!(["tools/*"])),
+        (1_132, "/spec/deletionPolicy", json!("Retain"), json!(["base/*"])),
+    ] {
         for registry in ["upstream", "default"] {
             run(seed, async |lab| {
                 mirroring(lab).await;
                 edit(lab, member, &value);
+                edit(lab, "/spec/upstreams/0/repositories", &asked);
                 lab.settle().await;
                 assert_pulls(lab, "base/app");
                 set_registry(lab, registry, "allow", &json!([with(allow_all(), "/kinds", &json!(["RegistryPolicy"]))]));
@@ -154,7 +149,7 @@ fn an_edit_beyond_the_upstreams_leave_keeps_what_it_allows() {
         until_reason(lab, "WaitingForUpstream").await;
         assert_eq!(upstream_ready(lab).1, "NotAllowed");
         lab.assert_at_rest().await;
-        assert_eq!((lab.statements(B), writes_since(lab, since)), (before, Vec::<String>::new()));
+        assert_eq!((lab.statements(B), writes_since(lab, since)), (before, Vec::new()));
         assert_pulls(lab, "base/app");
         // And what it no longer asks for goes all the same.
         edit(lab, "/spec/upstreams/0/repositories", &json!(["base/app", "tools/*"]));
@@ -178,11 +173,61 @@ fn an_edit_beyond_the_own_registrys_leave_does_not_change_the_role() {
         lab.assert_at_rest().await;
         assert_eq!((our_role(lab), granted(lab)), (role.clone(), Vec::new()));
         edit(lab, "/spec/cacheRepositories", &json!(["mirror/*"]));
-        until_working(lab).await;
+        until_all_ready(lab).await;
         lab.pass(INTERVAL).await;
-        until_working(lab).await;
+        until_all_ready(lab).await;
         assert_eq!(our_role(lab), role);
         assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: an object is accepted whole or not at all: refused by its own registry, it gains nothing at an upstream, and
+/// what there is stays.
+#[test]
+fn an_edit_that_the_own_registry_refuses_widens_no_grant() {
+    for (seed, repositories) in [(1_140, json!(["base/*"])), (1_141, json!(["base/*", "tools/*"]))] {
+        run(seed, async |lab| {
+            mirroring(lab).await;
+            set_registry(lab, "default", "allow", &json!([with(allow_all(), "/accountIds", &json!([A, B]))]));
+            lab.settle().await;
+            let (since, before) = (mark(lab), in_aws(lab));
+            let external = json!({"accountId": "555555555555", "region": REGION});
+            edit(
+                lab,
+                "/spec/upstreams",
+                &json!([
+                    {"name": "up", "registryRef": {"name": "upstream"}, "repositories": repositories},
+                    {"name": "more", "external": external, "repositories": ["x/*"]},
+                ]),
+            );
+            until_reason(lab, "NotAllowed").await;
+            lab.assert_at_rest().await;
+            assert_eq!((in_aws(lab), writes_since(lab, since)), (before, Vec::new()));
+            assert!(lab.is_ready(CACHES, "team-a", "mirror"), "the cache is as it was");
+            assert_pulls(lab, "base/app");
+        });
+    }
+}
+
+/// Behaviour 34: its own registry's leave withdrawn, whatever the object says by then, takes grant and role away.
+#[test]
+fn an_object_that_makes_no_sense_keeps_nothing_that_is_not_allowed() {
+    run(1_142, async |lab| {
+        mirroring(lab).await;
+        edit(
+            lab,
+            "/spec/upstreams",
+            &json!([
+                {"name": "up", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]},
+                {"name": "nowhere", "registryRef": {"name": "missing"}, "repositories": ["x/*"]},
+            ]),
+        );
+        until_reason(lab, "ReferenceNotFound").await;
+        lab.settle().await;
+        assert_eq!(granted(lab), ["base/*"], "an edit that cannot be followed changes nothing");
+        set_registry(lab, "default", "allow", &json!([]));
+        lab.until("grant and role go", |lab| granted(lab).is_empty() && our_role(lab).is_none()).await;
         lab.assert_at_rest().await;
     });
 }
@@ -193,29 +238,34 @@ fn a_role_name_needs_its_own_leave() {
     run(1_135, async |lab| {
         two_registries(lab);
         let names = |names: &Value| json!([with(allow_all(), "/roleNames", names)]);
-        set_registry(lab, "default", "allow", &names(&json!(["allowed"])));
-        lab.apply(&with(mirror(), "/spec/roleName", &json!("admin")));
+        set_registry(lab, "default", "allow", &names(&json!(["other"])));
+        let since = mark(lab);
+        lab.apply(&with(mirror(), "/spec/roleName", &json!("mine")));
         until_reason(lab, "NotAllowed").await;
-        assert!(message(lab).contains("admin"), "{}", message(lab));
+        assert!(message(lab).contains("role mine (spec.roleName)"), "{}", message(lab));
         lab.assert_at_rest().await;
-        assert_eq!(lab.aws_writes("CreateRole"), 0);
-        lab.delete(ROLES, "team-a", "mirror");
-        super::words::until_role_gone(lab).await;
+        assert_eq!(writes_since(lab, since), NO_WRITES);
 
-        lab.apply(&with(mirror(), "/spec/roleName", &json!("allowed")));
+        set_registry(lab, "default", "allow", &names(&json!(["mine"])));
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        let role = lab.aws.world(|world| world.role(A, "allowed")).unwrap();
+        let role = lab.aws.world(|world| world.role(A, "mine")).unwrap();
         assert!(role.path.starts_with("/ecr-operator/"), "{}", role.path);
         lab.assert_at_rest().await;
-        // The leave is taken back: grant and role go.
+        // The leave is taken back, by another name or by none: grant and role go.
+        for none in [json!(["other"]), Value::Null] {
+            set_registry(lab, "default", "allow", &names(&none));
+            until_reason(lab, "NotAllowed").await;
+            lab.until("the role is gone", |lab| lab.aws.world(|world| world.role(A, "mine")).is_none()).await;
+            assert_eq!(granted(lab), Vec::<String>::new());
+            lab.assert_at_rest().await;
+            set_registry(lab, "default", "allow", &names(&json!(["mine"])));
+            lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        }
         set_registry(lab, "default", "allow", &names(&Value::Null));
         until_reason(lab, "NotAllowed").await;
-        lab.until("the role is gone", |lab| lab.aws.world(|world| world.role(A, "allowed")).is_none()).await;
-        assert_eq!(granted(lab), Vec::<String>::new());
-        lab.assert_at_rest().await;
 
-        lab.delete(ROLES, "team-a", "mirror");
-        super::words::until_role_gone(lab).await;
+        delete_role(lab);
+        until_role_gone(lab).await;
         lab.apply(&mirror());
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
         lab.assert_at_rest().await;
@@ -254,7 +304,7 @@ fn a_namespace_that_no_longer_matches_loses_grant_and_role() {
         lab.until("the grant is gone", |lab| granted(lab).is_empty()).await;
         lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
         lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
-        assert_eq!(lab.ready(CACHES, "team-a", "mirror").1, "NotAllowed");
+        assert_eq!(cache_ready(lab).1, "NotAllowed");
         lab.assert_at_rest().await;
     });
 }

@@ -6,8 +6,7 @@ use crate::scenarios::crash::ends_alike;
 
 async fn set(lab: &mut Lab) {
     two_registries(lab);
-    lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-    lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+    apply_set(lab);
     until_all_ready(lab).await;
 }
 
@@ -19,21 +18,16 @@ fn a_crash_while_the_set_is_made_changes_nothing_in_the_end() {
 #[test]
 fn a_crash_while_the_set_is_removed_leaves_nothing_behind() {
     ends_alike(&set, &async |lab| {
-        lab.delete(ROLES, "team-a", "mirror");
-        lab.delete(CACHES, "team-a", "mirror");
-        lab.until("all is gone", |lab| {
-            !lab.exists(ROLES, "team-a", "mirror") && !lab.exists(CACHES, "team-a", "mirror")
-        })
-        .await;
-        assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
-        assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), Vec::<String>::new());
+        delete_set(lab);
+        until_set_gone(lab).await;
+        assert!(is_nothing_left(lab), "{}", lab.describe());
     });
 }
 
 #[test]
 fn a_crash_while_the_role_pulls_from_more_changes_nothing_in_the_end() {
     ends_alike(&set, &async |lab| {
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
         assert!(lab.statements(B)[0].to_string().contains("repository/tools/*"));
     });
@@ -53,7 +47,7 @@ fn a_crash_while_a_lost_role_is_made_again_changes_nothing_in_the_end() {
 #[test]
 fn a_crash_while_consent_is_withdrawn_leaves_no_grant() {
     ends_alike(&set, &async |lab| {
-        lab.set("registries", "", "upstream", "/spec/allow", &json!([]));
+        set_registry(lab, "upstream", "allow", &json!([]));
         lab.until("the grant is gone", |lab| lab.statements(B).is_empty()).await;
     });
 }
@@ -67,7 +61,7 @@ fn a_crash_while_an_upstream_is_dropped_leaves_no_grant_there() {
     };
     let both = async |lab: &mut Lab| {
         two_registries(lab);
-        let object = role("team-a", "mirror", "upstream", &["base/*"]);
+        let object = mirror();
         let up = object["spec"]["upstreams"][0].clone();
         let object = with(object, "/spec/permissionScope", &json!("Listed"));
         lab.apply(&with(object, "/spec/upstreams", &json!([up, other()])));
@@ -75,10 +69,10 @@ fn a_crash_while_an_upstream_is_dropped_leaves_no_grant_there() {
         assert_eq!(lab.statements(B).len(), 1);
     };
     ends_alike(&both, &async |lab| {
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams", &json!([other()]));
+        edit(lab, "/spec/upstreams", &json!([other()]));
         lab.until("the grant is gone", |lab| lab.statements(B).is_empty()).await;
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        let policy = our_role(lab).unwrap().inline_policies["ecr-pull-through-cache"].clone();
+        let policy = our_role(lab).unwrap().inline_policies[POLICY].clone();
         assert!(policy.contains("444444444444") && !policy.contains(B), "{policy}");
     });
 }

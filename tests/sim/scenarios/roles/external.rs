@@ -1,110 +1,199 @@
-//! Upstreams without a Registry, of the same account, and of a registry that cannot grant (behaviours 16, 22).
+//! Upstreams that no Registry stands for, and those that need no grant: of the same account (behaviours 22, 26).
 
 use super::*;
-use crate::lab::objects::{cache_by_role, role};
-use crate::lab::run;
 
-/// The statement that is printed is the one that is missing: put into the other account by hand, the pull goes through.
+const OTHER_REGION: &str = "eu-central-1";
+
+fn external(account: &str, region: &str) -> Value {
+    json!({"accountId": account, "region": region})
+}
+
+/// The role whose upstream is another's, by account and Region.
+fn role_of(upstream: &Value) -> Value {
+    let upstreams = json!([{"name": "up", "external": upstream, "repositories": ["base/*"]}]);
+    with(mirror(), "/spec/upstreams", &upstreams)
+}
+
+fn cache_of(upstream: &Value) -> Value {
+    let ecr = json!({"external": upstream, "roleRef": {"name": "mirror"}});
+    with(cache(), "/spec/upstream/ecr", &ecr)
+}
+
+/// `requiredStatement` of the role's only upstream.
+fn required(lab: &Lab) -> Option<Value> {
+    Some(serde_json::from_str(upstream_status(lab)["requiredStatement"].as_str()?).unwrap())
+}
+
+/// An account whose owner runs no operator: scope V2, and a policy of its own.
+fn foreign_registry(lab: &Lab, account: &str) {
+    lab.aws.world(|world| {
+        world.set_scope(account, REGION, Some(Scope::V2));
+        world.add_repository(account, REGION, "base/app");
+    });
+}
+
+/// The statement that the status prints, added to the other account's policy by hand, is all that was missing.
 #[test]
-fn what_is_printed_for_the_owner_of_an_external_upstream_is_what_it_takes() {
-    run(1_060, async |lab| {
-        lab.aws.world(|world| world.set_scope(B, REGION, Some(Scope::V2)));
+fn the_required_statement_lets_the_pull_through() {
+    for (seed, grantee, scope) in [(1_180, "Role", "Any"), (1_181, "Account", "Any"), (1_182, "Role", "Listed")] {
+        run(seed, async |lab| {
+            lab.two_teams();
+            foreign_registry(lab, B);
+            let role = with(role_of(&external(B, REGION)), "/spec/grantee", &json!(grantee));
+            lab.apply(&with(role, "/spec/permissionScope", &json!(scope)));
+            lab.apply(&cache_of(&external(B, REGION)));
+            lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            assert_eq!(upstream_ready(lab).1, "External");
+            lab.until_reason(CACHES, "team-a", "mirror", "UpstreamInvalid").await;
+            lab.settle().await;
+            assert!(!pulls(lab, "base/app"));
+            assert_eq!((cache_ready(lab).1.as_str(), lab.aws_writes_of(B)), ("UpstreamInvalid", 0));
+
+            let policy = json!({"Version": "2012-10-17", "Statement": [required(lab).unwrap()]});
+            lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+            assert_pulls(lab, "base/app");
+            assert!(!pulls(lab, "tools/app"));
+            lab.pass(INTERVAL).await;
+            lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+            lab.assert_at_rest().await;
+            assert_eq!(lab.policy(B).unwrap()["Statement"].as_array().map_or(1, Vec::len), 1);
+        });
+    }
+}
+
+/// A role that is made anew is the same to the statement, which need not be added again.
+#[test]
+fn the_required_statement_outlives_the_role() {
+    run(1_183, async |lab| {
         lab.two_teams();
-        let external = json!({"accountId": B, "region": REGION});
-        let upstreams = json!([{"name": "up", "external": external, "repositories": ["base/*"]}]);
-        lab.apply(&with(role("team-a", "mirror", "", &[]), "/spec/upstreams", &upstreams));
+        foreign_registry(lab, B);
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.apply(&cache_of(&external(B, REGION)));
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        let status = lab.kube.get(ROLES, "team-a", "mirror").unwrap()["status"]["upstreams"][0].clone();
-        assert_eq!(status["conditions"][0]["reason"], "External", "{status}");
-        assert_eq!(lab.statements(B), Vec::<Value>::new());
-
-        let ecr = json!({"external": external, "roleRef": {"name": "mirror"}});
-        let cache = cache_by_role("team-a", "mirror", "", "mirror");
-        let cache = with(cache, "/spec/upstream/ecr", &ecr);
-        let cache = with(cache, "/spec/pullers", &json!({"accountIds": [A]}));
-        lab.apply(&with(cache, "/spec/createRepositories", &json!(true)));
-        lab.until_reason(CACHES, "team-a", "mirror", "UpstreamInvalid").await;
-        let puller = format!("arn:aws:iam::{A}:root");
-        lab.pulls_through(&puller, "mirror/base/app").unwrap_err();
-
-        let required: Value = serde_json::from_str(status["requiredStatement"].as_str().unwrap()).unwrap();
-        let policy = json!({"Version": "2012-10-17", "Statement": [required]}).to_string();
-        lab.aws.world(|world| world.put_policy(B, REGION, &policy));
-        lab.pulls_through(&puller, "mirror/base/app").unwrap();
-        lab.pulls_through(&puller, "mirror/other/app").unwrap_err();
-        lab.pass(std::time::Duration::from_secs(600)).await;
+        let first = required(lab).unwrap();
+        let policy = json!({"Version": "2012-10-17", "Statement": [first]});
+        lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+        let name = our_role(lab).unwrap().name;
+        lab.aws.world(|world| world.delete_role(A, &name));
+        lab.pass(INTERVAL).await;
+        lab.pass(INTERVAL).await;
         lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+        assert_eq!(required(lab), Some(first));
+        assert_pulls(lab, "base/app");
+        // What it asks for changes, and so does the statement; its Sid with it, so that both fit into one policy.
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let second = required(lab).unwrap();
+        assert_ne!(second["Sid"], policy["Statement"][0]["Sid"]);
         lab.assert_at_rest().await;
     });
 }
 
-/// Behaviour 22: inside one account the role's own policy is enough, whatever the Region: nothing is granted.
+/// It goes with its rule; what its statement says elsewhere is another's, and blocks nothing.
 #[test]
-fn another_region_of_the_same_account_needs_no_grant() {
-    run(1_061, async |lab| {
+fn a_role_with_an_external_upstream_goes_without_asking_there() {
+    run(1_184, async |lab| {
         lab.two_teams();
-        let mut there = registry("elsewhere", A);
-        there["spec"]["region"] = json!("us-east-1");
-        lab.apply(&there);
-        lab.apply(&role("team-a", "mirror", "elsewhere", &["base/*"]));
-        lab.apply(&cache_by_role("team-a", "mirror", "elsewhere", "mirror"));
-        until_all_ready(lab).await;
-        assert_eq!(lab.aws.world(|world| world.policy_text(A, "us-east-1")), None);
+        foreign_registry(lab, B);
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        let policy = json!({"Version": "2012-10-17", "Statement": [required(lab).unwrap()]});
+        lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+        delete_role(lab);
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), lab.statements(B).len(), lab.aws_writes_of(B)), (None, 1, 0));
         lab.assert_at_rest().await;
     });
 }
 
-/// Behaviour 16: an upstream under scope V1 cannot grant to the role: told where the cure is, and healed by it.
+/// An external upstream for which a Registry stands besides: nothing is written there by this object.
 #[test]
-fn an_upstream_under_scope_v1_says_so_and_heals() {
-    run(1_062, async |lab| {
-        lab.aws.world(|world| world.set_scope(B, REGION, Some(Scope::V1)));
-        lab.two_teams();
-        lab.apply(&upstream());
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-        lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-        lab.until_reason(ROLES, "team-a", "mirror", "WaitingForUpstream").await;
-        let is_told = |lab: &Lab| {
-            let status = lab.kube.get(ROLES, "team-a", "mirror").unwrap()["status"]["upstreams"][0].clone();
-            status["conditions"][0]["reason"] == "ScopeV1"
-        };
-        lab.until("the scope is named", is_told).await;
-        assert_eq!(
-            (lab.statements(B).len(), lab.ready(CACHES, "team-a", "mirror").1.as_str()),
-            (0, "WaitingForUpstream")
-        );
+fn an_external_upstream_is_left_to_its_owner_also_where_a_registry_stands_for_it() {
+    run(1_185, async |lab| {
+        two_registries(lab);
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
         lab.assert_at_rest().await;
-        lab.set("registries", "", "upstream", "/spec/registryPolicy", &json!({"scope": "V2"}));
-        until_all_ready(lab).await;
+        assert_eq!((granted(lab), upstream_ready(lab).1), (Vec::new(), "External".to_owned()));
+        assert!(required(lab).is_some());
+        // Named as what it is, the operator grants.
+        let by_name = json!([{"name": "up", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]}]);
+        edit(lab, "/spec/upstreams", &by_name);
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.until("it is granted", |lab| granted(lab) == ["base/*"]).await;
+        assert_eq!(required(lab), None);
         lab.assert_at_rest().await;
     });
 }
 
-/// Bad input: a role and its upstream in different partitions.
+/// Behaviour 22: the same account in another Region needs no statement anywhere: the role's own policy is enough.
 #[test]
-fn no_role_reaches_over_the_border_of_a_partition() {
-    run(1_063, async |lab| {
+fn another_region_of_the_same_account_needs_no_statement() {
+    for (seed, is_external) in [(1_186, true), (1_187, false)] {
+        run(seed, async |lab| {
+            lab.two_teams();
+            lab.aws.world(|world| world.add_repository(A, OTHER_REGION, "base/app"));
+            let here = external(A, OTHER_REGION);
+            let (mut role, mut rule) = (role_of(&here), cache_of(&here));
+            if !is_external {
+                let other = with(registry("upstream", A), "/spec/region", &json!(OTHER_REGION));
+                lab.apply(&other);
+                role = mirror();
+                rule = cache();
+            }
+            lab.apply(&role);
+            lab.apply(&rule);
+            until_all_ready(lab).await;
+            assert_eq!((required(lab), upstream_ready(lab).0), (None, "True".to_owned()));
+            assert_eq!(lab.aws.world(|world| world.policy_text(A, OTHER_REGION)), None);
+            assert_pulls(lab, "base/app");
+            lab.assert_at_rest().await;
+            delete_set(lab);
+            until_set_gone(lab).await;
+            assert_eq!(our_role(lab), None);
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 22: a cache of another Region of the same account needs no role at all.
+#[test]
+fn a_cache_of_another_region_needs_no_role() {
+    run(1_188, async |lab| {
         lab.two_teams();
-        let upstreams =
-            json!([{"name": "up", "external": {"accountId": B, "region": "cn-north-1"}, "repositories": ["base/*"]}]);
-        lab.apply(&with(role("team-a", "mirror", "", &[]), "/spec/upstreams", &upstreams));
-        lab.until_reason(ROLES, "team-a", "mirror", "InvalidSpec").await;
-        let told = lab.message(ROLES, "team-a", "mirror", "Ready");
-        assert!(told.contains("spec.upstreams[0]") && told.contains("same partition"), "{told}");
-        assert_eq!(our_role(lab), None);
+        lab.aws.world(|world| world.add_repository(A, OTHER_REGION, "base/app"));
+        lab.apply(&with(cache(), "/spec/upstream/ecr", &json!({"external": external(A, OTHER_REGION)})));
+        lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+        assert_pulls(lab, "base/app");
         lab.assert_at_rest().await;
     });
 }
 
-/// A registry that names no scope: AWS takes the grant if it is on V2 after all.
+/// A role of one partition reaches no registry of another: refused, and nothing is made.
 #[test]
-fn an_upstream_that_names_no_scope_is_tried() {
-    run(1_064, async |lab| {
+fn an_upstream_of_another_partition_is_refused() {
+    for (seed, region) in [(1_189, "cn-north-1"), (1_190, "us-gov-west-1")] {
+        run(seed, async |lab| {
+            lab.two_teams();
+            lab.apply(&role_of(&external(B, region)));
+            until_reason(lab, "InvalidSpec").await;
+            lab.assert_at_rest().await;
+            assert_eq!(role_ready(lab), ("False".to_owned(), "InvalidSpec".to_owned()));
+            let message = message(lab);
+            assert!(message.contains("spec.upstreams[0]") && message.contains("same partition"), "{message}");
+            assert_eq!((our_role(lab), lab.aws_writes("CreateRole")), (None, 0));
+        });
+    }
+}
+
+/// The own registry as an upstream of itself is refused.
+#[test]
+fn the_own_registry_is_no_upstream() {
+    run(1_191, async |lab| {
         lab.two_teams();
-        lab.apply(&upstream());
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-        lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-        until_all_ready(lab).await;
+        lab.apply(&role_of(&external(A, REGION)));
+        lab.until("it is refused", |lab| role_ready(lab).0 == "False").await;
         lab.assert_at_rest().await;
+        assert_eq!(lab.aws_writes("CreateRole"), 0);
     });
 }

@@ -1,223 +1,256 @@
-//! The end of a role: rule, grant, role, and who may keep what (behaviours 7, 28, 30, 41, 44, 45).
-
-use std::time::Duration;
+//! Roles that go, and roles that stay: rule, grant and role in this order (behaviours 28, 30, 41, 44).
 
 use super::*;
-use crate::lab::objects::{cache_by_role, role};
-use crate::lab::run;
 
-async fn set(lab: &mut Lab) {
-    two_registries(lab);
-    lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-    lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-    until_all_ready(lab).await;
-    lab.settle().await;
-}
-
-async fn until_gone(lab: &mut Lab, plural: &str) {
-    lab.until("it goes", |lab| !lab.exists(plural, "team-a", "mirror")).await;
-}
-
-/// The writes of AWS that take away, in their order.
-fn removals(lab: &Lab) -> Vec<String> {
-    let names = ["DeletePullThroughCacheRule", "DeleteRegistryPolicy", "DeleteRolePolicy", "DeleteRole"];
-    let is_removal = |call: &&aws_sim::Call| names.contains(&call.operation.as_str()) && call.took_effect;
-    lab.aws.world(|world| world.calls().iter().filter(is_removal).map(|call| call.operation.clone()).collect())
-}
-
-/// Behaviour 30, in whatever order they are deleted.
+/// Behaviour 30: rule, grant, role, in whatever order and however close their objects are deleted.
 #[test]
-fn rule_then_grant_then_role() {
-    for first in [ROLES, CACHES] {
-        run(1_050, async |lab| {
-            set(lab).await;
-            lab.delete(first, "team-a", "mirror");
-            if first == ROLES {
-                lab.until_reason(ROLES, "team-a", "mirror", "DeletionBlocked").await;
-                let told = lab.message(ROLES, "team-a", "mirror", "Ready");
-                assert!(told.contains("mirror"), "{told}");
-                lab.pass(Duration::from_secs(600)).await;
-                assert!((our_role(lab).is_some(), lab.statements(B).len()) == (true, 1), "a rule still pulls by it");
-                assert!(removals(lab).is_empty());
-            }
-            let second = if first == ROLES { CACHES } else { ROLES };
-            lab.delete(second, "team-a", "mirror");
-            until_gone(lab, CACHES).await;
-            until_gone(lab, ROLES).await;
-            let order = ["DeletePullThroughCacheRule", "DeleteRegistryPolicy", "DeleteRolePolicy", "DeleteRole"];
-            assert_eq!(removals(lab), order);
-            lab.assert_at_rest().await;
-        });
+fn what_pulls_goes_before_what_it_pulls_by() {
+    for (seed, deletions) in [(1_140, [delete_role as fn(&Lab), delete_cache]), (1_141, [delete_cache, delete_role])] {
+        for apart in [Duration::ZERO, LONG] {
+            run(seed, async |lab| {
+                mirroring(lab).await;
+                let since = mark(lab);
+                for delete in deletions {
+                    delete(lab);
+                    if apart > Duration::ZERO {
+                        lab.pass(apart).await;
+                    }
+                }
+                until_set_gone(lab).await;
+                let order = ["DeletePullThroughCacheRule", "DeleteRegistryPolicy", "DeleteRolePolicy", "DeleteRole"];
+                let removals: Vec<_> = lab.aws.world(|world| {
+                    let calls = world.calls()[since..].iter().filter(|call| call.took_effect && call.is_write);
+                    calls
+                        // The rule's pullers stood in the policy of its own registry.
+                        .filter(|call| call.operation != "DeleteRegistryPolicy" || call.account.as_deref() == Some(B))
+                        .map(|call| call.operation.clone())
+                        .filter(|operation| order.contains(&operation.as_str()))
+                        .collect()
+                });
+                assert_eq!(removals, order, "{:?}", writes_since(lab, since));
+                assert!(is_nothing_left(lab), "{}", lab.describe());
+                lab.assert_at_rest().await;
+            });
+        }
     }
 }
 
-/// Behaviour 28: what others hung on the role keeps it, and is named.
+/// Behaviour 30: while a living rule pulls by it, a role that is being deleted stays, works, and says by whom it is held.
 #[test]
-fn attachments_of_others_keep_a_role() {
-    run(1_051, async |lab| {
-        set(lab).await;
-        let name = our_role(lab).unwrap().name;
-        let theirs = lab.aws.world(|world| {
-            let arn = world.add_managed_policy(A, "theirs", r#"{"Version":"2012-10-17","Statement":[]}"#);
-            world.edit_role(A, &name, |role| role.attached_policies.extend([arn.clone()]));
-            arn
-        });
-        lab.delete(CACHES, "team-a", "mirror");
-        lab.delete(ROLES, "team-a", "mirror");
-        until_gone(lab, CACHES).await;
-        lab.until("it names them", |lab| lab.message(ROLES, "team-a", "mirror", "Ready").contains(&theirs)).await;
-        assert_eq!(lab.ready(ROLES, "team-a", "mirror").1, "DeletionBlocked");
-        assert_eq!(lab.statements(B), Vec::<Value>::new(), "the grant has gone meanwhile");
-        lab.aws.world(|world| world.edit_role(A, &name, |role| role.attached_policies.clear()));
-        lab.pass(Duration::from_secs(600)).await;
-        until_gone(lab, ROLES).await;
+fn a_role_waits_for_the_rule_that_pulls_by_it() {
+    run(1_142, async |lab| {
+        mirroring(lab).await;
+        let since = mark(lab);
+        delete_role(lab);
+        until_reason(lab, "DeletionBlocked").await;
+        lab.assert_at_rest().await;
+        assert!(lab.exists(ROLES, "team-a", "mirror"));
+        assert!(message(lab).contains("cache rule for prefix mirror"), "{}", message(lab));
+        assert_eq!((reason(lab).as_str(), writes_since(lab, since)), ("DeletionBlocked", Vec::new()));
+        assert_pulls(lab, "base/app");
+        delete_cache(lab);
+        until_set_gone(lab).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A rule of somebody else's pulls by the role: it is not ours to delete, and the role is held by it.
+#[test]
+fn a_role_waits_for_rules_of_others_too() {
+    run(1_143, async |lab| {
+        mirroring(lab).await;
+        let arn = our_role(lab).unwrap().arn;
+        lab.rules.rule_of_others(A, "theirs");
+        let host = format!("{B}.dkr.ecr.{REGION}.amazonaws.com");
+        let theirs = json!({"ecrRepositoryPrefix": "theirs", "upstreamRegistryUrl": host, "customRoleArn": arn});
+        lab.aws.world(|world| world.put_cache_rule(A, REGION, &theirs));
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        delete_role(lab);
+        lab.settle().await;
+        assert!(our_role(lab).is_some(), "{}", message(lab));
+        assert!(message(lab).contains("theirs"), "{}", message(lab));
+        lab.assert_at_rest().await;
+        lab.aws.world(|world| world.delete_cache_rule(A, REGION, "theirs"));
+        lab.pass(INTERVAL).await;
+        until_role_gone(lab).await;
         assert_eq!(our_role(lab), None);
         lab.assert_at_rest().await;
     });
 }
 
-/// Retain: role and grant stay in AWS, under marks that are not ours.
+/// `Retain`: role and grant stay, and are nobody's.
 #[test]
-fn what_is_retained_stays_and_is_nobodys() {
-    run(1_052, async |lab| {
-        set(lab).await;
+fn a_retained_role_stays_with_its_grant() {
+    run(1_144, async |lab| {
+        mirroring(lab).await;
+        let before = our_role(lab).unwrap();
         lab.set(CACHES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Retain"));
-        lab.set(ROLES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Retain"));
-        until_all_ready(lab).await;
-        let made = our_role(lab).unwrap();
-        lab.delete(ROLES, "team-a", "mirror");
-        lab.delete(CACHES, "team-a", "mirror");
-        until_gone(lab, ROLES).await;
-        until_gone(lab, CACHES).await;
-        let left = our_role(lab).unwrap();
-        assert_eq!((left.id, left.tags.len()), (made.id, 0));
-        let statements = lab.statements(B);
-        assert!(
-            statements.len() == 1 && statements[0]["Sid"].as_str().unwrap().starts_with("Retained"),
-            "{statements:?}"
-        );
+        edit(lab, "/spec/deletionPolicy", &json!("Retain"));
+        lab.settle().await;
         lab.rules.rule_of_others(A, "mirror");
+        delete_cache(lab);
+        until_cache_gone(lab).await;
+        delete_role(lab);
+        until_role_gone(lab).await;
+        let after = our_role(lab).unwrap();
+        assert_eq!((&after.id, &after.inline_policies), (&before.id, &before.inline_policies));
+        assert_eq!((after.tags.len(), granted(lab)), (0, vec!["base/*".to_owned()]));
+        let sid = lab.statements(B)[0]["Sid"].clone();
+        assert!(sid.as_str().unwrap().starts_with("Retained"), "{sid}");
+        assert_pulls(lab, "base/app");
+        assert!(!is_orphaned(lab, "default") && !is_orphaned(lab, "upstream"));
         lab.assert_at_rest().await;
     });
 }
 
-/// Behaviour 41: an object that is gone without a word leaves orphans in both registries, which go by a person's word.
+/// Behaviour 44: abandoned, both sides let go, and both Registries report what is nobody's until it is pruned.
 #[test]
-fn who_vanishes_leaves_role_and_grant_until_they_are_pruned() {
-    run(1_053, async |lab| {
-        set(lab).await;
-        lab.delete(CACHES, "team-a", "mirror");
-        until_gone(lab, CACHES).await;
-        lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
-        for registry in ["default", "upstream"] {
-            lab.until("it is reported", |lab| {
-                lab.message("registries", "", registry, "Orphaned").contains("team-a/mirror")
-            })
-            .await;
+fn an_abandoned_role_is_an_orphan_at_both_registries() {
+    run(1_145, async |lab| {
+        mirroring(lab).await;
+        for (plural, delete) in [(CACHES, delete_cache as fn(&Lab)), (ROLES, delete_role)] {
+            abandon(lab, plural);
+            delete(lab);
         }
-        lab.pass(Duration::from_secs(1_200)).await;
-        assert!((our_role(lab).is_some(), lab.statements(B).len()) == (true, 1), "nobody said that they go");
-        // Asked for in the wrong order, it waits for the right one.
-        for registry in ["default", "upstream"] {
-            let token = lab.prune_token(registry);
-            lab.annotate("registries", "", registry, "ecr-permissions.dev/prune", &token);
-            lab.pass(Duration::from_secs(30)).await;
-        }
-        lab.pass(Duration::from_secs(600)).await;
-        lab.until("both are gone", |lab| our_role(lab).is_none() && lab.statements(B).is_empty()).await;
-        lab.until("nothing is left to say", |lab| {
-            ["default", "upstream"]
-                .iter()
-                .all(|registry| lab.message("registries", "", registry, "Orphaned").is_empty())
-        })
-        .await;
+        until_set_gone(lab).await;
+        until_reported(lab).await;
+        assert_pulls(lab, "base/app");
         lab.assert_at_rest().await;
-    });
-}
-
-/// Suspended: what there is stays, whatever the spec says by then; consent withdrawn takes it away all the same.
-#[test]
-fn a_suspended_role_changes_nothing() {
-    run(1_054, async |lab| {
-        set(lab).await;
-        lab.set(ROLES, "team-a", "mirror", "/spec/suspend", &json!(true));
-        lab.until("it is told", |lab| lab.has_reason(ROLES, "team-a", "mirror", "Suspended")).await;
-        assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "True", "as last proven");
-        let (made, grants) = (our_role(lab), lab.statements(B));
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["other/*"]));
-        lab.pass(Duration::from_secs(600)).await;
-        assert_eq!(lab.ready(ROLES, "team-a", "mirror"), ("Unknown".to_owned(), "Suspended".to_owned()));
-        assert_eq!((our_role(lab), lab.statements(B)), (made, grants));
-        lab.set("registries", "", "upstream", "/spec/allow", &json!([]));
-        lab.until("the grant goes", |lab| lab.statements(B).is_empty()).await;
-        lab.assert_at_rest().await;
-    });
-}
-
-/// Behaviour 8: under Observe nothing is written, in either account, and what would be stands in the plan.
-#[test]
-fn under_observe_the_plan_says_what_would_be_done() {
-    for observed in ["default", "upstream"] {
-        run(1_055, async |lab| {
-            two_registries(lab);
+        for registry in ["upstream", "default"] {
+            prune(lab, registry);
             lab.settle().await;
-            lab.set("registries", "", observed, "/spec/management", &json!("Observe"));
-            lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-            lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-            lab.pass(Duration::from_secs(600)).await;
-            let plan = lab.kube.get("registries", "", observed).unwrap()["status"]["plan"]["steps"].to_string();
-            let step = if observed == "default" { "+ role Ecp" } else { "+ statement" };
-            assert!(plan.contains(step), "{plan}");
-            assert_eq!(lab.statements(B), Vec::<Value>::new());
-            assert_eq!(our_role(lab).is_some(), observed == "upstream");
-            assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "Unknown");
-            lab.assert_at_rest().await;
-            lab.set("registries", "", observed, "/spec/management", &json!("Enforce"));
-            until_all_ready(lab).await;
-            lab.assert_at_rest().await;
-        });
-    }
+        }
+        assert_eq!((our_role(lab), rule(lab), lab.policy(B)), (None, None, None));
+        assert!(!is_orphaned(lab, "default") && !is_orphaned(lab, "upstream"));
+        lab.assert_at_rest().await;
+    });
 }
 
-/// Behaviour 41: either ledger is lost, and nobody loses anything: tags and Sids tell whose what is.
+/// Deleted while it is suspended it goes all the same, at both registries, as any object does.
 #[test]
-fn a_lost_ledger_loses_no_role_and_no_grant() {
-    for lost in ["default", "upstream"] {
-        run(1_056, async |lab| {
-            set(lab).await;
-            let (made, grants) = (our_role(lab), lab.statements(B));
-            let writes = lab.aws_writes_of(A) + lab.aws_writes_of(B);
-            lab.stop();
-            lab.kube.edit("registries", "", lost, |object| object["status"] = json!({})).unwrap();
-            lab.start().await;
-            lab.pass(Duration::from_secs(600)).await;
-            assert_eq!((our_role(lab), lab.statements(B)), (made, grants));
-            assert_eq!(lab.aws_writes_of(A) + lab.aws_writes_of(B), writes);
-            until_all_ready(lab).await;
-            lab.assert_at_rest().await;
-            lab.delete(CACHES, "team-a", "mirror");
-            lab.delete(ROLES, "team-a", "mirror");
-            until_gone(lab, ROLES).await;
-            until_gone(lab, CACHES).await;
-            assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
-            lab.assert_at_rest().await;
-        });
-    }
+fn a_suspended_role_that_is_deleted_goes() {
+    run(1_149, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/suspend", &json!(true));
+        until_reason(lab, "Suspended").await;
+        delete_set(lab);
+        until_set_gone(lab).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
 }
 
-/// A Registry stays as long as something of a guest is in its policy.
+/// Behaviour 28: what others hang on the role keeps it, and is named.
 #[test]
-fn a_registry_that_is_deleted_waits_for_its_guests() {
-    run(1_057, async |lab| {
-        set(lab).await;
-        lab.delete("registries", "", "upstream");
-        lab.pass(Duration::from_secs(600)).await;
-        assert!(lab.exists("registries", "", "upstream") && lab.statements(B).len() == 1, "it serves until then");
-        lab.delete(CACHES, "team-a", "mirror");
-        lab.delete(ROLES, "team-a", "mirror");
-        until_gone(lab, ROLES).await;
-        lab.until("it goes", |lab| !lab.exists("registries", "", "upstream")).await;
-        assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
+fn policies_of_others_keep_a_role_from_going() {
+    run(1_150, async |lab| {
+        mirroring(lab).await;
+        let managed = lab.aws.world(|world| world.add_managed_policy(A, "audit", EMPTY));
+        edit_role(lab, |role| {
+            role.attached_policies.insert(managed.clone());
+            role.inline_policies.insert("theirs".to_owned(), EMPTY.to_owned());
+        });
+        delete_set(lab);
+        until_cache_gone(lab).await;
+        lab.until("it says why", |lab| message(lab).contains(&managed) && message(lab).contains("theirs")).await;
+        assert_eq!(reason(lab), "DeletionBlocked");
+        assert_eq!(granted(lab), Vec::<String>::new(), "its grant went nevertheless");
+        lab.assert_at_rest().await;
+        let role = our_role(lab).unwrap();
+        assert!(role.inline_policies.contains_key(POLICY), "it is left whole");
+        edit_role(lab, |role| {
+            role.attached_policies.clear();
+            role.inline_policies.remove("theirs");
+        });
+        lab.pass(INTERVAL).await;
+        until_role_gone(lab).await;
+        assert_eq!(our_role(lab), None);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The whole namespace is deleted at once, as Kubernetes does it.
+#[test]
+fn a_namespace_that_goes_takes_everything_along() {
+    run(1_151, async |lab| {
+        mirroring(lab).await;
+        lab.delete("namespaces", "", "team-a");
+        delete_set(lab);
+        until_set_gone(lab).await;
+        assert_eq!((our_role(lab), rule(lab), lab.policy(A), lab.policy(B)), (None, None, None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A Registry serves until nobody is attached; the role's own waits for it, and goes after.
+#[test]
+fn the_own_registry_goes_after_its_role() {
+    run(1_152, async |lab| {
+        mirroring(lab).await;
+        lab.delete(REGISTRIES, "", "default");
+        lab.pass(Duration::from_secs(5)).await;
+        assert_pulls(lab, "base/app");
+        assert!(lab.exists(REGISTRIES, "", "default"));
+        delete_set(lab);
+        until_role_gone(lab).await;
+        lab.until("the Registry is gone", |lab| !lab.exists(REGISTRIES, "", "default")).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The upstream's Registry is deleted: what it granted is on its record, so it stays until the grant is no longer asked for.
+#[test]
+fn the_upstreams_registry_goes_after_its_grants() {
+    run(1_153, async |lab| {
+        mirroring(lab).await;
+        lab.delete(REGISTRIES, "", "upstream");
+        lab.settle().await;
+        assert!(lab.exists(REGISTRIES, "", "upstream"), "it has a grant");
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        delete_set(lab);
+        until_role_gone(lab).await;
+        lab.until("the Registry is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// The upstream's Registry vanished, and its record with it: the role is not deleted over a grant that nobody can see, or
+/// goes alone; made again, the Registry finds what is left.
+#[test]
+fn an_upstreams_registry_that_vanished_blocks_nothing_for_ever() {
+    run(1_154, async |lab| {
+        mirroring(lab).await;
+        lab.kube.vanish(REGISTRIES, "", "upstream").unwrap();
+        lab.settle().await;
+        assert!(our_role(lab).is_some());
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        lab.apply(&upstream());
+        until_all_ready(lab).await;
+        assert_eq!(granted(lab), ["base/*"]);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Made anew while the former is still going: the new object gets a role of its own, in the end.
+#[test]
+fn a_role_that_is_made_anew_at_once_works_again() {
+    run(1_155, async |lab| {
+        mirroring(lab).await;
+        delete_set(lab);
+        until_role_gone(lab).await;
+        lab.apply(&mirror());
+        lab.apply(&cache());
+        until_all_ready(lab).await;
+        lab.pass(INTERVAL).await;
+        until_all_ready(lab).await;
+        assert_pulls(lab, "base/app");
+        assert!(!pulls(lab, "tools/app"));
         lab.assert_at_rest().await;
     });
 }

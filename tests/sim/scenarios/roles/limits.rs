@@ -1,11 +1,11 @@
 //! What AWS has no room for, or does not take: said with the field and the cure, nobody else harmed, and healed once the
 //! cause is gone (behaviours 14, 16, 26, 28).
 
-use aws_sim::{Fault, Trust};
+use aws_sim::Fault;
 
 use super::*;
-use crate::lab::objects::{BOUNDARY, POLICIES, pull};
-use crate::lab::{boundary, run};
+use crate::lab::boundary;
+use crate::lab::objects::{POLICIES, pull};
 
 const OTHER: &str = "333333333333";
 
@@ -22,7 +22,7 @@ async fn assert_unharmed(lab: &mut Lab) {
 /// The set heals by itself within an interval, and is removed whole.
 async fn heals(lab: &mut Lab) {
     lab.pass(LONG).await;
-    assert!(is_all_ready(lab), "{:?}\n{}", role_says(lab), lab.describe());
+    assert!(is_all_ready(lab), "{} {}\n{}", reason(lab), message(lab), lab.describe());
     assert_unharmed(lab).await;
     lab.assert_at_rest().await;
     delete_set(lab);
@@ -33,14 +33,14 @@ async fn heals(lab: &mut Lab) {
 
 /// The role says so, with these words, and the rule waits for it.
 async fn until_role_says(lab: &mut Lab, reason: &str, words: &[&str]) {
-    lab.until_reason(ROLES, "team-a", "mirror", reason).await;
+    until_reason(lab, reason).await;
     lab.settle().await;
-    let (told, message) = role_says(lab);
-    assert_eq!(told, reason, "{message}");
+    let message = message(lab);
+    assert_eq!(super::reason(lab), reason, "{message}");
     for word in words {
         assert!(message.contains(word), "{word} is not said: {message}");
     }
-    assert_eq!(lab.ready(CACHES, "team-a", "mirror").0, "Unknown", "the rule waits: {}", lab.describe());
+    assert_eq!(cache_ready(lab).0, "Unknown", "the rule waits: {}", lab.describe());
     assert_unharmed(lab).await;
 }
 
@@ -52,9 +52,9 @@ fn a_boundary_that_does_not_exist_is_named() {
         two_registries(lab);
         bystanders(lab);
         apply_set(lab);
-        let arn = format!("arn:aws:iam::{A}:policy/{BOUNDARY}");
-        until_role_says(lab, "BoundaryMissing", &[&arn, "spec.roles.permissionsBoundaryArn", "create it"]).await;
-        assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "False");
+        until_role_says(lab, "BoundaryMissing", &[&boundary_arn(), "spec.roles.permissionsBoundaryArn", "create it"])
+            .await;
+        assert_eq!(role_ready(lab).0, "False");
         assert_eq!((our_role(lab), prefixes(lab), lab.statements(B).len()), (None, Vec::new(), 1));
         lab.aws.world(|world| world.add_managed_policy(A, BOUNDARY, &boundary()));
         heals(lab).await;
@@ -71,14 +71,13 @@ fn a_registry_that_names_another_boundary_touches_no_role() {
         let before = in_aws(lab).0;
         let other = format!("arn:aws:iam::{A}:policy/other");
         lab.aws.world(|world| world.add_managed_policy(A, "other", &boundary()));
-        lab.set(REGISTRIES, "", "default", "/spec/roles/permissionsBoundaryArn", &json!(other));
-        lab.until_reason(ROLES, "team-a", "mirror", "BoundaryMissing").await;
-        let message = role_says(lab).1;
+        set_registry(lab, "default", "roles/permissionsBoundaryArn", &json!(other));
+        until_reason(lab, "BoundaryMissing").await;
+        let message = message(lab);
         assert!(message.contains("put-role-permissions-boundary") && message.contains(&other), "{message}");
         lab.assert_at_rest().await;
         assert_eq!(in_aws(lab).0, before);
-        let standing = format!("arn:aws:iam::{A}:policy/{BOUNDARY}");
-        lab.set(REGISTRIES, "", "default", "/spec/roles/permissionsBoundaryArn", &json!(standing));
+        set_registry(lab, "default", "roles/permissionsBoundaryArn", &json!(boundary_arn()));
         heals(lab).await;
     });
 }
@@ -97,7 +96,7 @@ fn an_account_full_of_roles_says_so() {
         bystanders(lab);
         apply_set(lab);
         until_role_says(lab, "QuotaExceeded", &[A, "RolesPerAccount", "quota"]).await;
-        assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "False");
+        assert_eq!(role_ready(lab).0, "False");
         assert_eq!((our_role(lab), prefixes(lab)), (None, Vec::new()));
         lab.aws.world(|world| world.delete_role(A, &name(7)));
         heals(lab).await;
@@ -133,7 +132,7 @@ fn a_full_policy_of_the_upstream_is_told_by_the_role() {
         fill(lab, 9_400);
         apply_set(lab);
         until_role_says(lab, "WaitingForUpstream", &["Upstream up", "10240"]).await;
-        assert_eq!(upstream_says(lab).0, "PolicyTooLarge", "{:?}", upstream_says(lab));
+        assert_eq!(upstream_ready(lab).1, "PolicyTooLarge");
         assert!(our_role(lab).is_some(), "the role is no matter of the upstream's");
         fill(lab, 10);
         lab.pass(LONG).await;
@@ -153,13 +152,13 @@ fn a_role_that_asks_for_too_much_keeps_what_it_has() {
         let before = lab.statements(B);
         let many: Vec<String> = (0..60).map(|n| format!("team/{n:02}-{}/*", "y".repeat(150))).collect();
         let many: Vec<String> = [vec!["base/*".to_owned()], many].concat();
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(many));
-        lab.until_reason(ROLES, "team-a", "mirror", "WaitingForUpstream").await;
-        lab.until("its upstream says why", |lab| upstream_says(lab).0 == "PolicyTooLarge").await;
+        edit(lab, "/spec/upstreams/0/repositories", &json!(many));
+        until_reason(lab, "WaitingForUpstream").await;
+        lab.until("its upstream says why", |lab| upstream_ready(lab).1 == "PolicyTooLarge").await;
         lab.assert_at_rest().await;
         assert_eq!(lab.statements(B), before);
         assert_eq!(prefixes(lab), ["mirror"]);
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["base/*"]));
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*"]));
         until_all_ready(lab).await;
         lab.assert_at_rest().await;
         assert_eq!(lab.statements(B), before);
@@ -174,15 +173,27 @@ fn an_upstream_under_v1_is_said_to_need_v2() {
         lab.aws.world(|world| world.set_scope(B, REGION, Some(Scope::V1)));
         lab.apply(&pull("team-b", "here", "default", &[OTHER], "here/*"));
         apply_set(lab);
-        lab.until_reason(ROLES, "team-a", "mirror", "WaitingForUpstream").await;
-        lab.until("its upstream says why", |lab| upstream_says(lab).0 == "ScopeV1").await;
+        until_reason(lab, "WaitingForUpstream").await;
+        lab.until("its upstream says why", |lab| upstream_ready(lab).1 == "ScopeV1").await;
         lab.settle().await;
-        let (_, message) = role_says(lab);
-        assert!(message.contains("registryPolicy.scope: V2"), "{message}");
-        assert_eq!(lab.ready(CACHES, "team-a", "mirror").0, "Unknown");
+        assert!(message(lab).contains("registryPolicy.scope: V2"), "{}", message(lab));
+        assert_eq!((cache_ready(lab).0.as_str(), cache_ready(lab).1.as_str()), ("Unknown", "WaitingForUpstream"));
+        assert_eq!((lab.statements(B).len(), prefixes(lab)), (0, Vec::new()));
         lab.until_ready(&["team-b/here"]).await;
         lab.assert_at_rest().await;
-        lab.set(REGISTRIES, "", "upstream", "/spec/registryPolicy", &json!({"scope": "V2"}));
+        set_registry(lab, "upstream", "registryPolicy", &json!({"scope": "V2"}));
+        until_all_ready(lab).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A registry that names no scope: AWS takes the grant if it is on V2 after all.
+#[test]
+fn an_upstream_that_names_no_scope_is_tried() {
+    run(1_048, async |lab| {
+        lab.two_teams();
+        lab.apply(&upstream());
+        apply_set(lab);
         until_all_ready(lab).await;
         lab.assert_at_rest().await;
     });
@@ -195,12 +206,12 @@ fn a_policy_of_its_own_that_iam_would_not_take_is_refused_before_the_call() {
         two_registries(lab);
         bystanders(lab);
         let many: Vec<String> = (0..70).map(|n| format!("team/{n:02}-{}/*", "y".repeat(150))).collect();
-        let listed = with(role("team-a", "mirror", "upstream", &["base/*"]), "/spec/permissionScope", &json!("Listed"));
+        let listed = with(mirror(), "/spec/permissionScope", &json!("Listed"));
         lab.apply(&with(listed, "/spec/cacheRepositories", &json!(many)));
-        lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+        lab.apply(&bare_cache());
         until_role_says(lab, "InvalidSpec", &["spec.permissionScope", "10240"]).await;
         assert_eq!((our_role(lab), lab.aws_writes("CreateRole")), (None, 0));
-        lab.set(ROLES, "team-a", "mirror", "/spec/cacheRepositories", &json!(["mirror/*"]));
+        edit(lab, "/spec/cacheRepositories", &json!(["mirror/*"]));
         heals(lab).await;
     });
 }
@@ -225,7 +236,7 @@ fn what_iam_refuses_is_said_and_tried_again() {
             lab.aws.world(|world| world.inject(Fault::error(status, code, "sim says no").on(operation).in_account(A)));
             apply_set(lab);
             lab.pass(Duration::from_secs(60)).await;
-            let (told, message) = role_says(lab);
+            let (told, message) = (super::reason(lab), message(lab));
             if told != reason || !message.contains("sim says no") {
                 wrong.push(format!("{operation} {code}: {told} {message}"));
             }

@@ -1,12 +1,9 @@
 //! What tells whose a role or a grant is gets lost: ledgers, statuses, stores, finalizers, the object itself, or the
 //! whole cluster (behaviours 17, 29, 41, 46). No grant is withdrawn by it, and nothing is left behind in the end.
 
-use aws_sim::Outage;
 use kube_sim::Kinds;
 
 use super::*;
-use crate::lab::objects::{condition, namespace};
-use crate::lab::run;
 
 /// What is lost while no operator runs.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +64,13 @@ const DISTURBANCES: [Disturbance; 6] = [
     Disturbance { name: "the role is suspended", begin: |lab| suspend(lab, true), end: |lab| suspend(lab, false) },
     Disturbance {
         name: "the Registry is observed",
-        begin: |lab| lab.set(REGISTRIES, "", "default", "/spec/management", &json!("Observe")),
-        end: |lab| lab.set(REGISTRIES, "", "default", "/spec/management", &json!("Enforce")),
+        begin: |lab| set_registry(lab, "default", "management", &json!("Observe")),
+        end: |lab| set_registry(lab, "default", "management", &json!("Enforce")),
     },
     Disturbance {
         name: "the upstream is suspended",
-        begin: |lab| lab.set(REGISTRIES, "", "upstream", "/spec/suspend", &json!(true)),
-        end: |lab| lab.set(REGISTRIES, "", "upstream", "/spec/suspend", &json!(false)),
+        begin: |lab| set_registry(lab, "upstream", "suspend", &json!(true)),
+        end: |lab| set_registry(lab, "upstream", "suspend", &json!(false)),
     },
 ];
 
@@ -85,7 +82,7 @@ fn a_lost_ledger_takes_nothing_from_anybody() {
         for lost in LOSSES {
             run(1_030, async |lab| {
                 a_set(lab).await;
-                let before = in_aws(lab);
+                let (since, before) = (mark(lab), in_aws(lab));
                 lab.stop();
                 lose(lab, lost);
                 begin(lab);
@@ -99,16 +96,20 @@ fn a_lost_ledger_takes_nothing_from_anybody() {
                 lab.pass(LONG).await;
                 if lost.statuses && lost.ledgers.contains(&"default") {
                     // A rule carries no mark: without a record and without a word of its object's it is anybody's.
-                    assert_eq!(lab.ready(CACHES, "team-a", "mirror").1, "RuleConflict", "{name}, {lost:?}");
+                    assert_eq!(cache_ready(lab).1, "RuleConflict", "{name}, {lost:?}");
                     lab.set(CACHES, "team-a", "mirror", "/spec/adoption", &json!("IfIdentical"));
                     lab.set(CACHES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Delete"));
                     lab.pass(INTERVAL).await;
                 }
                 if !is_all_ready(lab) || in_aws(lab) != before {
-                    wrong.push(format!("{name}, {lost:?}: {:?} {:#?}", role_says(lab), in_aws(lab)));
+                    wrong.push(format!("{name}, {lost:?}: {} {:#?}", message(lab), in_aws(lab)));
                     return;
                 }
                 lab.assert_at_rest().await;
+                let writes = writes_since(lab, since);
+                if !lost.statuses && !writes.is_empty() {
+                    wrong.push(format!("{name}, {lost:?}: written for nothing: {writes:?}"));
+                }
                 delete_set(lab);
                 until_set_gone(lab).await;
                 if !is_nothing_left(lab) {
@@ -155,27 +156,48 @@ fn a_lost_ledger_leaves_nothing_of_who_is_being_deleted() {
 /// until somebody has removed it.
 #[test]
 fn who_is_deleted_with_ledgers_and_statuses_lost_leaves_nothing_unsaid() {
-    for lost in LOSSES.into_iter().filter(|lost| lost.statuses) {
-        run(1_032, async |lab| {
-            a_set(lab).await;
-            lab.stop();
-            lose(lab, lost);
-            delete_set(lab);
-            lab.start().await;
-            lab.pass(LONG).await;
-            if lost.ledgers.contains(&"default") {
-                let (told, message) = role_says(lab);
-                assert_eq!(told, "DeletionBlocked", "{lost:?}: {message}");
-                assert!(message.contains("The cache rule for prefix mirror still pulls by the role"), "{message}");
-                lab.aws.world(|world| world.delete_cache_rule(A, REGION, "mirror"));
-                lab.pass(INTERVAL).await;
-            }
-            until_set_gone(lab).await;
-            let is_told = condition(&lab.kube.get(REGISTRIES, "", "upstream").unwrap(), "Orphaned").0 == "True";
-            assert!(our_role(lab).is_none(), "{lost:?}");
-            assert!(lab.statements(B).is_empty() || is_told, "{lost:?}: left, and nobody says so");
-        });
+    for Disturbance { name, begin, end } in DISTURBANCES {
+        for lost in LOSSES.into_iter().filter(|lost| lost.statuses) {
+            run(1_032, async |lab| {
+                a_set(lab).await;
+                lab.stop();
+                lose(lab, lost);
+                delete_set(lab);
+                begin(lab);
+                lab.start().await;
+                lab.pass(Duration::from_secs(60)).await;
+                end(lab);
+                lab.pass(LONG).await;
+                if lost.ledgers.contains(&"default") {
+                    let (told, message) = (reason(lab), message(lab));
+                    assert_eq!(told, "DeletionBlocked", "{name}, {lost:?}: {message}");
+                    let why = "The cache rule for prefix mirror still pulls by the role";
+                    assert!(message.contains(why), "{name}, {lost:?}: {message}");
+                    lab.aws.world(|world| world.delete_cache_rule(A, REGION, "mirror"));
+                    lab.pass(INTERVAL).await;
+                }
+                until_set_gone(lab).await;
+                assert!(our_role(lab).is_none(), "{name}, {lost:?}");
+                let is_told = lab.statements(B).is_empty() || is_orphaned(lab, "upstream");
+                assert!(is_told, "{name}, {lost:?}: left, and nobody says so");
+            });
+        }
     }
+}
+
+/// Behaviour 44: who never had anything waits for no account.
+#[test]
+fn who_never_had_a_role_goes_at_once_though_its_account_is_away() {
+    run(1_039, async |lab| {
+        away(lab, A, Some(Outage::Reset));
+        two_registries(lab);
+        lab.apply(&mirror());
+        until_reason(lab, "Unreachable").await;
+        lab.delete(ROLES, "team-a", "mirror");
+        until_role_gone(lab).await;
+        away(lab, A, None);
+        lab.assert_at_rest().await;
+    });
 }
 
 /// Behaviour 41: stores that show nothing, and show all again.
@@ -222,59 +244,69 @@ fn a_finalizer_that_is_stripped_comes_back() {
     });
 }
 
-/// Behaviour 41: an object that vanished gave nothing up. Both registries report what they keep of it.
-async fn vanished(lab: &mut Lab) {
-    a_set(lab).await;
-    let before = in_aws(lab);
-    lab.kube.vanish(CACHES, "team-a", "mirror").unwrap();
-    lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
-    for registry in ["default", "upstream"] {
-        lab.until("it is reported", |lab| lab.message(REGISTRIES, "", registry, "Orphaned").contains("team-a/mirror"))
-            .await;
+/// Behaviour 41: objects that vanished gave nothing up. Both registries report what they keep of them.
+async fn vanish(lab: &mut Lab, plurals: &[&str]) {
+    let (since, before) = (mark(lab), in_aws(lab));
+    for plural in plurals {
+        lab.kube.vanish(plural, "team-a", "mirror").unwrap();
     }
-    lab.settle().await;
-    assert_eq!(in_aws(lab), before);
+    until_reported(lab).await;
+    lab.pass(LONG).await;
+    lab.assert_at_rest().await;
+    assert_eq!((in_aws(lab), writes_since(lab, since)), (before, Vec::new()), "nobody said that it goes");
 }
 
+/// Behaviours 30 and 41: pruned in whatever order, the role waits for its grant, and nothing is left in the end.
 #[test]
 fn the_role_of_an_object_that_vanished_stays_until_it_is_pruned() {
-    for order in [["default", "upstream"], ["upstream", "default"]] {
-        run(1_035, async |lab| {
-            vanished(lab).await;
-            for registry in order {
-                let token = lab.prune_token(registry);
-                lab.annotate(REGISTRIES, "", registry, "ecr-permissions.dev/prune", &token);
-                lab.pass(INTERVAL).await;
-            }
-            lab.pass(INTERVAL).await;
-            assert!(is_nothing_left(lab), "{order:?}\n{}", lab.describe());
-            for registry in order {
-                assert_eq!(lab.message(REGISTRIES, "", registry, "Orphaned"), "", "{order:?}");
-            }
-            lab.assert_at_rest().await;
-        });
+    for (cache_vanishes, apart) in [(true, INTERVAL), (false, INTERVAL), (false, Duration::from_secs(30))] {
+        for order in [["default", "upstream"], ["upstream", "default"]] {
+            run(1_035, async |lab| {
+                mirroring(lab).await;
+                if cache_vanishes {
+                    vanish(lab, &[CACHES, ROLES]).await;
+                } else {
+                    delete_cache(lab);
+                    until_cache_gone(lab).await;
+                    vanish(lab, &[ROLES]).await;
+                }
+                for registry in order {
+                    prune(lab, registry);
+                    lab.pass(apart).await;
+                }
+                lab.pass(LONG).await;
+                assert!(is_nothing_left(lab), "{order:?}, {apart:?} apart\n{}", lab.describe());
+                for registry in order {
+                    assert_eq!(orphans(lab, registry), "", "{order:?}, {apart:?} apart");
+                }
+                lab.assert_at_rest().await;
+            });
+        }
     }
 }
 
-/// Behaviour 46: the object comes back from a backup, with another uid and another time.
+/// Behaviours 41 and 46: the object comes back from a backup, with another uid and another time.
 #[test]
 fn an_object_that_comes_back_has_what_it_had() {
-    for restarted in [false, true] {
+    for (plurals, restarted) in [(&[CACHES, ROLES][..], false), (&[CACHES, ROLES], true), (&[ROLES], false)] {
         run(1_036, async |lab| {
-            vanished(lab).await;
-            let before = in_aws(lab);
-            let writes = (lab.aws_writes_of(A), lab.aws_writes_of(B));
+            mirroring(lab).await;
+            vanish(lab, plurals).await;
+            assert_pulls(lab, "base/app");
+            let (since, before) = (mark(lab), in_aws(lab));
             if restarted {
                 lab.stop();
             }
-            apply_set(lab);
+            lab.apply(&mirror());
+            lab.apply(&cache());
             if restarted {
                 lab.start().await;
             }
             until_all_ready(lab).await;
+            let is_missed = |lab: &Lab| is_orphaned(lab, "default") || is_orphaned(lab, "upstream");
+            lab.until("nobody is missed", |lab| !is_missed(lab)).await;
             lab.assert_at_rest().await;
-            assert_eq!(in_aws(lab), before);
-            assert_eq!((lab.aws_writes_of(A), lab.aws_writes_of(B)), writes);
+            assert_eq!((in_aws(lab), writes_since(lab, since)), (before, Vec::new()));
         });
     }
 }
@@ -282,17 +314,16 @@ fn an_object_that_comes_back_has_what_it_had() {
 /// The Registry's name for itself in AWS's records, so that the clusters can be told apart.
 fn named(lab: &Lab, session: &str) {
     for name in ["default", "upstream"] {
-        lab.set(REGISTRIES, "", name, "/spec/identity/sessionName", &json!(session));
+        set_registry(lab, name, "identity/sessionName", &json!(session));
     }
 }
 
-fn roles_of(lab: &Lab) -> Vec<aws_sim::Role> {
+fn roles_of(lab: &Lab) -> Vec<Role> {
     let mark = lab.installation();
     lab.aws.world(|world| {
         let roles: Vec<_> = world.role_names(A).iter().filter_map(|name| world.role(A, name)).collect();
-        let is_ours = |role: &aws_sim::Role| {
-            role.tags.get("ecr-permissions.dev/installation").is_some_and(|id| id == mark.as_str())
-        };
+        let is_ours =
+            |role: &Role| role.tags.get("ecr-permissions.dev/installation").is_some_and(|id| id == mark.as_str());
         roles.into_iter().filter(is_ours).collect()
     })
 }
@@ -301,8 +332,8 @@ fn roles_of(lab: &Lab) -> Vec<aws_sim::Role> {
 async fn settle_in(lab: &mut Lab, prefix: &str) {
     two_registries(lab);
     named(lab, "second");
-    lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-    lab.apply(&with(cache_by_role("team-a", "mirror", "upstream", "mirror"), "/spec/cachePrefix", &json!(prefix)));
+    lab.apply(&mirror());
+    lab.apply(&with(bare_cache(), "/spec/cachePrefix", &json!(prefix)));
     until_all_ready(lab).await;
     lab.settle().await;
 }
@@ -337,7 +368,7 @@ fn a_cluster_takes_over_the_role_of_the_one_before_it() {
     run(1_038, async |first| {
         first.rules.not_ours("second");
         let path = json!("/ptc/");
-        let named_role = || with(role("team-a", "mirror", "upstream", &["base/*"]), "/spec/roleName", &json!("mirror"));
+        let named_role = || with(mirror(), "/spec/roleName", &json!("mirror"));
         let begin = |lab: &Lab| {
             lab.aws.world(|world| world.set_scope(B, REGION, Some(Scope::V2)));
             lab.apply(&namespace("team-a"));
@@ -355,8 +386,8 @@ fn a_cluster_takes_over_the_role_of_the_one_before_it() {
         let mut second = first.beside().await;
         begin(&second);
         named(&second, "second");
-        second.until_reason(ROLES, "team-a", "mirror", "RoleConflict").await;
-        let (_, message) = role_says(&second);
+        until_reason(&mut second, "RoleConflict").await;
+        let message = message(&second);
         assert!(message.contains("takeOverInstallationIds"), "{message}");
         assert_eq!(role_of(&second), before);
         let since = second.aws.world(|world| world.calls().len());

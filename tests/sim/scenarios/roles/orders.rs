@@ -1,8 +1,6 @@
 //! The parts of a cache across accounts, in every order and under every delay (behaviour 26).
 
 use super::*;
-use crate::lab::objects::namespace;
-use crate::lab::run;
 
 /// The four things that a person applies, in one order of all.
 fn permutations() -> Vec<[usize; 4]> {
@@ -17,12 +15,7 @@ fn in_whatever_order_the_parts_come_all_become_ready() {
             run(1_010, async |lab| {
                 lab.aws.world(|world| world.set_scope(B, REGION, Some(Scope::V2)));
                 lab.apply(&namespace("team-a"));
-                let parts = [
-                    registry("default", A),
-                    upstream(),
-                    role("team-a", "mirror", "upstream", &["base/*"]),
-                    cache_by_role("team-a", "mirror", "upstream", "mirror"),
-                ];
+                let parts = [registry("default", A), upstream(), mirror(), bare_cache()];
                 for part in order {
                     lab.apply(&parts[part]);
                     if apart > Duration::ZERO {
@@ -46,8 +39,7 @@ fn a_role_that_takes_its_time_to_be_seen_is_waited_for() {
             two_registries(lab);
             lab.settle().await;
             let start = lab.clock.now();
-            lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-            lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+            apply_set(lab);
             let terminal = std::cell::Cell::new(false);
             lab.until("all are Ready", |lab| {
                 for (plural, name) in [(ROLES, "mirror"), (CACHES, "mirror")] {
@@ -74,12 +66,7 @@ fn in_whatever_order_the_parts_come_a_slow_iam_and_many_passes_do_no_harm() {
                 world.set_scope(B, REGION, Some(Scope::V2));
             });
             lab.apply(&namespace("team-a"));
-            let parts = [
-                registry("default", A),
-                upstream(),
-                role("team-a", "mirror", "upstream", &["base/*"]),
-                cache_by_role("team-a", "mirror", "upstream", "mirror"),
-            ];
+            let parts = [registry("default", A), upstream(), mirror(), bare_cache()];
             for part in order {
                 lab.apply(&parts[part]);
                 lab.pass(Duration::from_millis(700)).await;
@@ -113,8 +100,7 @@ fn in_whatever_order_the_parts_are_deleted_all_of_it_goes() {
         for apart in [Duration::ZERO, Duration::from_secs(20)] {
             run(1_040, async |lab| {
                 two_registries(lab);
-                lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-                lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+                apply_set(lab);
                 until_all_ready(lab).await;
                 for part in order {
                     let (plural, namespace, name) = parts[part];
@@ -127,7 +113,7 @@ fn in_whatever_order_the_parts_are_deleted_all_of_it_goes() {
                 let left: Vec<_> = parts.into_iter().filter(|(p, ns, name)| lab.exists(p, ns, name)).collect();
                 assert!(left.is_empty(), "order {order:?}, {apart:?} apart: {left:?} stay\n{}", lab.describe());
                 assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
-                assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), Vec::<String>::new());
+                assert_eq!(prefixes(lab), Vec::<String>::new());
                 lab.assert_at_rest().await;
             });
         }
@@ -143,8 +129,7 @@ fn two_registries_that_pull_from_each_other_come_and_go() {
             lab.aws.world(|world| world.set_scope(A, REGION, Some(Scope::V2)));
             let at = |object: Value, registry: &str| with(object, "/spec/registryRef", &json!({"name": registry}));
             let there = [("team-a", "mirror"), ("team-b", "back")];
-            lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-            lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
+            apply_set(lab);
             lab.apply(&at(role("team-b", "back", "default", &["tools/*"]), "upstream"));
             lab.apply(&at(cache_by_role("team-b", "back", "default", "back"), "upstream"));
             for plural in [ROLES, CACHES] {

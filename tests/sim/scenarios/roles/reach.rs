@@ -1,16 +1,7 @@
 //! One of the two accounts is out of reach (behaviours 26, 37, 44).
 
-use std::time::Duration;
-
-use aws_sim::{Outage, Trust};
-
 use super::*;
-use crate::lab::{HOME, run};
-
-fn set(lab: &Lab) {
-    lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
-    lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-}
+use crate::lab::HOME;
 
 #[test]
 fn an_account_out_of_reach_delays_the_set_and_nothing_else() {
@@ -20,12 +11,12 @@ fn an_account_out_of_reach_delays_the_set_and_nothing_else() {
                 two_registries(lab);
                 lab.settle().await;
                 lab.aws.world(|world| world.set_outage(away, Some(outage)));
-                set(lab);
+                apply_set(lab);
                 lab.pass(Duration::from_secs(120)).await;
-                assert_eq!(lab.ready(CACHES, "team-a", "mirror").0, "Unknown");
-                assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "Unknown");
+                assert_eq!(cache_ready(lab).0, "Unknown");
+                assert_eq!(role_ready(lab).0, "Unknown");
                 assert_eq!(our_role(lab).is_some(), away == B, "the role does not wait for its upstream");
-                assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), Vec::<String>::new());
+                assert_eq!(prefixes(lab), Vec::<String>::new());
                 lab.aws.world(|world| world.set_outage(away, None));
                 lab.pass(Duration::from_secs(600)).await;
                 until_all_ready(lab).await;
@@ -39,10 +30,7 @@ fn an_account_out_of_reach_delays_the_set_and_nothing_else() {
 fn what_was_proven_stays_so_while_an_account_is_out_of_reach() {
     for away in [A, B] {
         run(1_021, async |lab| {
-            two_registries(lab);
-            set(lab);
-            until_all_ready(lab).await;
-            lab.settle().await;
+            a_set(lab).await;
             let (rules, grants) = (lab.aws_writes_of(A), lab.aws_writes_of(B));
             lab.aws.world(|world| world.set_outage(away, Some(Outage::Reset)));
             lab.pass(Duration::from_secs(1_200)).await;
@@ -59,42 +47,31 @@ fn what_was_proven_stays_so_while_an_account_is_out_of_reach() {
 /// go without AWS: what it leaves is reported.
 #[test]
 fn a_deletion_waits_for_the_upstream_and_says_so() {
-    for abandon in [false, true] {
+    for abandoned in [false, true] {
         run(1_022, async |lab| {
             two_registries(lab);
-            set(lab);
+            apply_set(lab);
             until_all_ready(lab).await;
             lab.aws.world(|world| world.set_outage(B, Some(Outage::Reset)));
-            lab.delete(CACHES, "team-a", "mirror");
-            lab.delete(ROLES, "team-a", "mirror");
-            lab.until_reason(ROLES, "team-a", "mirror", "DeletionBlocked").await;
-            lab.until("it names the registry", |lab| {
-                lab.message(ROLES, "team-a", "mirror", "Ready").contains("upstream")
-            })
-            .await;
+            delete_set(lab);
+            until_reason(lab, "DeletionBlocked").await;
+            lab.until("it names the registry", |lab| message(lab).contains("upstream")).await;
             assert!(our_role(lab).is_some(), "the grant goes first");
-            if abandon {
-                lab.annotate(ROLES, "team-a", "mirror", "ecr-permissions.dev/abandon", "true");
-                lab.until("it goes", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
+            if abandoned {
+                abandon(lab, ROLES);
+                until_role_gone(lab).await;
                 lab.aws.world(|world| world.set_outage(B, None));
                 lab.pass(Duration::from_secs(600)).await;
-                for registry in ["default", "upstream"] {
-                    lab.until("what is left is reported", |lab| {
-                        lab.message("registries", "", registry, "Orphaned").contains("team-a/mirror")
-                    })
-                    .await;
-                }
+                until_reported(lab).await;
                 // What is nobody's goes by a person's word: the grant, then the role.
                 for registry in ["upstream", "default"] {
-                    let token = lab.prune_token(registry);
-                    lab.annotate("registries", "", registry, "ecr-permissions.dev/prune", &token);
-                    lab.until("it is pruned", |lab| lab.message("registries", "", registry, "Orphaned").is_empty())
-                        .await;
+                    prune(lab, registry);
+                    lab.until("it is pruned", |lab| orphans(lab, registry).is_empty()).await;
                 }
             } else {
                 lab.aws.world(|world| world.set_outage(B, None));
                 lab.pass(Duration::from_secs(600)).await;
-                lab.until("it goes", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
+                until_role_gone(lab).await;
             }
             assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
             lab.assert_at_rest().await;
@@ -147,7 +124,7 @@ fn a_set_that_is_made_while_an_account_keeps_the_operator_out_heals_by_itself() 
             two_registries(lab);
             lab.settle().await;
             way.begin(lab, away).await;
-            set(lab);
+            apply_set(lab);
             lab.pass(Duration::from_secs(60)).await;
             for plural in [ROLES, CACHES] {
                 let (status, reason) = lab.ready(plural, "team-a", "mirror");
@@ -159,7 +136,7 @@ fn a_set_that_is_made_while_an_account_keeps_the_operator_out_heals_by_itself() 
                 }
             }
             way.end(lab, away);
-            lab.pass(Duration::from_secs(620)).await;
+            lab.pass(LONG).await;
             until_all_ready(lab).await;
             lab.assert_at_rest().await;
         });
@@ -171,22 +148,19 @@ fn a_set_that_is_made_while_an_account_keeps_the_operator_out_heals_by_itself() 
 fn an_edit_waits_for_an_account_that_keeps_the_operator_out() {
     for (away, way) in WAYS {
         run(1_024, async |lab| {
-            two_registries(lab);
-            set(lab);
-            until_all_ready(lab).await;
-            lab.settle().await;
-            let (id, rule) = (our_role(lab).unwrap().id, lab.aws.world(|world| world.cache_rule(A, REGION, "mirror")));
+            a_set(lab).await;
+            let (id, before) = (our_role(lab).unwrap().id, rule(lab));
             way.begin(lab, away).await;
-            lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+            edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
             lab.pass(Duration::from_secs(30)).await;
             assert!(lab.statements(B)[0].to_string().contains("repository/base/*"), "what stood stays");
             assert_eq!(our_role(lab).unwrap().id, id);
-            assert_eq!(lab.aws.world(|world| world.cache_rule(A, REGION, "mirror")), rule);
+            assert_eq!(rule(lab), before);
             if matches!(way, KeptOut::Denied) {
                 assert!(!lab.is_ready(ROLES, "team-a", "mirror"), "not of this generation\n{}", lab.describe());
             }
             way.end(lab, away);
-            lab.pass(Duration::from_secs(620)).await;
+            lab.pass(LONG).await;
             until_all_ready(lab).await;
             let grants = lab.statements(B);
             assert!(grants[0].to_string().contains("repository/tools/*"), "{grants:?}");
@@ -200,27 +174,20 @@ fn an_edit_waits_for_an_account_that_keeps_the_operator_out() {
 fn a_deletion_waits_for_an_account_that_keeps_the_operator_out() {
     for (away, way) in WAYS {
         run(1_025, async |lab| {
-            two_registries(lab);
-            set(lab);
-            until_all_ready(lab).await;
-            lab.settle().await;
+            a_set(lab).await;
             way.begin(lab, away).await;
-            lab.delete(ROLES, "team-a", "mirror");
-            lab.delete(CACHES, "team-a", "mirror");
+            delete_set(lab);
             lab.pass(Duration::from_secs(20)).await;
             if matches!(way, KeptOut::Denied) {
                 assert!(our_role(lab).is_some(), "the grant goes first");
-                assert_eq!(lab.ready(ROLES, "team-a", "mirror").1, "DeletionBlocked", "{}", lab.describe());
-                let told = lab.message(ROLES, "team-a", "mirror", "Ready");
+                assert_eq!(reason(lab), "DeletionBlocked", "{}", lab.describe());
+                let told = message(lab);
                 let named = if away == A { "default" } else { "upstream" };
                 assert!(told.contains(named) || told.contains(away), "{way:?} in {away}: {told}");
             }
             way.end(lab, away);
-            lab.pass(Duration::from_secs(620)).await;
-            lab.until("it goes", |lab| {
-                !lab.exists(ROLES, "team-a", "mirror") && !lab.exists(CACHES, "team-a", "mirror")
-            })
-            .await;
+            lab.pass(LONG).await;
+            until_set_gone(lab).await;
             assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
             lab.assert_at_rest().await;
         });
@@ -232,25 +199,24 @@ fn a_deletion_waits_for_an_account_that_keeps_the_operator_out() {
 fn a_role_is_let_go_while_its_own_account_is_away() {
     run(1_026, async |lab| {
         two_registries(lab);
-        lab.apply(&role("team-a", "mirror", "upstream", &["base/*"]));
+        lab.apply(&mirror());
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
         lab.settle().await;
         lab.aws.world(|world| world.set_outage(A, Some(Outage::Reset)));
-        lab.delete(ROLES, "team-a", "mirror");
-        lab.until_reason(ROLES, "team-a", "mirror", "DeletionBlocked").await;
-        lab.annotate(ROLES, "team-a", "mirror", "ecr-permissions.dev/abandon", "true");
-        lab.until("it goes", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
+        delete_role(lab);
+        until_reason(lab, "DeletionBlocked").await;
+        abandon(lab, ROLES);
+        until_role_gone(lab).await;
         lab.aws.world(|world| world.set_outage(A, None));
-        lab.pass(Duration::from_secs(620)).await;
+        lab.pass(LONG).await;
         assert!(our_role(lab).is_some(), "abandoned is not deleted");
-        let told = lab.message("registries", "", "default", "Orphaned");
+        let told = orphans(lab, "default");
         assert!(told.contains("team-a/mirror"), "{told}\n{}", lab.describe());
         lab.assert_at_rest().await;
         for registry in ["upstream", "default"] {
-            if !lab.message("registries", "", registry, "Orphaned").is_empty() {
-                let token = lab.prune_token(registry);
-                lab.annotate("registries", "", registry, "ecr-permissions.dev/prune", &token);
-                lab.until("it is pruned", |lab| lab.message("registries", "", registry, "Orphaned").is_empty()).await;
+            if !orphans(lab, registry).is_empty() {
+                prune(lab, registry);
+                lab.until("it is pruned", |lab| orphans(lab, registry).is_empty()).await;
             }
         }
         assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));

@@ -2,7 +2,6 @@
 //! written there, the other side does its part, and all goes on once that is lifted (rule 8, behaviours 26, 38, 44).
 
 use super::*;
-use crate::lab::run;
 
 /// Who is restrained, how, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +22,11 @@ const RESTRAINTS: [Restraint; 4] = [
 impl Restraint {
     fn set(self, lab: &Lab) {
         let value = if self.at == "suspend" { json!(true) } else { json!("Observe") };
-        lab.set(REGISTRIES, "", self.registry, &format!("/spec/{}", self.at), &value);
+        set_registry(lab, self.registry, self.at, &value);
     }
 
     fn lift(self, lab: &Lab) {
-        lab.set(REGISTRIES, "", self.registry, &format!("/spec/{}", self.at), &Value::Null);
+        set_registry(lab, self.registry, self.at, &Value::Null);
     }
 
     fn is_home(self) -> bool {
@@ -45,20 +44,21 @@ fn a_set_that_may_not_be_made_is_told_and_made_later() {
             lab.settle().await;
             apply_set(lab);
             lab.settle().await;
-            let (reason, message) = role_says(lab);
+            let (reason, message) = (reason(lab), message(lab));
             if restraint.is_home() {
                 assert_eq!(reason, restraint.says, "{message}");
-                assert!(steps(lab, "default").iter().any(|s| s.starts_with("+ role ")), "{:?}", steps(lab, "default"));
+                let steps = steps(lab, "default");
+                assert!(steps.iter().any(|step| step.starts_with("+ role Ecp")), "{steps:?}");
                 assert_eq!((our_role(lab), lab.statements(B)), (None, Vec::new()));
             } else {
-                assert_eq!((reason.as_str(), upstream_says(lab).0.as_str()), ("WaitingForUpstream", restraint.says));
+                assert_eq!((reason.as_str(), upstream_ready(lab).1.as_str()), ("WaitingForUpstream", restraint.says));
                 assert!(message.contains("Upstream up"), "{message}");
                 let steps = steps(lab, "upstream");
                 assert!(steps.iter().any(|step| step.starts_with("+ statement")), "{steps:?}");
                 assert!(our_role(lab).is_some(), "the role is no matter of the upstream's");
             }
-            assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "Unknown");
-            assert_eq!(lab.ready(CACHES, "team-a", "mirror").0, "Unknown");
+            assert_eq!(role_ready(lab).0, "Unknown");
+            assert_eq!(cache_ready(lab).0, "Unknown");
             assert_eq!((lab.aws_writes_of(restraint.account), prefixes(lab)), (0, Vec::new()), "{restraint:?}");
             lab.assert_at_rest().await;
             restraint.lift(lab);
@@ -78,7 +78,7 @@ fn a_set_that_stands_stays_ready_under_a_restraint() {
             let before = in_aws(lab);
             restraint.set(lab);
             lab.pass(LONG).await;
-            assert!(is_all_ready(lab), "{restraint:?}: {:?}\n{}", role_says(lab), lab.describe());
+            assert!(is_all_ready(lab), "{restraint:?}: {}\n{}", message(lab), lab.describe());
             assert_eq!(steps(lab, restraint.registry), Vec::<String>::new());
             lab.assert_at_rest().await;
             restraint.lift(lab);
@@ -97,10 +97,10 @@ fn an_edit_waits_for_the_restraint_to_be_lifted() {
             restraint.set(lab);
             lab.settle().await;
             let writes = lab.aws_writes_of(restraint.account);
-            lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
-            lab.set(ROLES, "team-a", "mirror", "/spec/permissionScope", &json!("Listed"));
+            edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+            edit(lab, "/spec/permissionScope", &json!("Listed"));
             lab.settle().await;
-            assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "Unknown", "{:?}", role_says(lab));
+            assert_eq!(role_ready(lab).0, "Unknown", "{}", message(lab));
             assert!(!steps(lab, restraint.registry).is_empty(), "{restraint:?}");
             assert_eq!(lab.aws_writes_of(restraint.account), writes);
             assert_eq!(prefixes(lab), ["mirror"]);
@@ -108,7 +108,7 @@ fn an_edit_waits_for_the_restraint_to_be_lifted() {
             restraint.lift(lab);
             until_all_ready(lab).await;
             assert!(lab.statements(B)[0].to_string().contains("tools/*"));
-            assert!(our_role(lab).unwrap().inline_policies["ecr-pull-through-cache"].contains("tools/*"));
+            assert!(our_role(lab).unwrap().inline_policies[POLICY].contains("tools/*"));
             lab.assert_at_rest().await;
         });
     }
@@ -124,9 +124,9 @@ fn a_deletion_waits_for_the_restraint_to_be_lifted() {
             lab.settle().await;
             let writes = lab.aws_writes_of(restraint.account);
             delete_set(lab);
-            lab.until_reason(ROLES, "team-a", "mirror", "DeletionBlocked").await;
+            until_reason(lab, "DeletionBlocked").await;
             lab.settle().await;
-            let (reason, message) = role_says(lab);
+            let (reason, message) = (reason(lab), message(lab));
             assert_eq!(reason, "DeletionBlocked", "{restraint:?}");
             let words = if restraint.is_home() { "cache rule for prefix mirror" } else { "Registry upstream" };
             assert!(message.contains(words), "{restraint:?}: {message}");
@@ -158,7 +158,7 @@ fn what_is_lost_under_a_restraint_comes_back_when_it_is_lifted() {
                 if restraint.is_home() { world.delete_role(A, &name) } else { world.delete_policy(B, REGION) }
             });
             lab.pass(LONG).await;
-            assert_eq!(lab.ready(ROLES, "team-a", "mirror").0, "Unknown", "{restraint:?}: {:?}", role_says(lab));
+            assert_eq!(role_ready(lab).0, "Unknown", "{restraint:?}: {}", message(lab));
             assert!(!steps(lab, restraint.registry).is_empty(), "{restraint:?}");
             assert!(our_role(lab).is_none() || lab.statements(B).is_empty());
             lab.assert_at_rest().await;
@@ -170,31 +170,45 @@ fn what_is_lost_under_a_restraint_comes_back_when_it_is_lifted() {
     }
 }
 
-/// A suspended object keeps what it has in both accounts and changes nothing, and one that is suspended from the start
-/// gets nothing.
+/// Suspended from the start, it gets nothing in either account until it is not any more.
 #[test]
-fn a_suspended_role_changes_nothing_in_either_account() {
+fn a_role_that_is_suspended_from_the_start_gets_nothing() {
     run(1_055, async |lab| {
         two_registries(lab);
-        lab.apply(&with(role("team-a", "mirror", "upstream", &["base/*"]), "/spec/suspend", &json!(true)));
-        lab.apply(&cache_by_role("team-a", "mirror", "upstream", "mirror"));
-        lab.until_reason(ROLES, "team-a", "mirror", "Suspended").await;
+        lab.apply(&with(mirror(), "/spec/suspend", &json!(true)));
+        lab.apply(&bare_cache());
+        until_reason(lab, "Suspended").await;
         lab.assert_at_rest().await;
         assert_eq!((lab.aws_writes_of(A), lab.aws_writes_of(B)), (0, 0));
-        lab.set(ROLES, "team-a", "mirror", "/spec/suspend", &Value::Null);
-        until_all_ready(lab).await;
-        lab.settle().await;
-        let before = in_aws(lab);
-        lab.set(ROLES, "team-a", "mirror", "/spec/suspend", &json!(true));
-        lab.pass(INTERVAL).await;
-        assert!(is_all_ready(lab), "as ready as it was: {:?}", role_says(lab));
-        lab.set(ROLES, "team-a", "mirror", "/spec/upstreams/0/repositories", &json!(["tools/*"]));
-        lab.until_reason(ROLES, "team-a", "mirror", "Suspended").await;
-        lab.assert_at_rest().await;
-        assert_eq!((lab.ready(ROLES, "team-a", "mirror").0.as_str(), in_aws(lab)), ("Unknown", before));
-        lab.set(ROLES, "team-a", "mirror", "/spec/suspend", &json!(false));
+        edit(lab, "/spec/suspend", &Value::Null);
         until_all_ready(lab).await;
         lab.assert_at_rest().await;
-        assert!(lab.statements(B)[0].to_string().contains("tools/*"));
     });
+}
+
+/// Suspended, it changes nothing and loses nothing in either account, and is as ready as it was last proven to be.
+#[test]
+fn a_suspended_role_keeps_what_it_has() {
+    for (seed, resumed) in [(1_056, Value::Null), (1_057, json!(false))] {
+        run(seed, async |lab| {
+            mirroring(lab).await;
+            let (since, before) = (mark(lab), in_aws(lab));
+            edit(lab, "/spec/suspend", &json!(true));
+            until_reason(lab, "Suspended").await;
+            lab.pass(INTERVAL).await;
+            assert!(is_all_ready(lab), "as ready as it was: {}", message(lab));
+            edit(lab, "/spec/permissionScope", &json!("Listed"));
+            edit(lab, "/spec/upstreams/0/repositories", &json!(["tools/*"]));
+            lab.pass(LONG).await;
+            lab.assert_at_rest().await;
+            assert_eq!(role_ready(lab), ("Unknown".to_owned(), "Suspended".to_owned()));
+            assert_eq!((in_aws(lab), writes_since(lab, since)), (before, Vec::new()));
+            assert_pulls(lab, "base/app");
+            edit(lab, "/spec/suspend", &resumed);
+            until_all_ready(lab).await;
+            assert_eq!(granted(lab), ["tools/*"]);
+            assert_pulls(lab, "tools/app");
+            lab.assert_at_rest().await;
+        });
+    }
 }

@@ -1,17 +1,9 @@
 //! Nobody knows what became of a call to IAM, or IAM shows an older answer: in the end there is one role, or none
 //! (behaviours 26 and 42, aws-facts K.3).
 
-use std::time::Duration;
-
 use aws_sim::Fault;
-use serde_json::json;
 
-use super::words::{
-    INTERVAL, edit, edit_role, granted, message, mirror, mirroring, reason, rule, until_role_gone, until_working,
-};
-use super::{our_role, two_registries};
-use crate::lab::objects::{CACHES, ROLES};
-use crate::lab::{A, B, Lab, run};
+use super::*;
 
 /// Each way not to know what became of a call.
 fn unknowns(operation: &str) -> [Fault; 6] {
@@ -31,7 +23,7 @@ fn roles_made(lab: &Lab) -> usize {
 fn assert_whole(lab: &Lab, fault: &Fault) {
     let ours = lab.aws.world(|world| world.role_names(A).into_iter().filter(|name| name.starts_with("Ecp")).count());
     assert_eq!((ours, granted(lab)), (1, vec!["base/*".to_owned()]), "{fault:?}");
-    super::words::assert_pulls(lab, "base/app");
+    assert_pulls(lab, "base/app");
 }
 
 #[test]
@@ -60,7 +52,7 @@ fn a_change_that_nobody_knows_the_end_of_ends_with_what_is_wanted() {
                 });
                 edit(lab, "/spec/permissionScope", &json!("Listed"));
                 lab.pass(INTERVAL).await;
-                until_working(lab).await;
+                until_all_ready(lab).await;
                 assert_whole(lab, &fault);
                 lab.assert_at_rest().await;
             });
@@ -134,7 +126,7 @@ fn a_role_that_one_answer_does_not_show_is_neither_made_again_nor_left_behind() 
             mirroring(lab).await;
             lab.aws.world(|world| world.inject(fault.clone().on("GetRole").in_account(A).once()));
             lab.pass(INTERVAL).await;
-            until_working(lab).await;
+            until_all_ready(lab).await;
             assert_whole(lab, &fault);
             lab.aws.world(|world| world.inject(fault.clone().on("GetRole").in_account(A).once()));
             lab.delete(CACHES, "team-a", "mirror");
