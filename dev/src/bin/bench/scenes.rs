@@ -1,11 +1,13 @@
 //! What is measured, scene by scene: an owner alone, fifty at once, a thousand at a start, five hundred at rest, and the
 //! memory of all that.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::Done;
+use crate::aws::Call;
 use crate::cluster::{CACHES, Cluster, Owner, POLICIES, ROLES};
 use crate::figures::{Figure, Figures, Limit, Unit, median};
 use crate::operator::Memory;
@@ -142,12 +144,13 @@ impl Bench<'_> {
     /// Cache rules of public upstreams: a registry takes fifty, so each number has the registry to itself.
     async fn caches(&mut self) -> Done {
         say("cache rules: 1, 20 and 50 at once");
-        for (count, registry, most, named) in [
-            (1, registry(1), 1.7, "1 cache rule: first shown to Ready"),
-            (20, registry(2), 4.0, "20 cache rules at once: first shown to last Ready"),
-            (50, registry(3), 6.0, "50 cache rules at once: first shown to last Ready"),
+        for (count, of, most, named) in [
+            (1, 1, 1.7, "1 cache rule: first shown to Ready"),
+            (20, 2, 4.0, "20 cache rules at once: first shown to last Ready"),
+            (50, 3, 6.0, "50 cache rules at once: first shown to last Ready"),
         ] {
-            let (mut times, mut calls) = (Vec::new(), Vec::new());
+            let (registry, account) = (registry(of), ACCOUNTS.get(of).copied());
+            let (mut times, mut worst) = (Vec::new(), Vec::new());
             for burst in 0..BURSTS {
                 // Rules may be five a second, after the first fifty.
                 tokio::time::sleep(RULES_RECOVER).await;
@@ -161,14 +164,22 @@ impl Bench<'_> {
                 let mut watch = self.cluster.watch(CACHES).await?;
                 futures::try_join!(self.cluster.create(&rules), watch.until_ready(count))?;
                 times.push(watch.spans().1);
-                calls.push(number(self.stage.aws.calls_since(mark)?.len()));
+                let mut made = self.stage.aws.calls_since(mark)?;
+                // Another registry's interval may be over just now.
+                made.retain(|call| call.account.as_deref() == account);
+                if worst.len() < made.len() {
+                    worst = made;
+                }
                 self.cluster.delete_all(CACHES, &self.namespaces).await?;
             }
-            let worst = calls.iter().copied().fold(0.0, f64::max);
-            let note = format!("{worst} AWS calls, the worst.");
+            let note = format!("{} AWS calls, the worst: {}.", worst.len(), by_operation(&worst));
             let figure = Figure::new(named, Unit::Seconds, times).beside(self.floor).limit(Limit::Floors(most));
             self.figures.push(figure.note(note));
-            let more = Figure::new("  AWS calls beyond one a rule, the worst", Unit::Calls, [worst - number(count)]);
+            let more = Figure::new(
+                "  AWS calls beyond one a rule, the worst",
+                Unit::Calls,
+                [number(worst.len()) - number(count)],
+            );
             self.figures.push(more.limit(Limit::AtMost(8.0)));
         }
         Ok(())
@@ -321,6 +332,15 @@ const AT_REST_REGISTRY: &str = "registry-4";
 
 fn registry(n: usize) -> String {
     format!("registry-{n}")
+}
+
+/// How often each operation was called.
+fn by_operation(calls: &[Call]) -> String {
+    let mut times = BTreeMap::<&str, usize>::new();
+    for call in calls {
+        *times.entry(&call.operation).or_default() += 1;
+    }
+    times.iter().map(|(operation, times)| format!("{times} {operation}")).collect::<Vec<_>>().join(", ")
 }
 
 fn registries() -> impl Iterator<Item = (String, &'static str)> {
