@@ -11,7 +11,7 @@ mod things;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ecr_permissions_core::api::DocumentRecord;
+use ecr_permissions_core::api::{DocumentRecord, Kind as ObjectKind};
 use ecr_permissions_core::ownership::Sid;
 use ecr_permissions_core::pass::compile::{Contribution, Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
@@ -167,11 +167,13 @@ impl Writing<'_> {
             (rule, _) => rule.is_some(),
         };
         let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
-        let waits_for_another = |c: &Contribution| reach::granting(self.gathered, &c.id).is_some();
         let orphaned = || self.desired.contributions.iter().filter(|c| c.is_orphaned());
         self.prune_waits = pruned && orphaned().any(|c| is_there(c) || has_role(c));
-        // Two registries may have orphans of each other: a role that waits for a grant there holds up no grant here.
-        self.statements_wait = pruned && orphaned().any(|c| is_there(c) || has_role(c) && !waits_for_another(c));
+        // Two registries may have orphaned roles that pull from each other: the grants to them then wait for no role, though
+        // what is left needs another word.
+        let grants_to_roles = orphaned().any(|c| c.id.kind == ObjectKind::CrossAccountPtcRole && !c.has.is_empty());
+        let waits_there = |c: &Contribution| grants_to_roles && reach::granting(self.gathered, &c.id).is_some();
+        self.statements_wait = pruned && orphaned().any(|c| is_there(c) || has_role(c) && !waits_there(c));
         self.hold_prune();
     }
 

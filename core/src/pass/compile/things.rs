@@ -54,10 +54,11 @@ impl Compiler<'_> {
         })
     }
 
-    /// Where the role of an object that goes would lie, if nothing is left that says whether it has one: its tags will
-    /// tell.
+    /// Where the role of an object that goes would lie, if the Registry's status is gone and nothing says whether there is
+    /// one: its tags will tell.
     fn left_behind(&self, object: &Attached, wanted: &PtcRole) -> Option<RoleStatus> {
-        if !(self.ledger_lost && object.meta.deleting && object.meta.finalized) {
+        let never_seen = self.gathered.registry.status.observed_generation < 0;
+        if !(never_seen && object.meta.deleting && object.meta.finalized) {
             return None;
         }
         let settings = self.gathered.registry.spec.roles.as_ref();
