@@ -4,21 +4,20 @@
 mod culprits;
 mod intent;
 mod outcome;
+mod prune;
 mod roles;
 mod rules;
 mod things;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ecr_permissions_core::api::{DocumentRecord, Kind as ObjectKind};
+use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::ownership::Sid;
-use ecr_permissions_core::pass::compile::{Contribution, Desired, compile};
+use ecr_permissions_core::pass::compile::{Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::memory::{Carried, Memory};
 use ecr_permissions_core::pass::objects::ObjectId;
-use ecr_permissions_core::pass::orphans::Orphans;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
@@ -29,7 +28,7 @@ use ecr_permissions_core::reason::{Because, Reason};
 
 use outcome::readback_differs;
 
-use things::{Thing, Working};
+use things::Working;
 
 use super::Again;
 use super::observe::rules::Rules;
@@ -148,35 +147,6 @@ enum Sent {
 struct Unknown(bool);
 
 impl Writing<'_> {
-    /// Whether what belongs to nobody is to go. A policy that cannot be read keeps only statements from going.
-    fn is_pruned(&mut self, policy: Option<&Policy>) -> bool {
-        if let Some(policy) = policy {
-            return self.plan(policy, None).orphans.pruned;
-        }
-        let orphans = self.orphans_on_record();
-        orphans.pruned && orphans.has_no_statements()
-    }
-
-    fn orphans_on_record(&self) -> Orphans {
-        Orphans::find(&self.desired.contributions, BTreeSet::new(), &self.desired.prune)
-    }
-
-    fn await_prune(&mut self, pruned: bool, rules: Option<&Result<Working<Rules>, Because>>, roles: &AppliedRoles) {
-        let is_there = |c: &Contribution| match (&c.things.rule, rules) {
-            (Some(rule), Some(Ok(rules))) => rules.read.shows(rule),
-            (rule, _) => rule.is_some(),
-        };
-        let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
-        let orphaned = || self.desired.contributions.iter().filter(|c| c.is_orphaned());
-        self.prune_waits = pruned && orphaned().any(|c| is_there(c) || has_role(c));
-        // Two registries may have orphaned roles that pull from each other: the grants to them then wait for no role, though
-        // what is left needs another word.
-        let grants_to_roles = orphaned().any(|c| c.id.kind == ObjectKind::CrossAccountPtcRole && !c.has.is_empty());
-        let waits_there = |c: &Contribution| grants_to_roles && reach::granting(self.gathered, &c.id).is_some();
-        self.statements_wait = pruned && orphaned().any(|c| is_there(c) || has_role(c) && !waits_there(c));
-        self.hold_prune();
-    }
-
     fn note_passed_roles(&mut self, rules: Option<&Result<Working<Rules>, Because>>) {
         self.passed_roles = match rules {
             None => return,
@@ -186,12 +156,6 @@ impl Writing<'_> {
                 Ok(rules.filter_map(|rule| Some((rule.prefix.clone(), rule.role_arn.clone()?))).collect())
             }
         };
-    }
-
-    fn hold_prune(&mut self) {
-        if self.statements_wait {
-            self.desired.prune.asked = None;
-        }
     }
 
     /// Nobody has a part in the policy, so it was not read.

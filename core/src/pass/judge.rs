@@ -2,6 +2,8 @@
 //!
 //! The only place where `Ready=True` is made: it takes a read of AWS that equalled what was composed.
 
+mod recorded;
+mod registry;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +19,7 @@ use super::ledger::{self, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
 use super::orphans::Orphans;
 use super::roles::{self, reach};
-use crate::api::{
-    AttachedCount, AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference, RegistryStatus,
-};
+use crate::api::{AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference};
 use crate::ownership::InstallationId;
 use crate::policy::Statement;
 use crate::reason::{Because, Reason, Verdict};
@@ -288,199 +288,6 @@ impl Judging<'_> {
             registry.name()
         );
         Because::new(Reason::DuplicateRegistry, message)
-    }
-
-    /// What every object has in AWS now, as far as it is known.
-    pub fn ledger(&self) -> Holdings {
-        let mut holdings = Holdings::new();
-        for contribution in &self.desired.contributions {
-            if let Some(holding) = self.holding(contribution) {
-                holdings.insert(contribution.id.clone(), holding);
-            }
-        }
-        holdings
-    }
-
-    fn holding(&self, contribution: &Contribution) -> Option<Holding> {
-        let things = self.things(contribution);
-        let refused = self.refusal(contribution);
-        let (state, statements) = match self.statements_held(contribution) {
-            Some(held) => held,
-            None if things.is_empty() && refused.is_none() => return None,
-            None => (Self::orphan_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
-        };
-        let (uid, generation) = (contribution.uid.clone(), contribution.generation);
-        Some(Holding { uid, generation, state, statements, things, refused })
-    }
-
-    fn things(&self, contribution: &Contribution) -> Things {
-        if self.applied.prune_waits && contribution.is_orphaned() {
-            // All that the token names stays on record until all of it is gone.
-            return contribution.things.clone();
-        }
-        let claimed_at = contribution.things.claimed_at;
-        // Also what the object itself says it had, where the ledger does not: this pass may be the last to see it said.
-        let rule = contribution.rule.as_ref().and_then(|claim| claim.has.as_ref());
-        let role = contribution.role.as_ref().and_then(|claim| claim.has.as_ref());
-        let (rule, claimed) = recorded(&self.applied.rules, &contribution.id, rule, claimed_at);
-        let (role, of_iam) = recorded(&self.applied.roles, &contribution.id, role, claimed_at);
-        Things { rule, role, claimed_at: claimed.or(of_iam) }
-    }
-
-    fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
-        let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.no_statement_is_left(contribution);
-        let Some(has) = self.applied.has.as_ref().filter(|_| self.desired.restraint.is_none() || gone) else {
-            // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was.
-            let recorded =
-                contribution.state.filter(|_| !contribution.has.is_empty() || contribution.things.is_empty());
-            let state = recorded.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
-            return Some((Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
-        };
-        if let Some(state) = contribution.state.filter(|_| self.applied.withheld.contains(&contribution.id)) {
-            return Some((state, contribution.has.clone()));
-        }
-        let statements = has.get(&contribution.id).cloned().unwrap_or_default();
-        let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
-        if statements.is_empty() && !gone {
-            return None;
-        }
-        let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
-        Some((Self::orphan_state(contribution).unwrap_or(state), statements))
-    }
-
-    fn orphan_state(contribution: &Contribution) -> Option<LedgerState> {
-        matches!(contribution.stance, Stance::Orphaned(_)).then_some(LedgerState::Orphan)
-    }
-
-    fn reason_of(&self, contribution: &Contribution) -> Option<Reason> {
-        if let Stance::Keeps(_, because) = &contribution.stance {
-            return Some(because.reason);
-        }
-        self.applied.verdicts.get(&contribution.id).map(|because| because.reason)
-    }
-
-    /// The status of the Registry that stands for the key.
-    pub fn registry(&self, holdings: &Holdings) -> RegistryStatus {
-        let registry = &self.gathered.registry;
-        let mut status = registry.status.clone();
-        status.observed_generation = registry.meta.generation;
-        status.installation_id = Some(self.installation.as_str().to_owned());
-        status.ledger = ledger::entries(holdings);
-        if let Some(record) = &self.applied.record {
-            status.documents.insert(super::REGISTRY_POLICY.to_owned(), record.clone());
-        }
-        status.plan.clone_from(&self.applied.plan);
-        status.attached = self.counts();
-        status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
-        if self.has_pruned() {
-            // Also a token that names nothing here: it was carried out before, or never will be.
-            status.last_handled_prune.clone_from(&registry.meta.prune);
-        }
-        status.conditions =
-            conditions(&self.registry_outcome(), registry.meta.generation, &registry.status.conditions, self.now);
-        if let Some(orphans) = self.orphans_condition() {
-            status.conditions.push(orphans);
-        }
-        status
-    }
-
-    /// Whether nothing is left of what a person asked to be pruned.
-    fn has_pruned(&self) -> bool {
-        let orphans = &self.applied.orphans;
-        let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
-        let read = rules.has.is_some()
-            && of_iam.has.is_some()
-            && (self.applied.has.is_some() || orphans.pruned && orphans.has_no_statements());
-        let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(|id| self.has_no_things(id)));
-        self.gathered.registry.meta.prune.is_some() && self.desired.restraint.is_none() && read && gone
-    }
-
-    fn has_no_things(&self, id: &ObjectId) -> bool {
-        self.applied.rules.has_nothing(id, true) && self.applied.roles.has_nothing(id, true)
-    }
-
-    fn registry_outcome(&self) -> Outcome {
-        let of_things = self.applied.rules.failure.as_ref().or(self.applied.roles.failure.as_ref());
-        if let Some(because) = self.applied.failure.as_ref().or(of_things) {
-            return Outcome::Not(because.clone());
-        }
-        if let Some(first) = self.applied.findings.first() {
-            let all: Vec<_> = self.applied.findings.iter().map(|finding| finding.message.as_str()).collect();
-            return Outcome::Not(Because::new(first.reason, all.join(" ")));
-        }
-        match (&self.applied.has, &self.desired.restraint) {
-            (Some(_), Some(because)) if because.reason == Reason::Suspended => {
-                Outcome::ReadyThough(Verified(String::new()), because.clone())
-            }
-            (Some(_), _) => Outcome::Ready(Verified("AWS was read and equals what the objects say.".to_owned())),
-            (None, _) => Outcome::Not(self.not_yet()),
-        }
-    }
-
-    fn orphans_condition(&self) -> Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-        let orphans = &self.applied.orphans;
-        if orphans.is_empty() || orphans.pruned && orphans.of.keys().all(|id| self.has_no_things(id)) {
-            return None;
-        }
-        let verdicts = [&self.applied.rules.verdicts, &self.applied.roles.verdicts].into_iter().flatten();
-        let staying = verdicts.filter(|(id, _)| orphans.of.contains_key(id));
-        let staying: Vec<_> =
-            staying.map(|(id, because)| format!(" {id} cannot go yet: {}", because.message)).collect();
-        let staying = staying.concat();
-        let named: Vec<_> = orphans.of.keys().map(ToString::to_string).collect();
-        let nameless = match orphans.unclaimed.len() {
-            0 => String::new(),
-            n => format!(" {n} grants under this operator's Sids belong to no object."),
-        };
-        let message = format!(
-            "Kept in AWS, their objects are gone: {}.{nameless}{staying} Remove them with: ecr-permissions prune {} --confirm {}",
-            if named.is_empty() { "(none)".to_owned() } else { named.join(", ") },
-            self.gathered.registry.name(),
-            orphans.token
-        );
-        let generation = self.gathered.registry.meta.generation;
-        Some(super::conditions::orphaned(&message, generation, &self.gathered.registry.status.conditions, self.now))
-    }
-
-    fn counts(&self) -> BTreeMap<String, AttachedCount> {
-        let attached: BTreeSet<_> = self.gathered.attached.iter().map(|object| &object.id).collect();
-        let mut counts = BTreeMap::<String, AttachedCount>::new();
-        for contribution in self.desired.contributions.iter().filter(|c| attached.contains(&c.id)) {
-            let count = counts.entry(contribution.id.kind.as_str().to_owned()).or_default();
-            let id = &contribution.id;
-            let of_things = || self.applied.rules.verdicts.get(id).or_else(|| self.applied.roles.verdicts.get(id));
-            let because =
-                if let Stance::Keeps(_, because) = &contribution.stance { Some(because) } else { of_things() };
-            let refused = because.is_some_and(|b| b.reason.aspect() == crate::reason::Aspect::Accepted);
-            if refused { count.refused += 1 } else { count.accepted += 1 }
-        }
-        counts
-    }
-
-    /// The status of a Registry that came second.
-    pub fn duplicate(&self, registry: &RegistryObject) -> RegistryStatus {
-        let mut status = registry.status.clone();
-        status.observed_generation = registry.meta.generation;
-        let outcome = Outcome::Not(self.is_duplicate(registry));
-        status.conditions = conditions(&outcome, registry.meta.generation, &registry.status.conditions, self.now);
-        status
-    }
-}
-
-/// What the ledger keeps of a thing, and since when it is claimed: what was read, or what was on record before.
-fn recorded<H: Clone>(
-    applied: &claims::Applied<H>,
-    id: &ObjectId,
-    before: Option<&H>,
-    claimed_at: Option<Timestamp>,
-) -> (Option<H>, Option<Timestamp>) {
-    let Some(has) = &applied.has else { return (before.cloned(), before.and(claimed_at)) };
-    match (has.get(id), applied.missing.get(id)) {
-        // AWS did not say: the claim is as open as it was.
-        (Some(has), _) if applied.unread.contains(id) => (Some(has.clone()), claimed_at),
-        (Some(has), _) => (Some(has.clone()), None),
-        (None, Some(missing)) => (Some(missing.record.clone()), missing.claimed_at),
-        (None, None) => (None, None),
     }
 }
 

@@ -1,0 +1,95 @@
+//! What the ledger keeps once a pass is over: what every object has in AWS, as far as it is known.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{
+    Contribution, Holding, Holdings, Judging, LedgerState, ObjectId, Reason, Stance, Statement, Things, claims,
+};
+
+impl Judging<'_> {
+    /// What every object has in AWS now, as far as it is known.
+    pub fn ledger(&self) -> Holdings {
+        let mut holdings = Holdings::new();
+        for contribution in &self.desired.contributions {
+            if let Some(holding) = self.holding(contribution) {
+                holdings.insert(contribution.id.clone(), holding);
+            }
+        }
+        holdings
+    }
+
+    fn holding(&self, contribution: &Contribution) -> Option<Holding> {
+        let things = self.things(contribution);
+        let refused = self.refusal(contribution);
+        let (state, statements) = match self.statements_held(contribution) {
+            Some(held) => held,
+            None if things.is_empty() && refused.is_none() => return None,
+            None => (Self::orphan_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
+        };
+        let (uid, generation) = (contribution.uid.clone(), contribution.generation);
+        Some(Holding { uid, generation, state, statements, things, refused })
+    }
+
+    fn things(&self, contribution: &Contribution) -> Things {
+        if self.applied.prune_waits && contribution.is_orphaned() {
+            // All that the token names stays on record until all of it is gone.
+            return contribution.things.clone();
+        }
+        let claimed_at = contribution.things.claimed_at;
+        // Also what the object itself says it had, where the ledger does not: this pass may be the last to see it said.
+        let rule = contribution.rule.as_ref().and_then(|claim| claim.has.as_ref());
+        let role = contribution.role.as_ref().and_then(|claim| claim.has.as_ref());
+        let (rule, claimed) = recorded(&self.applied.rules, &contribution.id, rule, claimed_at);
+        let (role, of_iam) = recorded(&self.applied.roles, &contribution.id, role, claimed_at);
+        Things { rule, role, claimed_at: claimed.or(of_iam) }
+    }
+
+    fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
+        let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.no_statement_is_left(contribution);
+        let Some(has) = self.applied.has.as_ref().filter(|_| self.desired.restraint.is_none() || gone) else {
+            // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was.
+            let recorded =
+                contribution.state.filter(|_| !contribution.has.is_empty() || contribution.things.is_empty());
+            let state = recorded.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
+            return Some((Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
+        };
+        if let Some(state) = contribution.state.filter(|_| self.applied.withheld.contains(&contribution.id)) {
+            return Some((state, contribution.has.clone()));
+        }
+        let statements = has.get(&contribution.id).cloned().unwrap_or_default();
+        let gone = self.reason_of(contribution) == Some(Reason::PrincipalGone);
+        if statements.is_empty() && !gone {
+            return None;
+        }
+        let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
+        Some((Self::orphan_state(contribution).unwrap_or(state), statements))
+    }
+
+    fn orphan_state(contribution: &Contribution) -> Option<LedgerState> {
+        matches!(contribution.stance, Stance::Orphaned(_)).then_some(LedgerState::Orphan)
+    }
+
+    fn reason_of(&self, contribution: &Contribution) -> Option<Reason> {
+        if let Stance::Keeps(_, because) = &contribution.stance {
+            return Some(because.reason);
+        }
+        self.applied.verdicts.get(&contribution.id).map(|because| because.reason)
+    }
+}
+
+/// What the ledger keeps of a thing, and since when it is claimed: what was read, or what was on record before.
+fn recorded<H: Clone>(
+    applied: &claims::Applied<H>,
+    id: &ObjectId,
+    before: Option<&H>,
+    claimed_at: Option<Timestamp>,
+) -> (Option<H>, Option<Timestamp>) {
+    let Some(has) = &applied.has else { return (before.cloned(), before.and(claimed_at)) };
+    match (has.get(id), applied.missing.get(id)) {
+        // AWS did not say: the claim is as open as it was.
+        (Some(has), _) if applied.unread.contains(id) => (Some(has.clone()), claimed_at),
+        (Some(has), _) => (Some(has.clone()), None),
+        (None, Some(missing)) => (Some(missing.record.clone()), missing.claimed_at),
+        (None, None) => (None, None),
+    }
+}
