@@ -14,7 +14,7 @@ use super::objects::{Attached, ObjectId};
 use super::queue::Now;
 use super::roles;
 use super::scope::ScopeView;
-use crate::api::{DeletionPolicy, DocumentRecord, LedgerState, Management, Scope};
+use crate::api::{DeletionPolicy, DocumentRecord, LedgerRole, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
 use crate::kinds::{CacheRule, PtcRole, Wanted, translate};
 use crate::ownership::InstallationId;
@@ -332,22 +332,36 @@ impl Compiler<'_> {
         let here: BTreeSet<_> = here.map(|object| &object.id).collect();
         let has_something = |holding: &Holding| !holding.statements.is_empty() || !holding.things.is_empty();
         let gone = self.holdings.iter().filter(|(id, holding)| !here.contains(id) && has_something(holding));
-        gone.map(|(id, holding)| Contribution {
-            id: id.clone(),
-            uid: holding.uid.clone(),
-            generation: holding.generation,
-            has: holding.statements.clone(),
-            state: Some(holding.state),
-            wanted: None,
-            depends_on_scope: false,
-            stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
-            things: holding.things.clone(),
-            rule: orphaned_rule(id, &holding.things),
-            role: orphaned_role(id, &holding.things),
-            pulls: None,
-            is_guest: false,
-        })
-        .collect()
+        let orphan = |(id, holding): (&ObjectId, &Holding)| {
+            let things = self.left_here(id, &holding.things);
+            Contribution {
+                id: id.clone(),
+                uid: holding.uid.clone(),
+                generation: holding.generation,
+                has: holding.statements.clone(),
+                state: Some(holding.state),
+                wanted: None,
+                depends_on_scope: false,
+                stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
+                rule: orphaned_rule(id, &things),
+                role: orphaned_role(id, &things),
+                things,
+                pulls: None,
+                is_guest: false,
+            }
+        };
+        gone.map(orphan).filter(|c| !c.has.is_empty() || !c.things.is_empty()).collect()
+    }
+
+    /// What is nobody's of what an object had here. IAM is of the account: a role that the object has by another of its
+    /// registries now is no longer on record here.
+    fn left_here(&self, id: &ObjectId, things: &Things) -> Things {
+        let own = &self.gathered.key.account;
+        let beside = self.gathered.others.iter().filter(|(key, _)| key.account == *own);
+        let living =
+            beside.filter_map(|(_, registry)| registry.on_record(id)).filter(|e| e.state != LedgerState::Orphan);
+        let has_it = |role: &LedgerRole| living.clone().any(|e| e.role.as_ref().is_some_and(|has| has.arn == role.arn));
+        Things { role: things.role.clone().filter(|role| !has_it(role)), ..things.clone() }
     }
 }
 

@@ -123,10 +123,17 @@ impl Index {
         all.then_some(Snapshot(self))
     }
 
-    /// Whether the object is there and not being deleted, as far as the watches have said.
-    pub fn is_living(&self, id: &ObjectId) -> bool {
+    /// Whether the object lives and has the role that its Registry had on record for it, and the Registry still says the
+    /// same, as far as the watches have told.
+    pub fn still_has(&self, home: &RegistryObject, id: &ObjectId) -> bool {
         let object = self.attached.get(&id.kind).and_then(|collection| collection.get(id));
-        object.is_some_and(|object| !object.meta.deleting)
+        let role_of = |registry: &RegistryObject| registry.on_record(id).and_then(|entry| entry.role.clone());
+        let is_same = |now: &Arc<RegistryObject>| {
+            now.meta.uid == home.meta.uid
+                && now.meta.generation == home.meta.generation
+                && role_of(now) == role_of(home)
+        };
+        object.is_some_and(|object| !object.meta.deleting) && self.registries.get(&home.meta.name).is_some_and(is_same)
     }
 
     fn key_of(&self, object: &Attached) -> Key {

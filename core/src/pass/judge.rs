@@ -18,7 +18,7 @@ use super::index::Gathered;
 use super::ledger::{self, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
 use super::orphans::Orphans;
-use super::roles::{self, reach};
+use super::roles;
 use crate::api::{AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference};
 use crate::ownership::InstallationId;
 use crate::policy::Statement;
@@ -133,7 +133,7 @@ impl Judging<'_> {
         let no_rule = self.applied.rules.has_nothing(&contribution.id, had_rule);
         let was_made = contribution.role.as_ref().is_some_and(|role| role.has.is_some());
         let has_left = self.applied.roles.has_nothing(&contribution.id, was_made);
-        let no_grant = contribution.role.is_none() || reach::granting(self.gathered, &contribution.id).is_none();
+        let no_grant = self.granted_elsewhere(contribution).is_none();
         no_rule && has_left && no_grant && self.no_statement_is_left(contribution)
     }
 
@@ -176,14 +176,14 @@ impl Judging<'_> {
     }
 
     fn rule_is_there(&self, contribution: &Contribution) -> Result<(), Because> {
-        if contribution.rule.is_none() {
+        if contribution.rule.is_none() || contribution.is_guest {
             return Ok(());
         }
         self.thing_is_there(&self.applied.rules, &contribution.id, "The cache rule")
     }
 
     fn role_is_there(&self, contribution: &Contribution) -> Result<(), Because> {
-        if contribution.role.is_none() {
+        if contribution.role.is_none() || contribution.is_guest {
             return Ok(());
         }
         self.thing_is_there(&self.applied.roles, &contribution.id, "The role")
@@ -204,8 +204,12 @@ impl Judging<'_> {
     fn held(&self, contribution: &Contribution, because: &Because) -> Outcome {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
         let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted))
-            && (contribution.rule.is_none() || self.applied.rules.held_equal.contains(&contribution.id))
-            && (contribution.role.is_none() || self.applied.roles.held_equal.contains(&contribution.id))
+            && (contribution.rule.is_none()
+                || contribution.is_guest
+                || self.applied.rules.held_equal.contains(&contribution.id))
+            && (contribution.role.is_none()
+                || contribution.is_guest
+                || self.applied.roles.held_equal.contains(&contribution.id))
             && self.upstreams_grant(contribution).is_ok();
         if because.reason == Reason::Suspended && equal {
             return Outcome::ReadyThough(Verified(String::new()), because.clone());
@@ -255,8 +259,13 @@ impl Judging<'_> {
             n => Some(format!("{n} statements are in the registry policy.")),
         };
         let rule = contribution.rule.is_some().then(|| "The cache rule is in place.".to_owned());
-        let role =
-            contribution.role.is_some().then(|| "The role is in place, and its upstreams grant to it.".to_owned());
+        let is_external = contribution.pulls.as_ref().is_some_and(|role| role.upstreams.iter().any(|u| u.external));
+        let role = contribution.role.is_some().then_some(if is_external {
+            "The role is in place; owners of external upstreams have to add status.upstreams[].requiredStatement."
+        } else {
+            "The role is in place, and its upstreams let it pull."
+        });
+        let role = role.map(str::to_owned);
         rule.into_iter().chain(role).chain(statements).collect::<Vec<_>>().join(" ")
     }
 

@@ -127,9 +127,12 @@ impl RegistryObject {
         self.on_record(id).is_some()
     }
 
-    /// Whether its ledger has an entry of a guest: one that speaks of no thing in the registry.
+    /// Whether its ledger has an entry of a guest: one that has grants, or speaks of no thing in the registry. A role has
+    /// no statements in its own registry.
     pub(super) fn has_grants_on_record(&self, id: &ObjectId) -> bool {
-        self.on_record(id).is_some_and(|entry| entry.rule.is_none() && entry.role.is_none())
+        let is_of_a_guest =
+            |entry: &LedgerEntry| !entry.statements.is_empty() || entry.rule.is_none() && entry.role.is_none();
+        self.on_record(id).is_some_and(is_of_a_guest)
     }
 
     /// Who the Registry is when two stand for the same key: whoever has a ledger, then whoever carries our finalizer,

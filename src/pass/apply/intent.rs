@@ -4,6 +4,7 @@
 use ecr_permissions_core::api::LedgerState;
 use ecr_permissions_core::pass::compile::{Stance, compile};
 use ecr_permissions_core::pass::ledger;
+use ecr_permissions_core::pass::objects::Attached;
 use ecr_permissions_core::pass::plan::{Plan, without};
 use ecr_permissions_core::policy::atoms;
 use ecr_permissions_core::reason::Reason;
@@ -79,21 +80,53 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Whether a role of another registry that is to be granted something is being deleted by now, or gone. Its own pass
-    /// may have looked for grants before the intent was there to be seen; whoever looks from here on sees it and waits.
+    /// Whether a role of another registry that is to be granted something is being deleted by now, is no longer what it
+    /// was, or its owner's word may be another. Its own pass may have looked for grants before the intent was there to be
+    /// seen; whoever looks from here on sees it and waits.
     pub(super) fn is_left(&self, plan: &Plan) -> bool {
         let grown = plan.admitted.iter().filter_map(|i| plan.growth.get(*i));
-        let guests = grown.filter(|growth| self.desired.contributions.iter().any(|c| c.id == growth.id && c.is_guest));
-        let ids: Vec<_> = guests.map(|growth| &growth.id).collect();
-        self.op.with_index(|index| ids.into_iter().any(|id| !index.is_living(id)))
+        let mut guests = grown.filter_map(|growth| self.gathered.guests.iter().find(|guest| guest.id == growth.id));
+        let is_as_it_was = |guest: &Attached| {
+            let home = self.gathered.others.values().find(|other| other.name() == guest.body.registry_name());
+            home.is_some_and(|home| self.op.with_index(|index| index.still_has(home, &guest.id)))
+        };
+        guests.any(|guest| !is_as_it_was(guest))
     }
 
     pub(super) async fn write_ledger(&mut self, holdings: &ledger::Holdings) -> Result<(), Again> {
         let mut status = self.gathered.registry.status.clone();
-        status.ledger = ledger::entries(holdings);
+        status.ledger = ledger::entries(&self.with_evidence(holdings));
         self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();
         self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
         self.hold_prune();
         Ok(())
+    }
+
+    /// The ledger with what objects say themselves that they had, where it was lost: with the first entry it is there
+    /// again, and nobody asks them any more.
+    fn with_evidence(&self, holdings: &ledger::Holdings) -> ledger::Holdings {
+        let mut all = holdings.clone();
+        for contribution in &self.desired.contributions {
+            let rule = contribution.rule.as_ref().and_then(|claim| claim.has.clone());
+            let role = contribution.role.as_ref().and_then(|claim| claim.has.clone());
+            if let Some(holding) = all.get_mut(&contribution.id) {
+                holding.things.rule = holding.things.rule.take().or(rule);
+                holding.things.role = holding.things.role.take().or(role);
+            } else if !contribution.has.is_empty() || rule.is_some() || role.is_some() {
+                let is_granted = !contribution.has.is_empty();
+                all.insert(
+                    contribution.id.clone(),
+                    ledger::Holding {
+                        uid: contribution.uid.clone(),
+                        generation: contribution.generation,
+                        state: if is_granted { LedgerState::Writing } else { LedgerState::Applied },
+                        statements: contribution.has.clone(),
+                        things: ledger::Things { rule, role, claimed_at: None },
+                        refused: None,
+                    },
+                );
+            }
+        }
+        all
     }
 }

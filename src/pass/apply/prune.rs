@@ -45,7 +45,11 @@ impl Writing<'_> {
         // Two registries may have orphaned roles that pull from each other: the grants to them then wait for no role, though
         // what is left needs another word.
         let grants_to_roles = orphaned().any(|c| c.id.kind == Kind::CrossAccountPtcRole && !c.has.is_empty());
-        let waits_there = |c: &Contribution| grants_to_roles && reach::granting(self.gathered, &c.id).is_some();
+        let is_granted = |c: &Contribution| {
+            let role = c.things.role.as_ref();
+            role.is_some_and(|role| reach::granting(self.gathered, &c.id, Some(&role.arn)).is_some())
+        };
+        let waits_there = |c: &Contribution| grants_to_roles && is_granted(c);
         self.statements_wait = pruned && orphaned().any(|c| is_there(c) || has_role(c) && !waits_there(c));
         self.hold_prune();
     }

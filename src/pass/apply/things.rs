@@ -68,7 +68,7 @@ pub(super) struct Working<T: Thing> {
     pub(super) read: T,
     /// What AWS would not do in this pass, and what it answered.
     refused: BTreeMap<ObjectId, (T::Act, Because)>,
-    /// Whose write may have happened all the same.
+    /// Whose thing was made, or may have been.
     unknown: BTreeSet<ObjectId>,
     /// For whom AWS had one already when it was to be made: it is not the object's by its claim.
     exists: BTreeSet<ObjectId>,
@@ -260,6 +260,10 @@ impl Writing<'_> {
                 Ok(()) => {
                     T::denied(self.memory).forgive(id);
                     working.refused.remove(id);
+                    if act.claim().is_some() {
+                        // If AWS does not show it yet, and says that there is one, it is this one.
+                        working.unknown.insert(id.clone());
+                    }
                     if act.removes() {
                         working.removed.insert(id.clone());
                     }

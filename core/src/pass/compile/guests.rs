@@ -2,6 +2,7 @@
 //! to its own registry, whose pass makes the role and tells the object its fate; this pass speaks to that one by the
 //! ledger alone.
 
+use super::super::ledger;
 use super::super::objects::RegistryObject;
 use super::{
     Answer, Attached, Compiler, Contribution, Holding, LedgerState, Stance, Wanted, orphaned_role, orphaned_rule,
@@ -39,7 +40,7 @@ impl Compiler<'_> {
         };
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         // What one of its name had here that was attached here and is gone.
-        let things = holding.map(|holding| holding.things.clone()).unwrap_or_default();
+        let things = holding.map(|holding| self.left_here(&object.id, &holding.things)).unwrap_or_default();
         if holding.is_none() && self.ledger_lost && object.meta.finalized && was_granted(object, &here) {
             // Second evidence: our finalizer and its own status say that it had what it asks for.
             let said = object.status.role.as_ref().map(|role| role.arn.as_str());
@@ -83,7 +84,8 @@ impl Compiler<'_> {
         let (key, registry) = self.gathered.others.iter().find(|(_, registry)| registry.name() == name)?;
         let recorded = registry.on_record(&object.id).and_then(|entry| entry.role.as_ref());
         let role_arn = recorded.filter(|role| role.state == OwnershipState::Owned).map(|role| role.arn.clone());
-        let has_a_ledger = !registry.status.ledger.is_empty() || !registry.status.documents.is_empty();
+        // A pass writes its ledger before it knows all; the last word of a pass comes with the generation.
+        let has_a_ledger = !ledger::is_lost(&registry.status) && registry.status.observed_generation >= 0;
         Some(Home { key, registry, role_arn, has_lost_the_role: has_a_ledger && recorded.is_none() })
     }
 
@@ -143,6 +145,11 @@ impl Compiler<'_> {
         if let Err(because) = consents(&Asked::of_downstream(&self.gathered.key)) {
             return Answer::Refused(Some(Wanted::default()), because);
         }
+        if home.has_lost_the_role && !has.is_empty() {
+            // The grant is to the name, and would be good for whoever has it now.
+            let message = "The role is not the object's any longer: nothing is granted to it.";
+            return Answer::Refused(Some(Wanted::default()), Because::new(Reason::WaitingForRole, message));
+        }
         let role = match pulls {
             Ok(role) => role,
             Err(because) => return Answer::Refused(None, because),
@@ -170,11 +177,6 @@ impl Compiler<'_> {
         {
             // Its own registry refuses the object as it is: it keeps what is left of what it has, and nothing grows.
             return Answer::Refused(Some(Wanted::from(wanted.unwrap_or_default())), because);
-        }
-        if home.has_lost_the_role && !has.is_empty() {
-            // The grant is to the name, and would be good for whoever has it now.
-            let message = "The role is not the object's any longer: nothing is granted to it.";
-            return Answer::Refused(Some(Wanted::default()), Because::new(Reason::WaitingForRole, message));
         }
         let Some(wanted) = wanted else {
             let message = "The role is not there yet: nothing is granted to a name that anybody could take.";

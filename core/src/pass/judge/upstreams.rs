@@ -54,7 +54,7 @@ impl Judging<'_> {
     /// What keeps a role that is being deleted: its grants go first.
     pub(super) fn granted_elsewhere(&self, of: &Contribution) -> Option<Because> {
         of.role.as_ref()?;
-        still_granted(self.gathered, &of.id)
+        still_granted(self.gathered, &of.id, None)
     }
 
     /// What a role of another registry is told, by the ledger, of why it does not have what it asks of this one, or why

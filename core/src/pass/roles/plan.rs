@@ -253,13 +253,13 @@ impl<'a> Planning<'a> {
 
     /// What the object made or says it owns goes; what it only adopted stays, and is nobody's.
     fn remove(&mut self, claim: &Claim<Role>, role: &Stored) -> Result<(), Because> {
+        if let Some(because) = self.in_use.get(&claim.id) {
+            return Err(because.clone());
+        }
         let is_adopted = self.plan.has.get(&claim.id).is_some_and(|has| has.adopted == Some(true));
         if is_adopted && !claim.owns_adopted {
             self.release(claim, role);
             return Ok(());
-        }
-        if let Some(because) = self.in_use.get(&claim.id) {
-            return Err(because.clone());
         }
         self.marks.let_delete(role)?;
         is_bare(role)?;

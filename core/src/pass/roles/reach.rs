@@ -8,7 +8,7 @@ use super::super::index::Gathered;
 use super::super::ledger::{self, Things};
 use super::super::objects::{Attached, ObjectId, RegistryObject};
 use super::super::{compile, roles};
-use crate::api::{LedgerState, OwnershipState, UpstreamStatus};
+use crate::api::{LedgerEntry, LedgerState, OwnershipState, UpstreamStatus};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, Target};
 use crate::names::RegistryKey;
@@ -122,23 +122,26 @@ pub fn in_use(
             }),
             Err(because) => Some(because.clone()),
         };
-        Some((contribution.id.clone(), by_it.or_else(|| still_granted(gathered, &contribution.id))?))
+        Some((contribution.id.clone(), by_it.or_else(|| still_granted(gathered, &contribution.id, Some(arn)))?))
     });
     held.collect()
 }
 
 /// What keeps a role that is to go: a grant in another registry, which goes first, and what that one says of it.
-pub fn still_granted(gathered: &Gathered, id: &ObjectId) -> Option<Because> {
-    let registry = granting(gathered, id)?;
+pub fn still_granted(gathered: &Gathered, id: &ObjectId, arn: Option<&str>) -> Option<Because> {
+    let registry = granting(gathered, id, arn)?;
     let refused = registry.on_record(id).and_then(|entry| entry.refused.as_ref());
     let why = refused.map(|refused| format!(" {}", refused.message)).unwrap_or_default();
     let message = format!("Registry {} still grants to the role: the grant goes first.{why}", registry.name());
     Some(Because::new(Reason::Progressing, message))
 }
 
-/// A registry that grants to the object's role, as far as anybody knows.
-pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId) -> Option<&'a RegistryObject> {
-    let grants = |e: &crate::api::LedgerEntry| !e.statements.is_empty();
+/// A registry that grants to this role of the object, or to any that it has, as far as anybody knows. One of the object's
+/// name may have had another role before.
+pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) -> Option<&'a RegistryObject> {
+    let names_roles = |statement: &str| statement.to_ascii_lowercase().contains("aws:principalarn");
+    let is_to_it = |statement: &String| arn.is_none_or(|arn| statement.contains(arn) || !names_roles(statement));
+    let grants = |entry: &LedgerEntry| entry.statements.iter().any(is_to_it);
     let object = gathered.attached.iter().find(|object| object.id == *id);
     let may_grant = |registry: &RegistryObject| {
         ledger::is_lost(&registry.status) && object.is_some_and(|object| is_said_to_grant(gathered, object, registry))

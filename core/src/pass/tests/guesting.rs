@@ -265,3 +265,20 @@ fn each_ledger_touches_the_other_registry_and_never_its_own() {
     let touched = index.take(WatchEvent::Attached(Kind::CrossAccountPtcRole, Change::Apply(role_id(), elsewhere)));
     assert_eq!(touched, keys(&[OWN, UPSTREAM]));
 }
+
+/// Behaviour 41: a ledger that was lost is there again with its first entry, in the middle of a pass. Whose role is missing
+/// there is known when that pass has had its last word.
+#[test]
+fn a_ledger_that_is_being_made_up_takes_no_role_away() {
+    let seen_by = |generation: i64| {
+        let mut home = home(None);
+        let other = ObjectId { name: "other".to_owned(), ..role_id() };
+        home.status.ledger = ledger::entries(&BTreeMap::from([(other, holding(2, LedgerState::Applied, &grants()))]));
+        home.status.observed_generation = generation;
+        let mut upstream = of("up", UPSTREAM, &[OWN]);
+        upstream.status.ledger = vec![entry(&grants(), None)];
+        stance(&visited(home, upstream, role()))
+    };
+    assert!(matches!(seen_by(-1), Stance::Holds(kept, _) if kept == grants()), "{:?}", seen_by(-1));
+    assert!(matches!(seen_by(1), Stance::Keeps(kept, _) if kept.is_empty()), "{:?}", seen_by(1));
+}

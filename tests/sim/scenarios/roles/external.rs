@@ -44,6 +44,7 @@ fn the_required_statement_lets_the_pull_through() {
             lab.apply(&cache_of(&external(B, REGION)));
             lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
             assert_eq!(upstream_ready(lab).1, "External");
+            assert!(message(lab).contains("owners of external upstreams have to add"), "{}", message(lab));
             lab.until_reason(CACHES, "team-a", "mirror", "UpstreamInvalid").await;
             lab.settle().await;
             assert!(!pulls(lab, "base/app"));

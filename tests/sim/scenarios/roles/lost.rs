@@ -4,6 +4,8 @@
 use kube_sim::Kinds;
 
 use super::*;
+use crate::lab::CrashPoint;
+use crate::lab::objects::pull;
 
 /// What is lost while no operator runs.
 #[derive(Clone, Copy, Debug)]
@@ -182,6 +184,41 @@ fn who_is_deleted_with_ledgers_and_statuses_lost_leaves_nothing_unsaid() {
                 assert!(is_told, "{name}, {lost:?}: left, and nobody says so");
             });
         }
+    }
+}
+
+/// Behaviour 41: somebody new comes with the loss, and is written into the ledgers first. Nobody loses anything for it, and
+/// what objects say of themselves is on record from that write on: a crash right after it leaves nothing unsaid.
+#[test]
+fn somebody_new_does_not_end_a_loss_for_the_others() {
+    for calls in [None, Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(8), Some(10), Some(12)] {
+        run(1_051, async |lab| {
+            a_set(lab).await;
+            let (before, writes) = (in_aws(lab).0, lab.document_writes(B).len());
+            lab.stop();
+            lose(lab, Lost { ledgers: &["default", "upstream"], statuses: false });
+            for (name, registry) in [("here", "default"), ("there", "upstream")] {
+                lab.apply(&pull("team-b", name, registry, &["333333333333"], "tools/*"));
+            }
+            if let Some(call) = calls {
+                lab.crash_at(CrashPoint { call: lab.calls() + call, after: true });
+            }
+            lab.start().await;
+            lab.pass(Duration::from_secs(20)).await;
+            lab.until_ready(&["team-b/here", "team-b/there"]).await;
+            lab.pass(LONG).await;
+            let arn = &before.as_ref().unwrap().arn;
+            for (_, after) in &lab.document_writes(B)[writes..] {
+                assert!(after.as_ref().is_some_and(|document| document.contains(arn.as_str())), "{calls:?}: {after:?}");
+            }
+            assert_eq!(in_aws(lab).0, before, "{calls:?}");
+            assert!(is_all_ready(lab), "{calls:?}: {}", message(lab));
+            lab.assert_at_rest().await;
+            delete_set(lab);
+            until_set_gone(lab).await;
+            assert!(our_role(lab).is_none() && granted(lab).iter().all(|name| name == "tools/*"), "{calls:?}");
+            lab.assert_at_rest().await;
+        });
     }
 }
 

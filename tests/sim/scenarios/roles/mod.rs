@@ -2,6 +2,7 @@
 //! (behaviours 26–30).
 
 mod adopting;
+mod anew;
 mod between;
 mod changing;
 mod consent;
