@@ -186,7 +186,7 @@ impl Writing<'_> {
         }
         let repairs = self.note_repair(&plan).await;
         self.record_intent(&plan).await?;
-        if self.is_left(&plan) {
+        if self.guests_have_moved(&plan) {
             return Err(Again::Soon);
         }
         let mut policy = policy;

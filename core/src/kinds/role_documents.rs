@@ -94,6 +94,12 @@ impl PtcRole {
     }
 }
 
+/// Whether a statement that an upstream has for an object is good for this role: it names the role, or the whole account.
+pub fn is_good_for(statement: &Statement, role_arn: &str) -> bool {
+    let mut of_roles = statement.conditions.iter().filter(|(key, _)| key.key.eq_ignore_ascii_case("aws:PrincipalArn"));
+    of_roles.all(|(_, arns)| arns.contains(role_arn))
+}
+
 fn allow(actions: &[&str], resource: &Value) -> Value {
     json!({"Effect": "Allow", "Action": actions, "Resource": resource})
 }

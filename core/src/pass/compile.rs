@@ -1,75 +1,27 @@
 //! What every attached object may have in AWS today: consent, suspension, deletion and the ledger brought together.
 //! Knows nothing of AWS's own state; the same function serves the command line.
 
+mod contribution;
 mod guests;
 mod things;
 
 use std::collections::BTreeSet;
 
-use super::cache_rules;
+pub use contribution::{Contribution, RoleClaim, RuleClaim, Stance};
+use contribution::{orphaned_role, orphaned_rule};
+
 use super::index::Gathered;
 use super::ledger::{self, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
 use super::queue::Now;
-use super::roles;
 use super::scope::ScopeView;
 use crate::api::{DeletionPolicy, DocumentRecord, LedgerRole, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
-use crate::kinds::{CacheRule, PtcRole, Wanted, translate};
+use crate::kinds::{Wanted, translate};
 use crate::ownership::InstallationId;
 use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
 use crate::reason::{Because, Reason};
-
-/// Where an object stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stance {
-    /// Accepted: it gets all of this.
-    Wants(Vec<Statement>),
-    /// Refused or held back: it keeps this much of what it has, restored if it is lost.
-    Keeps(Vec<Statement>, Because),
-    /// Held: whatever of this is in AWS stays as it is there.
-    Holds(Vec<Statement>, Because),
-    /// Deleting: what it has goes; what is retained stays under a Sid that is not ours.
-    Leaves { retained: Vec<Statement> },
-    /// Nobody wants it and nobody was seen to give it up: it stays until pruned.
-    Orphaned(Vec<Statement>),
-}
-
-/// One object's part of the document.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Contribution {
-    pub id: ObjectId,
-    pub uid: String,
-    pub generation: i64,
-    /// What the ledger says it has, or may have.
-    pub has: Vec<Statement>,
-    pub state: Option<LedgerState>,
-    /// What it asks for, if that could be told.
-    pub wanted: Option<Vec<Statement>>,
-    /// Part of what it asks for rests on the scope of the policy.
-    pub depends_on_scope: bool,
-    pub stance: Stance,
-    /// What the ledger says it has besides.
-    pub things: Things,
-    pub rule: Option<RuleClaim>,
-    pub role: Option<RoleClaim>,
-    /// The role it asks for, if that could be told.
-    pub pulls: Option<PtcRole>,
-    /// It is attached to another registry, whose pass tells it its fate.
-    pub is_guest: bool,
-}
-
-impl Contribution {
-    /// Whether something of it is nobody's. A role that pulls from here may have left a thing here under its name, when it
-    /// was attached here.
-    pub fn is_orphaned(&self) -> bool {
-        matches!(self.stance, Stance::Orphaned(_)) || self.is_guest && !self.things.is_empty()
-    }
-}
-
-type RuleClaim = cache_rules::Claim<CacheRule>;
-type RoleClaim = roles::Claim<PtcRole>;
 
 /// What the pass is after.
 #[derive(Clone, Debug)]
@@ -363,14 +315,6 @@ impl Compiler<'_> {
         let has_it = |role: &LedgerRole| living.clone().any(|e| e.role.as_ref().is_some_and(|has| has.arn == role.arn));
         Things { role: things.role.clone().filter(|role| !has_it(role)), ..things.clone() }
     }
-}
-
-fn orphaned_rule(id: &ObjectId, things: &Things) -> Option<RuleClaim> {
-    things.rule.clone().map(|rule| RuleClaim::orphan(id, Some(rule), things.claimed_at))
-}
-
-fn orphaned_role(id: &ObjectId, things: &Things) -> Option<RoleClaim> {
-    things.role.clone().map(|role| RoleClaim::orphan(id, Some(role), things.claimed_at))
 }
 
 /// The principals that an object asks for and no longer has.

@@ -129,12 +129,11 @@ impl Judging<'_> {
     }
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
-        let had_rule = contribution.rule.as_ref().is_some_and(|rule| rule.has.is_some());
-        let no_rule = self.applied.rules.has_nothing(&contribution.id, had_rule);
-        let was_made = contribution.role.as_ref().is_some_and(|role| role.has.is_some());
-        let has_left = self.applied.roles.has_nothing(&contribution.id, was_made);
+        let had = contribution.things_held();
+        let no_rule = self.applied.rules.has_nothing(&contribution.id, had.rule.is_some());
+        let no_role = self.applied.roles.has_nothing(&contribution.id, had.role.is_some());
         let no_grant = self.granted_elsewhere(contribution).is_none();
-        no_rule && has_left && no_grant && self.no_statement_is_left(contribution)
+        no_rule && no_role && no_grant && self.no_statement_is_left(contribution)
     }
 
     fn no_statement_is_left(&self, contribution: &Contribution) -> bool {
@@ -176,14 +175,14 @@ impl Judging<'_> {
     }
 
     fn rule_is_there(&self, contribution: &Contribution) -> Result<(), Because> {
-        if contribution.rule.is_none() || contribution.is_guest {
+        if contribution.own_rule().is_none() {
             return Ok(());
         }
         self.thing_is_there(&self.applied.rules, &contribution.id, "The cache rule")
     }
 
     fn role_is_there(&self, contribution: &Contribution) -> Result<(), Because> {
-        if contribution.role.is_none() || contribution.is_guest {
+        if contribution.own_role().is_none() {
             return Ok(());
         }
         self.thing_is_there(&self.applied.roles, &contribution.id, "The role")
@@ -204,12 +203,8 @@ impl Judging<'_> {
     fn held(&self, contribution: &Contribution, because: &Because) -> Outcome {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
         let equal = has.zip(contribution.wanted.as_ref()).is_some_and(|(has, wanted)| same(has, wanted))
-            && (contribution.rule.is_none()
-                || contribution.is_guest
-                || self.applied.rules.held_equal.contains(&contribution.id))
-            && (contribution.role.is_none()
-                || contribution.is_guest
-                || self.applied.roles.held_equal.contains(&contribution.id))
+            && (contribution.own_rule().is_none() || self.applied.rules.held_equal.contains(&contribution.id))
+            && (contribution.own_role().is_none() || self.applied.roles.held_equal.contains(&contribution.id))
             && self.upstreams_grant(contribution).is_ok();
         if because.reason == Reason::Suspended && equal {
             return Outcome::ReadyThough(Verified(String::new()), because.clone());
@@ -220,8 +215,8 @@ impl Judging<'_> {
     fn leaving(&self, contribution: &Contribution) -> Because {
         let id = &contribution.id;
         let of_policy = self.applied.failure.as_ref().filter(|_| !contribution.has.is_empty());
-        let of_rule = contribution.rule.as_ref().and_then(|_| self.applied.rules.told(id));
-        let of_iam = contribution.role.as_ref().and_then(|_| self.applied.roles.told(id));
+        let of_rule = contribution.own_rule().and_then(|_| self.applied.rules.told(id));
+        let of_iam = contribution.own_role().and_then(|_| self.applied.roles.told(id));
         let why = of_policy.or(of_rule).or(of_iam).cloned();
         let why = why.or_else(|| self.granted_elsewhere(contribution)).unwrap_or_else(|| self.not_yet());
         if self.has_nothing_left(contribution) {

@@ -44,34 +44,15 @@ impl Writing<'_> {
             };
             statements.extend(growth.to.iter().filter(|s| !contribution.has.contains(s)).cloned());
             changed = true;
-            holdings.insert(
-                growth.id.clone(),
-                ledger::Holding {
-                    uid: contribution.uid.clone(),
-                    generation: contribution.generation,
-                    state: LedgerState::Writing,
-                    statements,
-                    things: contribution.things.clone(),
-                    refused: None,
-                },
-            );
+            holdings.insert(growth.id.clone(), contribution.holding(LedgerState::Writing, statements));
         }
         for contribution in self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Wants(_))) {
             let verdict = plan.verdicts.get(&contribution.id);
             if verdict.is_some_and(|because| because.reason == Reason::PrincipalGone) {
                 // Known before the document forgets it: once the unique id is gone, nothing else tells.
                 changed = true;
-                holdings.insert(
-                    contribution.id.clone(),
-                    ledger::Holding {
-                        uid: contribution.uid.clone(),
-                        generation: contribution.generation,
-                        state: LedgerState::PrincipalGone,
-                        statements: without(&contribution.has, &plan.standing.gone),
-                        things: contribution.things.clone(),
-                        refused: None,
-                    },
-                );
+                let statements = without(&contribution.has, &plan.standing.gone);
+                holdings.insert(contribution.id.clone(), contribution.holding(LedgerState::PrincipalGone, statements));
             }
         }
         if changed {
@@ -83,7 +64,7 @@ impl Writing<'_> {
     /// Whether a role of another registry that is to be granted something is being deleted by now, is no longer what it
     /// was, or its owner's word may be another. Its own pass may have looked for grants before the intent was there to be
     /// seen; whoever looks from here on sees it and waits.
-    pub(super) fn is_left(&self, plan: &Plan) -> bool {
+    pub(super) fn guests_have_moved(&self, plan: &Plan) -> bool {
         let grown = plan.admitted.iter().filter_map(|i| plan.growth.get(*i));
         let mut guests = grown.filter_map(|growth| self.gathered.guests.iter().find(|guest| guest.id == growth.id));
         let is_as_it_was = |guest: &Attached| {
@@ -107,24 +88,10 @@ impl Writing<'_> {
     fn with_evidence(&self, holdings: &ledger::Holdings) -> ledger::Holdings {
         let mut all = holdings.clone();
         for contribution in &self.desired.contributions {
-            let rule = contribution.rule.as_ref().and_then(|claim| claim.has.clone());
-            let role = contribution.role.as_ref().and_then(|claim| claim.has.clone());
-            if let Some(holding) = all.get_mut(&contribution.id) {
-                holding.things.rule = holding.things.rule.take().or(rule);
-                holding.things.role = holding.things.role.take().or(role);
-            } else if !contribution.has.is_empty() || rule.is_some() || role.is_some() {
-                let is_granted = !contribution.has.is_empty();
-                all.insert(
-                    contribution.id.clone(),
-                    ledger::Holding {
-                        uid: contribution.uid.clone(),
-                        generation: contribution.generation,
-                        state: if is_granted { LedgerState::Writing } else { LedgerState::Applied },
-                        statements: contribution.has.clone(),
-                        things: ledger::Things { rule, role, claimed_at: None },
-                        refused: None,
-                    },
-                );
+            let state = if contribution.has.is_empty() { LedgerState::Applied } else { LedgerState::Writing };
+            let said = contribution.holding(state, contribution.has.clone());
+            if said.holds_something() {
+                all.entry(contribution.id.clone()).or_insert(said);
             }
         }
         all

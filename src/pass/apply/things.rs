@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ecr_permissions_core::api::{LedgerState, OwnershipState};
 use ecr_permissions_core::pass::claims::{Action, Applied, Claim, LATE, Missing, Plan, Record, Stance};
 use ecr_permissions_core::pass::compile::{Contribution, Desired};
-use ecr_permissions_core::pass::ledger::{self, Holding, Things};
+use ecr_permissions_core::pass::ledger::{self, Things};
 use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::refusals::Denied;
@@ -232,14 +232,7 @@ impl Writing<'_> {
                 continue;
             }
             changed = true;
-            let holding = holdings.entry(id).or_insert_with(|| Holding {
-                uid: contribution.uid.clone(),
-                generation: contribution.generation,
-                state: LedgerState::Applied,
-                statements: Vec::new(),
-                things: Things::default(),
-                refused: None,
-            });
+            let holding = holdings.entry(id).or_insert_with(|| contribution.holding(LedgerState::Applied, Vec::new()));
             holding.things.claimed_at = is_made.then(|| self.op.clock.timestamp());
             T::record(&mut holding.things, record);
         }

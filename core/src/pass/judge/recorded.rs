@@ -26,8 +26,7 @@ impl Judging<'_> {
             None if things.is_empty() && refused.is_none() => return None,
             None => (Self::orphan_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
         };
-        let (uid, generation) = (contribution.uid.clone(), contribution.generation);
-        Some(Holding { uid, generation, state, statements, things, refused })
+        Some(Holding { things, refused, ..contribution.holding(state, statements) })
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
@@ -35,12 +34,10 @@ impl Judging<'_> {
             // All that the token names stays on record until all of it is gone.
             return contribution.things.clone();
         }
-        let claimed_at = contribution.things.claimed_at;
         // Also what the object itself says it had, where the ledger does not: this pass may be the last to see it said.
-        let rule = contribution.rule.as_ref().and_then(|claim| claim.has.as_ref());
-        let role = contribution.role.as_ref().and_then(|claim| claim.has.as_ref());
-        let (rule, claimed) = recorded(&self.applied.rules, &contribution.id, rule, claimed_at);
-        let (role, of_iam) = recorded(&self.applied.roles, &contribution.id, role, claimed_at);
+        let Things { rule, role, claimed_at } = contribution.things_held();
+        let (rule, claimed) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), claimed_at);
+        let (role, of_iam) = recorded(&self.applied.roles, &contribution.id, role.as_ref(), claimed_at);
         Things { rule, role, claimed_at: claimed.or(of_iam) }
     }
 

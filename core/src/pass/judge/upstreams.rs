@@ -40,7 +40,7 @@ impl Judging<'_> {
 
     /// Whether every upstream that can be asked lets the role pull.
     pub(super) fn upstreams_grant(&self, of: &Contribution) -> Result<(), Because> {
-        let Some(role) = of.pulls.as_ref().filter(|_| of.role.is_some()) else { return Ok(()) };
+        let Some(role) = of.pulls.as_ref().filter(|_| of.own_role().is_some()) else { return Ok(()) };
         let arn = arn_of(&of.id, &of.things, &self.applied.roles);
         for upstream in &role.upstreams {
             if let Reach::Waits(because) = reach(self.gathered, &of.id, role, upstream, arn.as_deref()) {
@@ -53,7 +53,7 @@ impl Judging<'_> {
 
     /// What keeps a role that is being deleted: its grants go first.
     pub(super) fn granted_elsewhere(&self, of: &Contribution) -> Option<Because> {
-        of.role.as_ref()?;
+        of.own_role()?;
         still_granted(self.gathered, &of.id, None)
     }
 

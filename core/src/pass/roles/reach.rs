@@ -10,9 +10,9 @@ use super::super::objects::{Attached, ObjectId, RegistryObject};
 use super::super::{compile, roles};
 use crate::api::{LedgerEntry, LedgerState, OwnershipState, UpstreamStatus};
 use crate::consent::{Asked, consent};
-use crate::kinds::{PtcRole, RoleUpstream, Target};
+use crate::kinds::{PtcRole, RoleUpstream, Target, is_good_for};
 use crate::names::RegistryKey;
-use crate::policy::atoms;
+use crate::policy::{Statement, atoms};
 use crate::reason::{Because, Reason};
 
 /// Whether an upstream lets the role pull.
@@ -139,9 +139,8 @@ pub fn still_granted(gathered: &Gathered, id: &ObjectId, arn: Option<&str>) -> O
 /// A registry that grants to this role of the object, or to any that it has, as far as anybody knows. One of the object's
 /// name may have had another role before.
 pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) -> Option<&'a RegistryObject> {
-    let names_roles = |statement: &str| statement.to_ascii_lowercase().contains("aws:principalarn");
-    let is_to_it = |statement: &String| arn.is_none_or(|arn| statement.contains(arn) || !names_roles(statement));
-    let grants = |entry: &LedgerEntry| entry.statements.iter().any(is_to_it);
+    let is_to_it = |statement: &Statement| arn.is_none_or(|arn| is_good_for(statement, arn));
+    let grants = |entry: &LedgerEntry| ledger::holding(entry).statements.iter().any(is_to_it);
     let object = gathered.attached.iter().find(|object| object.id == *id);
     let may_grant = |registry: &RegistryObject| {
         ledger::is_lost(&registry.status) && object.is_some_and(|object| is_said_to_grant(gathered, object, registry))

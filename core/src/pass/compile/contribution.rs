@@ -1,0 +1,93 @@
+//! What one object's part of a registry is today: where it stands, what it has and what it asks for.
+
+use super::super::cache_rules;
+use super::super::ledger::{Holding, Things};
+use super::super::objects::ObjectId;
+use super::super::roles;
+use crate::api::LedgerState;
+use crate::kinds::{CacheRule, PtcRole};
+use crate::policy::Statement;
+use crate::reason::Because;
+
+/// Where an object stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stance {
+    /// Accepted: it gets all of this.
+    Wants(Vec<Statement>),
+    /// Refused or held back: it keeps this much of what it has, restored if it is lost.
+    Keeps(Vec<Statement>, Because),
+    /// Held: whatever of this is in AWS stays as it is there.
+    Holds(Vec<Statement>, Because),
+    /// Deleting: what it has goes; what is retained stays under a Sid that is not ours.
+    Leaves { retained: Vec<Statement> },
+    /// Nobody wants it and nobody was seen to give it up: it stays until pruned.
+    Orphaned(Vec<Statement>),
+}
+
+/// One object's part of the document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contribution {
+    pub id: ObjectId,
+    pub uid: String,
+    pub generation: i64,
+    /// What the ledger says it has, or may have.
+    pub has: Vec<Statement>,
+    pub state: Option<LedgerState>,
+    /// What it asks for, if that could be told.
+    pub wanted: Option<Vec<Statement>>,
+    /// Part of what it asks for rests on the scope of the policy.
+    pub depends_on_scope: bool,
+    pub stance: Stance,
+    /// What the ledger says it has besides.
+    pub things: Things,
+    pub rule: Option<RuleClaim>,
+    pub role: Option<RoleClaim>,
+    /// The role it asks for, if that could be told.
+    pub pulls: Option<PtcRole>,
+    /// It is attached to another registry, whose pass tells it its fate.
+    pub is_guest: bool,
+}
+
+impl Contribution {
+    /// What it says about its own rule. A guest has none here: its own registry looks after it.
+    pub fn own_rule(&self) -> Option<&RuleClaim> {
+        self.rule.as_ref().filter(|_| !self.is_guest)
+    }
+
+    /// The same about its own role.
+    pub fn own_role(&self) -> Option<&RoleClaim> {
+        self.role.as_ref().filter(|_| !self.is_guest)
+    }
+
+    /// What it has besides statements, by the ledger or, where that says nothing, by the object's own word.
+    pub fn things_held(&self) -> Things {
+        let rule = self.rule.as_ref().and_then(|claim| claim.has.clone());
+        let role = self.role.as_ref().and_then(|claim| claim.has.clone());
+        Things { rule, role, claimed_at: self.things.claimed_at }
+    }
+
+    /// Its entry in the ledger, with these statements.
+    pub fn holding(&self, state: LedgerState, statements: Vec<Statement>) -> Holding {
+        let (uid, generation) = (self.uid.clone(), self.generation);
+        Holding { uid, generation, state, statements, things: self.things_held(), refused: None }
+    }
+
+    /// Whether something of it is nobody's. A role that pulls from here may have left a thing here under its name, when it
+    /// was attached here.
+    pub fn is_orphaned(&self) -> bool {
+        matches!(self.stance, Stance::Orphaned(_)) || self.is_guest && !self.things.is_empty()
+    }
+}
+
+pub type RuleClaim = cache_rules::Claim<CacheRule>;
+pub type RoleClaim = roles::Claim<PtcRole>;
+
+/// The claim on a rule that its object left behind.
+pub(super) fn orphaned_rule(id: &ObjectId, things: &Things) -> Option<RuleClaim> {
+    things.rule.clone().map(|rule| RuleClaim::orphan(id, Some(rule), things.claimed_at))
+}
+
+/// The same on a role.
+pub(super) fn orphaned_role(id: &ObjectId, things: &Things) -> Option<RoleClaim> {
+    things.role.clone().map(|role| RoleClaim::orphan(id, Some(role), things.claimed_at))
+}
