@@ -4,7 +4,9 @@
 //! `SIM_SEEDS` says how many schedules are run, `SIM_SEED` runs one.
 
 mod chaos;
+mod ends;
 mod model;
+mod users;
 
 use std::cell::RefCell;
 

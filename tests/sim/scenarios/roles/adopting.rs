@@ -334,3 +334,38 @@ fn a_name_in_other_letters_is_the_same_name() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviour 28: a role that is adopted comes with whatever trust it had. It is granted to once that is put right, and
+/// under Observe not at all.
+#[test]
+fn an_adopted_role_is_granted_to_once_it_is_as_it_should_be() {
+    for observes in [false, true] {
+        run(1_301, async |lab| {
+            two_registries(lab);
+            set_registry(lab, "default", "allow/0/adoption", &json!("Always"));
+            let path = format!("ecr-operator/{}/ptc/theirs", lab.installation());
+            lab.aws.world(|world| {
+                world.add_role(A, &path, Trust::of(["*"]));
+                world.edit_role(A, "theirs", |role| {
+                    role.permissions_boundary = Some(format!("arn:aws:iam::{A}:policy/{BOUNDARY}"));
+                });
+                world.inject(Fault::error(403, "AccessDenied", "sim").on("UpdateAssumeRolePolicy"));
+            });
+            if observes {
+                set_registry(lab, "default", "management", &json!("Observe"));
+            }
+            let adopting = with(mirror(), "/spec/adoption", &json!("Always"));
+            lab.apply(&with(adopting, "/spec/roleName", &json!("theirs")));
+            until_reason(lab, if observes { "ObserveOnly" } else { "AccessDenied" }).await;
+            lab.pass(INTERVAL).await;
+            assert_eq!(lab.policy(B), None, "granted to a role that anybody may assume");
+            let home = lab.kube.get(REGISTRIES, "", "default").unwrap();
+            assert_eq!(home["status"]["ledger"][0]["role"]["state"], "Claimed");
+            lab.aws.world(aws_sim::World::clear_faults);
+            set_registry(lab, "default", "management", &Value::Null);
+            lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            assert_eq!(granted(lab), ["base/*"]);
+            lab.assert_at_rest().await;
+        });
+    }
+}

@@ -1,10 +1,7 @@
 //! Another takes the place: somebody's role that of ours, an object that comes back elsewhere that of the one before it
 //! (behaviours 28–30, 41).
 
-use aws_sim::Fault;
-
 use super::*;
-use crate::lab::HOME;
 
 /// Role `team-a/mirror` attached to Registry `upstream`, which pulls from `default`: it vanishes, and leaves its role there.
 /// Then it comes back attached to `default`.
@@ -24,21 +21,6 @@ async fn turned_round(lab: &mut Lab, upstreams: &Value) {
 
 fn pulls_from(registry: &str) -> Value {
     json!({"name": registry, "registryRef": {"name": registry}, "repositories": ["base/*"]})
-}
-
-fn roles_in(lab: &Lab, account: &str) -> usize {
-    lab.aws.world(|world| world.role_names(account)).into_iter().filter(|name| name.starts_with("Ecp")).count()
-}
-
-/// A third registry, of an account that the operator may manage.
-fn third(lab: &Lab) {
-    lab.aws.world(|world| {
-        let operator = format!("arn:aws:iam::{HOME}:role/controller");
-        world.add_role(HOME, "member", Trust::of([operator.as_str()]).with_external_id("lab"));
-        world.add_managed_policy(HOME, BOUNDARY, &crate::lab::boundary());
-        world.set_scope(HOME, REGION, Some(Scope::V2));
-    });
-    lab.apply(&registry("third", HOME));
 }
 
 /// Behaviours 28 and 29: whatever keeps the object from being served, a grant to its role's name is not for whoever took it.
@@ -135,74 +117,42 @@ fn an_object_that_comes_back_in_another_region_of_its_account_keeps_its_role() {
     });
 }
 
-/// Behaviour 34: the word of the role's own registry counts up to the moment of the grant.
+/// Behaviours 41 and 46: an object that comes back with another name for its role keeps the role that its cache lives by.
 #[test]
-fn a_word_that_is_taken_back_while_the_upstream_is_about_to_grant_is_heard() {
-    run(1_334, async |lab| {
-        two_registries(lab);
-        lab.settle().await;
-        lab.aws.world(|world| {
-            world.inject(Fault::delay(Duration::from_secs(20)).on("GetRegistryPolicy").in_account(B));
-        });
-        lab.apply(&mirror());
-        lab.until("the upstream hears of the role", |lab| our_role(lab).is_some()).await;
-        lab.pass(Duration::from_secs(3)).await;
-        set_registry(lab, "default", "allow", &json!([]));
-        lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
-        lab.aws.world(aws_sim::World::clear_faults);
+fn an_object_made_anew_with_another_role_name_does_not_lose_the_role_in_use() {
+    run(1_303, async |lab| {
+        mirroring(lab).await;
+        let before = our_role(lab);
+        lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
         lab.pass(INTERVAL).await;
-        assert_eq!(lab.aws_writes("PutRegistryPolicy"), 0, "a grant that its owner had taken back");
+        let since = mark(lab);
+        lab.apply(&with(mirror(), "/spec/roleName", &json!("other")));
+        until_reason(lab, "ImmutableChange").await;
+        lab.pass(INTERVAL).await;
+        let told = message(lab);
+        assert!(told.contains("spec.roleName") && told.contains(&before.as_ref().unwrap().name), "{told}");
+        assert_eq!((our_role(lab), writes_since(lab, since)), (before.clone(), Vec::new()));
+        assert_pulls(lab, "base/app");
+        lab.kube.vanish(ROLES, "team-a", "mirror").unwrap();
+        lab.apply(&mirror());
+        until_all_ready(lab).await;
+        assert_eq!(our_role(lab), before);
         lab.assert_at_rest().await;
     });
 }
 
-/// aws-facts K.3: the role that was just made is not to be seen for a while. It is waited for, and is no conflict.
+/// Behaviour 41: the role that it had where it pulls from now is nobody's, and stays on record until it is pruned.
 #[test]
-fn a_role_that_is_not_shown_to_who_made_it_is_no_conflict() {
-    for unseen in [1, 3, 6] {
-        run(1_335, async |lab| {
-            two_registries(lab);
-            lab.settle().await;
-            lab.aws.world(|world| {
-                world.inject(Fault::nothing_there().on("GetRole").in_account(A).times(unseen));
-            });
-            lab.apply(&mirror());
-            for _ in 0..60 {
-                lab.pass(Duration::from_secs(1)).await;
-                assert_ne!(reason(lab), "RoleConflict", "{unseen}: {}", message(lab));
-            }
-            assert_eq!((role_ready(lab).0.as_str(), roles_in(lab, A)), ("True", 1), "{unseen}: {}", message(lab));
-            lab.assert_at_rest().await;
-        });
-    }
-}
-
-/// Behaviour 30: a role that was adopted goes on serving while a rule pulls by it, as one that was made.
-#[test]
-fn an_adopted_role_waits_for_the_rule_that_pulls_by_it() {
-    run(1_336, async |lab| {
-        two_registries(lab);
-        let theirs = format!("ecr-operator/{}/ptc/theirs", lab.installation());
-        lab.aws.world(|world| {
-            world.add_repository(B, REGION, "base/app");
-            world.add_role(A, &theirs, Trust::of([A]));
-            world.edit_role(A, "theirs", |role| role.permissions_boundary = Some(boundary_arn()));
-        });
-        lab.rules.role_to_adopt("theirs");
-        let adopting = with(mirror(), "/spec/adoption", &json!("Always"));
-        lab.apply(&with(adopting, "/spec/roleName", &json!("theirs")));
-        lab.apply(&cache());
-        until_all_ready(lab).await;
-        lab.settle().await;
-        delete_role(lab);
+fn what_an_object_had_where_it_pulls_from_now_is_not_forgotten() {
+    run(1_304, async |lab| {
+        turned_round(lab, &json!([pulls_from("upstream")])).await;
+        assert!(orphans(lab, "upstream").contains("team-a/mirror"), "{}", lab.describe());
+        lab.assert_at_rest().await;
+        prune(lab, "upstream");
         lab.pass(INTERVAL).await;
-        assert_eq!((reason(lab).as_str(), granted(lab)), ("DeletionBlocked", vec!["base/*".to_owned()]));
-        assert_pulls(lab, "base/app");
-        delete_cache(lab);
-        until_set_gone(lab).await;
-        let left = lab.aws.world(|world| world.role(A, "theirs")).unwrap();
-        assert!(left.tags.keys().all(|key| !key.starts_with("ecr-permissions.dev/")), "{left:?}");
-        assert_eq!((rule(lab), lab.policy(B)), (None, None));
+        assert_eq!((roles_in(lab, B), orphans(lab, "upstream")), (0, String::new()), "{}", lab.describe());
+        assert!(lab.is_ready(ROLES, "team-a", "mirror"));
+        assert_eq!(granted(lab), ["base/*"]);
         lab.assert_at_rest().await;
     });
 }

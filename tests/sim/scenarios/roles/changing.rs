@@ -344,3 +344,24 @@ fn a_cache_moves_from_one_role_to_another() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviour 11: a role or a rule that somebody changes is put right, and drift is told. What an owner edits is none.
+#[test]
+fn what_somebody_changes_is_drift_and_what_an_owner_edits_is_not() {
+    run(1_309, async |lab| {
+        mirroring(lab).await;
+        let is_drift = |lab: &Lab| lab.events().iter().any(|(_, reason)| reason == "DriftRepaired");
+        edit(lab, "/spec/permissionScope", &json!("Listed"));
+        until_all_ready(lab).await;
+        lab.pass(INTERVAL).await;
+        assert!(!is_drift(lab), "{:?}", lab.events());
+        edit_role(lab, |role| {
+            role.trust = role.trust.replace("pullthroughcache.ecr.amazonaws.com", "ec2.amazonaws.com");
+        });
+        lab.pass(INTERVAL).await;
+        assert!(our_role(lab).unwrap().trust.contains("pullthroughcache"));
+        assert!(is_drift(lab), "{:?}", lab.events());
+        assert!(lab.metrics.text().contains("drift_detected_total{"), "{}", lab.metrics.text());
+        lab.assert_at_rest().await;
+    });
+}

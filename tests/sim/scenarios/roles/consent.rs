@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// The owner of a registry allows all again, and all heals.
+async fn allow_again(lab: &mut Lab, registry: &str) {
+    set_registry(lab, registry, "allow", &json!([allow_all()]));
+    until_all_ready(lab).await;
+    lab.pass(INTERVAL).await;
+    until_all_ready(lab).await;
+    assert_pulls(lab, "base/app");
+    lab.assert_at_rest().await;
+}
+
 /// Without the upstream's leave the role is there and gets nothing; with it, all else follows by itself.
 #[test]
 fn an_upstream_that_allows_nobody_grants_nothing_until_it_does() {
@@ -64,13 +74,7 @@ fn the_grant_goes_when_the_upstream_no_longer_allows_it() {
             assert!(!pulls(lab, "base/app"));
             lab.assert_at_rest().await;
             assert_eq!(our_role(lab), role, "{member}");
-
-            set_registry(lab, "upstream", "allow", &json!([allow_all()]));
-            until_all_ready(lab).await;
-            lab.pass(INTERVAL).await;
-            until_all_ready(lab).await;
-            assert_pulls(lab, "base/app");
-            lab.assert_at_rest().await;
+            allow_again(lab, "upstream").await;
         });
     }
 }
@@ -88,12 +92,7 @@ fn role_and_grant_go_when_the_own_registry_no_longer_allows_them() {
         lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
         assert!(!pulls(lab, "base/app"));
         lab.assert_at_rest().await;
-        set_registry(lab, "default", "allow", &json!([allow_all()]));
-        until_all_ready(lab).await;
-        lab.pass(INTERVAL).await;
-        until_all_ready(lab).await;
-        assert_pulls(lab, "base/app");
-        lab.assert_at_rest().await;
+        allow_again(lab, "default").await;
     });
 }
 

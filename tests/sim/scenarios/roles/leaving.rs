@@ -254,3 +254,78 @@ fn a_role_that_is_made_anew_at_once_works_again() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviour 30: a role that was adopted goes on serving while a rule pulls by it, as one that was made.
+#[test]
+fn an_adopted_role_waits_for_the_rule_that_pulls_by_it() {
+    run(1_336, async |lab| {
+        two_registries(lab);
+        let theirs = format!("ecr-operator/{}/ptc/theirs", lab.installation());
+        lab.aws.world(|world| {
+            world.add_repository(B, REGION, "base/app");
+            world.add_role(A, &theirs, Trust::of([A]));
+            world.edit_role(A, "theirs", |role| role.permissions_boundary = Some(boundary_arn()));
+        });
+        lab.rules.role_to_adopt("theirs");
+        let adopting = with(mirror(), "/spec/adoption", &json!("Always"));
+        lab.apply(&with(adopting, "/spec/roleName", &json!("theirs")));
+        lab.apply(&cache());
+        until_all_ready(lab).await;
+        lab.settle().await;
+        delete_role(lab);
+        lab.pass(INTERVAL).await;
+        assert_eq!((reason(lab).as_str(), granted(lab)), ("DeletionBlocked", vec!["base/*".to_owned()]));
+        assert_pulls(lab, "base/app");
+        delete_cache(lab);
+        until_set_gone(lab).await;
+        let left = lab.aws.world(|world| world.role(A, "theirs")).unwrap();
+        assert!(left.tags.keys().all(|key| !key.starts_with("ecr-permissions.dev/")), "{left:?}");
+        assert_eq!((rule(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 44: an object that was never Ready may have its role all the same. With its Registry gone it stays until
+/// somebody lets it go.
+#[test]
+fn a_role_that_was_never_ready_is_not_let_go_without_its_registry() {
+    run(1_305, async |lab| {
+        lab.apply(&namespace("team-a"));
+        lab.apply(&registry("default", A));
+        lab.apply(&with(registry("upstream", B), "/spec/suspend", &json!(true)));
+        lab.apply(&mirror());
+        lab.until("its role is there", |lab| our_role(lab).is_some()).await;
+        lab.settle().await;
+        assert!(!lab.is_ready(ROLES, "team-a", "mirror"));
+        lab.kube.vanish(REGISTRIES, "", "default").unwrap();
+        lab.delete(ROLES, "team-a", "mirror");
+        lab.pass(INTERVAL).await;
+        assert_eq!(reason(lab), "DeletionBlocked");
+        assert!(message(lab).contains("Registry default is gone"), "{}", message(lab));
+        lab.apply(&registry("default", A));
+        until_role_gone(lab).await;
+        assert_eq!(our_role(lab), None);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 44: a role that is on its way out is not handed to a cache that comes now.
+#[test]
+fn a_role_that_is_being_deleted_serves_no_new_cache() {
+    run(1_310, async |lab| {
+        mirroring(lab).await;
+        lab.delete(ROLES, "team-a", "mirror");
+        lab.settle().await;
+        let late = with(cache(), "/metadata/name", &json!("late"));
+        lab.apply(&with(late, "/spec/cachePrefix", &json!("late")));
+        lab.until_reason(CACHES, "team-a", "late", "WaitingForRole").await;
+        lab.pass(INTERVAL).await;
+        assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), ["mirror"]);
+        assert_pulls(lab, "base/app");
+        lab.delete(CACHES, "team-a", "late");
+        lab.delete(CACHES, "team-a", "mirror");
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}

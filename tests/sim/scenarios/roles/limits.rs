@@ -1,8 +1,6 @@
 //! What AWS has no room for, or does not take: said with the field and the cure, nobody else harmed, and healed once the
 //! cause is gone (behaviours 14, 16, 26, 28).
 
-use aws_sim::Fault;
-
 use super::*;
 use crate::lab::boundary;
 use crate::lab::objects::{POLICIES, pull};

@@ -3,8 +3,8 @@
 
 mod adopting;
 mod anew;
-mod between;
 mod changing;
+mod clusters;
 mod consent;
 mod crash;
 mod external;
@@ -16,11 +16,12 @@ mod orders;
 mod reach;
 mod restraint;
 mod unknown;
+mod vanished;
 mod words;
 
 use std::time::Duration;
 
-use aws_sim::{Outage, Role, Scope, Trust};
+use aws_sim::{Fault, Outage, Role, Scope, Trust};
 use serde_json::{Value, json};
 
 use crate::lab::objects::{

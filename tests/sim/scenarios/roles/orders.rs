@@ -81,7 +81,7 @@ fn in_whatever_order_the_parts_come_a_slow_iam_and_many_passes_do_no_harm() {
                 }
             }
             assert!(is_all_ready(lab), "{}", lab.describe());
-            assert_eq!(lab.aws.world(|world| world.role_names(A).iter().filter(|n| n.starts_with("Ecp")).count()), 1);
+            assert_eq!(roles_in(lab, A), 1);
             lab.assert_at_rest().await;
         });
     }
@@ -153,4 +153,52 @@ fn two_registries_that_pull_from_each_other_come_and_go() {
             lab.assert_at_rest().await;
         });
     }
+}
+
+/// The upstream's pass has decided on its grant, and reads the policy that it will write over.
+async fn until_about_to_grant(lab: &mut Lab) {
+    two_registries(lab);
+    lab.settle().await;
+    let reads = |lab: &Lab| {
+        lab.aws.world(|world| {
+            let of_b = |call: &&aws_sim::Call| call.account.as_deref() == Some(B);
+            world.calls().iter().filter(of_b).filter(|call| call.operation == "GetRegistryPolicy").count()
+        })
+    };
+    let before = reads(lab);
+    let slow = Fault::delay(Duration::from_secs(20)).on("GetRegistryPolicy").in_account(B);
+    lab.aws.world(|world| world.inject(slow));
+    lab.apply(&mirror());
+    lab.until("the upstream's pass reads the policy", |lab| our_role(lab).is_some() && reads(lab) > before).await;
+}
+
+/// Behaviour 30: a pass that has decided to grant looks once more before it does. The role's own pass saw no grant to wait
+/// for, and let it go meanwhile.
+#[test]
+fn a_role_that_goes_while_its_upstream_is_about_to_grant_leaves_no_grant() {
+    run(1_300, async |lab| {
+        until_about_to_grant(lab).await;
+        delete_role(lab);
+        until_role_gone(lab).await;
+        assert!(our_role(lab).is_none());
+        lab.aws.world(aws_sim::World::clear_faults);
+        lab.pass(INTERVAL).await;
+        assert_eq!(lab.aws_writes("PutRegistryPolicy"), 0, "a grant to a role that is gone");
+        assert_eq!(orphans(lab, "upstream"), "");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: the word of the role's own registry counts up to the moment of the grant.
+#[test]
+fn a_word_that_is_taken_back_while_the_upstream_is_about_to_grant_is_heard() {
+    run(1_334, async |lab| {
+        until_about_to_grant(lab).await;
+        set_registry(lab, "default", "allow", &json!([]));
+        lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
+        lab.aws.world(aws_sim::World::clear_faults);
+        lab.pass(INTERVAL).await;
+        assert_eq!(lab.aws_writes("PutRegistryPolicy"), 0, "a grant that its owner had taken back");
+        lab.assert_at_rest().await;
+    });
 }

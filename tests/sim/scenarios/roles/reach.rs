@@ -223,3 +223,22 @@ fn a_role_is_let_go_while_its_own_account_is_away() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviour 37: a suspended role stays as ready as it was while its upstream's account is away.
+#[test]
+fn a_suspended_role_stays_ready_while_its_upstream_is_away() {
+    run(1_307, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/suspend", &json!(true));
+        lab.pass(INTERVAL).await;
+        let ready = || lab.ready(ROLES, "team-a", "mirror");
+        assert_eq!(ready(), ("True".to_owned(), "Suspended".to_owned()));
+        lab.aws.world(|world| world.set_outage(B, Some(Outage::Hang)));
+        lab.pass(INTERVAL * 2).await;
+        assert_eq!(lab.ready(ROLES, "team-a", "mirror"), ("True".to_owned(), "Suspended".to_owned()));
+        lab.aws.world(|world| world.set_outage(B, None));
+        lab.pass(INTERVAL * 2).await;
+        assert_eq!(lab.ready(ROLES, "team-a", "mirror"), ("True".to_owned(), "Suspended".to_owned()));
+        lab.assert_at_rest().await;
+    });
+}

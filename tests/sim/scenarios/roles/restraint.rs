@@ -212,3 +212,42 @@ fn a_suspended_role_keeps_what_it_has() {
         });
     }
 }
+
+/// Behaviours 30 and 44: why an upstream does not let a role go is told where the role is.
+#[test]
+fn why_an_upstream_keeps_its_grant_is_told_by_the_role() {
+    run(1_306, async |lab| {
+        mirroring(lab).await;
+        set_registry(lab, "upstream", "suspend", &json!(true));
+        lab.settle().await;
+        lab.delete(CACHES, "team-a", "mirror");
+        lab.delete(ROLES, "team-a", "mirror");
+        lab.pass(INTERVAL).await;
+        let told = message(lab);
+        assert!(told.contains("Registry upstream still grants to the role"), "{told}");
+        assert!(told.contains("The Registry is suspended"), "{told}");
+        set_registry(lab, "upstream", "suspend", &Value::Null);
+        until_role_gone(lab).await;
+        assert_eq!((our_role(lab), rule(lab), lab.policy(B)), (None, None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 30: an upstream is dropped from the spec of a suspended role. Its grant stays until it is suspended no more.
+#[test]
+fn an_upstream_that_is_dropped_under_suspension_keeps_its_grant_until_that_ends() {
+    run(1_308, async |lab| {
+        mirroring(lab).await;
+        edit(lab, "/spec/suspend", &json!(true));
+        lab.settle().await;
+        lab.apply(&registry("third", crate::lab::HOME));
+        edit(lab, "/spec/upstreams/0/registryRef/name", &json!("third"));
+        lab.pass(INTERVAL).await;
+        assert_eq!((granted(lab), reason(lab).as_str()), (vec!["base/*".to_owned()], "Suspended"));
+        assert_pulls(lab, "base/app");
+        edit(lab, "/spec/suspend", &Value::Null);
+        lab.until("the grant is gone", |lab| lab.policy(B).is_none()).await;
+        lab.settle().await;
+        assert_eq!(granted(lab), Vec::<String>::new());
+    });
+}

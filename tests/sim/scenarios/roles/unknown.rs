@@ -1,8 +1,6 @@
 //! Nobody knows what became of a call to IAM, or IAM shows an older answer: in the end there is one role, or none
 //! (behaviours 26 and 42, aws-facts K.3).
 
-use aws_sim::Fault;
-
 use super::*;
 
 /// Each way not to know what became of a call.
@@ -21,8 +19,7 @@ fn roles_made(lab: &Lab) -> usize {
 /// One role, granted to, and by it the pull goes through.
 #[track_caller]
 fn assert_whole(lab: &Lab, fault: &Fault) {
-    let ours = lab.aws.world(|world| world.role_names(A).into_iter().filter(|name| name.starts_with("Ecp")).count());
-    assert_eq!((ours, granted(lab)), (1, vec!["base/*".to_owned()]), "{fault:?}");
+    assert_eq!((roles_in(lab, A), granted(lab)), (1, vec!["base/*".to_owned()]), "{fault:?}");
     assert_pulls(lab, "base/app");
 }
 
@@ -133,6 +130,27 @@ fn a_role_that_one_answer_does_not_show_is_neither_made_again_nor_left_behind() 
             lab.delete(ROLES, "team-a", "mirror");
             until_role_gone(lab).await;
             assert_eq!((our_role(lab), rule(lab), lab.policy(B)), (None, None, None), "{fault:?}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// aws-facts K.3: the role that was just made is not to be seen for a while. It is waited for, and is no conflict.
+#[test]
+fn a_role_that_is_not_shown_to_who_made_it_is_no_conflict() {
+    for unseen in [1, 3, 6] {
+        run(1_335, async |lab| {
+            two_registries(lab);
+            lab.settle().await;
+            lab.aws.world(|world| {
+                world.inject(Fault::nothing_there().on("GetRole").in_account(A).times(unseen));
+            });
+            lab.apply(&mirror());
+            for _ in 0..60 {
+                lab.pass(Duration::from_secs(1)).await;
+                assert_ne!(reason(lab), "RoleConflict", "{unseen}: {}", message(lab));
+            }
+            assert_eq!((role_ready(lab).0.as_str(), roles_in(lab, A)), ("True", 1), "{unseen}: {}", message(lab));
             lab.assert_at_rest().await;
         });
     }

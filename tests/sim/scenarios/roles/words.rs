@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use aws_sim::{Role, Scope};
+use aws_sim::{Role, Scope, Trust};
 use serde_json::{Value, json};
 
 use crate::lab::objects::{BOUNDARY, CACHES, REGISTRIES, ROLES, cache_by_role, condition, registry, role, with};
-use crate::lab::{A, B, Lab, REGION, list};
+use crate::lab::{A, B, HOME, Lab, REGION, boundary, list};
 
 /// Longer than a Registry waits before it looks at AWS again.
 pub const INTERVAL: Duration = Duration::from_secs(310);
@@ -253,4 +253,20 @@ pub fn writes_since(lab: &Lab, mark: usize) -> Vec<String> {
         let calls = world.calls()[mark..].iter();
         calls.filter(|call| call.is_write).map(|call| call.operation.clone()).collect()
     })
+}
+
+/// How many roles the operator made in an account.
+pub fn roles_in(lab: &Lab, account: &str) -> usize {
+    lab.aws.world(|world| world.role_names(account)).into_iter().filter(|name| name.starts_with("Ecp")).count()
+}
+
+/// A third registry, of an account that the operator may manage.
+pub fn third(lab: &Lab) {
+    lab.aws.world(|world| {
+        let operator = format!("arn:aws:iam::{HOME}:role/controller");
+        world.add_role(HOME, "member", Trust::of([operator.as_str()]).with_external_id("lab"));
+        world.add_managed_policy(HOME, BOUNDARY, &boundary());
+        world.set_scope(HOME, REGION, Some(Scope::V2));
+    });
+    lab.apply(&registry("third", HOME));
 }
