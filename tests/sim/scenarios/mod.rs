@@ -15,6 +15,7 @@ mod deletion;
 mod lifecycle;
 mod limits;
 mod observe;
+mod other_hands;
 mod owners;
 mod reach;
 mod rejected;
