@@ -56,7 +56,7 @@ impl Writing<'_> {
             }
         }
         if changed {
-            self.write_ledger(&holdings).await?;
+            self.write_ledger(holdings).await?;
         }
         Ok(())
     }
@@ -74,26 +74,21 @@ impl Writing<'_> {
         guests.any(|guest| !is_as_it_was(guest))
     }
 
-    pub(super) async fn write_ledger(&mut self, holdings: &ledger::Holdings) -> Result<(), Again> {
+    /// Writes the ledger, with what objects say themselves that they had where it was lost: with the first entry it is
+    /// there again, and nobody asks them any more.
+    pub(super) async fn write_ledger(&mut self, mut holdings: ledger::Holdings) -> Result<(), Again> {
+        for contribution in &self.desired.contributions {
+            if !holdings.contains_key(&contribution.id) {
+                let state = if contribution.has.is_empty() { LedgerState::Applied } else { LedgerState::Writing };
+                let said = contribution.holding(state, contribution.has.clone());
+                holdings.extend(said.holds_something().then(|| (contribution.id.clone(), said)));
+            }
+        }
         let mut status = self.gathered.registry.status.clone();
-        status.ledger = ledger::entries(&self.with_evidence(holdings));
+        status.ledger = ledger::entries(&holdings);
         self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();
         self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
         self.hold_prune();
         Ok(())
-    }
-
-    /// The ledger with what objects say themselves that they had, where it was lost: with the first entry it is there
-    /// again, and nobody asks them any more.
-    fn with_evidence(&self, holdings: &ledger::Holdings) -> ledger::Holdings {
-        let mut all = holdings.clone();
-        for contribution in &self.desired.contributions {
-            let state = if contribution.has.is_empty() { LedgerState::Applied } else { LedgerState::Writing };
-            let said = contribution.holding(state, contribution.has.clone());
-            if said.holds_something() {
-                all.entry(contribution.id.clone()).or_insert(said);
-            }
-        }
-        all
     }
 }

@@ -237,7 +237,7 @@ impl Writing<'_> {
             T::record(&mut holding.things, record);
         }
         if changed {
-            self.write_ledger(&holdings).await?;
+            self.write_ledger(holdings).await?;
         }
         Ok(())
     }
