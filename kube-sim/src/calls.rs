@@ -144,6 +144,7 @@ pub struct Matching {
     writes_only: bool,
     resource: Option<String>,
     name: Option<String>,
+    name_prefix: Option<String>,
     part: Option<Part>,
     caller: Option<String>,
 }
@@ -176,6 +177,13 @@ impl Matching {
         self
     }
 
+    /// For names whose end is not known beforehand.
+    #[must_use]
+    pub fn name_prefix(mut self, prefix: &str) -> Self {
+        self.name_prefix = Some(prefix.into());
+        self
+    }
+
     /// Only calls to `…/status`.
     #[must_use]
     pub fn status(mut self) -> Self {
@@ -201,6 +209,7 @@ impl Matching {
             && (!self.writes_only || call.verb.is_write())
             && self.resource.as_ref().is_none_or(|resource| *resource == call.resource)
             && self.name.as_ref().is_none_or(|name| *name == call.name)
+            && self.name_prefix.as_ref().is_none_or(|prefix| call.name.starts_with(prefix))
             && self.part.is_none_or(|part| (part == Part::Status) == call.subresource.is_some())
             && self.caller.as_ref().is_none_or(|caller| *caller == call.caller)
     }

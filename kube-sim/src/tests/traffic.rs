@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -80,6 +80,24 @@ async fn a_fault_meets_the_call_it_is_for_and_no_other() {
     let another = behaviours::widgets(&sim.client_as("another"), "table");
     assert!(matches!(another.get("one").await.unwrap_err(), kube::Error::Service(_)));
     another.get("one").await.unwrap();
+}
+
+/// As for a name that ends in a hash.
+#[tokio::test(start_paused = true)]
+async fn a_fault_can_be_for_the_names_that_begin_so() {
+    let sim = sim(1);
+    let api = widgets(&sim);
+    let sliced = || Matching::writes().resource("widgets").name_prefix("slice-");
+    sim.inject(sliced().verb(Verb::Create), 2, 1, Fault::Error(500, Phase::Before));
+    sim.inject(sliced().verb(Verb::Delete), 1, 1, Fault::Error(503, Phase::Before));
+    for (name, refused) in [("other", false), ("slice-1f", false), ("a-slice-1f", false), ("slice-2e", true)] {
+        assert_eq!(api.create(&PUT, &behaviours::widget(name, 1)).await.is_err(), refused, "{name}");
+    }
+    api.delete("other", &DeleteParams::default()).await.unwrap();
+    assert_eq!(code(api.delete("slice-1f", &DeleteParams::default()).await), 503);
+    // A collection has no name.
+    sim.inject(Matching::any().name_prefix("slice-"), 1, 1, Fault::Error(500, Phase::Before));
+    api.list(&ListParams::default()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
