@@ -5,6 +5,7 @@
 
 mod deletion;
 mod reading;
+mod selecting;
 mod writing;
 
 use anyhow::{Context, bail, ensure};
@@ -92,6 +93,17 @@ pub const ALL: &[&[Behaviour]] = &[
         reading::a_metadata_request_gets_metadata,
         reading::a_namespace_carries_its_name_as_label,
     ],
+    table![false:
+        selecting::a_list_selects_by_the_fields_of_the_definition,
+        selecting::an_absent_field_is_the_empty_string,
+        selecting::numbers_and_booleans_select_by_their_text,
+        selecting::the_name_selects_beside_other_fields,
+        selecting::a_value_is_taken_as_it_is_and_can_be_escaped,
+        selecting::another_field_cannot_be_selected_by,
+        selecting::what_is_no_field_selector_is_refused,
+        selecting::a_page_selects_by_field,
+        selecting::entering_and_leaving_the_field_selector_is_told_to_watches,
+    ],
 ];
 
 /// Runs the whole table in `ns`, which must exist and must not hold widgets; an error names each behaviour that failed.
@@ -109,7 +121,10 @@ pub async fn run(client: &Client, ns: &str, controller_manager: bool) -> anyhow:
     Ok(())
 }
 
-/// The kind the table is about.
+/// The definitions of the kinds that the table is about. Both servers must serve them.
+pub const CRDS: [&str; 2] = [WIDGET_CRD, RECORD_CRD];
+
+/// A kind in namespaces, with a status subresource and defaults.
 pub const WIDGET_CRD: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -155,6 +170,41 @@ spec:
                     message: {type: string}
 ";
 
+/// A kind of the cluster, with selectable fields, and with neither a status subresource nor defaults.
+pub const RECORD_CRD: &str = r"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: records.sim.ecr-permissions.dev
+spec:
+  group: sim.ecr-permissions.dev
+  scope: Cluster
+  names: {kind: Record, listKind: RecordList, plural: records, singular: record}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    selectableFields:
+    - jsonPath: .spec.accountId
+    - jsonPath: .spec.region
+    - jsonPath: .spec.namespace
+    - jsonPath: .spec.priority
+    - jsonPath: .spec.suspend
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties:
+              accountId: {type: string}
+              region: {type: string}
+              namespace: {type: string}
+              priority: {type: integer}
+              suspend: {type: boolean}
+              note: {type: string}
+";
+
 pub(crate) fn widgets(client: &Client, ns: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), ns, &widget_type())
 }
@@ -165,6 +215,19 @@ pub(crate) fn widget_type() -> ApiResource {
 
 pub(crate) fn widget(name: &str, size: i64) -> DynamicObject {
     DynamicObject::new(name, &widget_type()).data(json!({"spec": {"size": size}}))
+}
+
+pub(crate) fn records(client: &Client) -> Api<DynamicObject> {
+    Api::all_with(client.clone(), &record_type())
+}
+
+fn record_type() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("sim.ecr-permissions.dev", "v1", "Record"), "records")
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "its many callers hand over what they just made")]
+pub(crate) fn record(name: &str, spec: Value) -> DynamicObject {
+    DynamicObject::new(name, &record_type()).data(json!({"spec": spec}))
 }
 
 pub(crate) async fn create(api: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {

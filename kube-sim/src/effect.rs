@@ -84,7 +84,10 @@ impl State {
             // Another page of one list has another token, and a token can be used again.
             let token = format!("{}.{}.{}", page.revision, self.seq, page.rest.len());
             metadata["continue"] = token.clone().into();
-            metadata["remainingItemCount"] = page.rest.len().into();
+            // The real server does not count what a selector would leave of the rest.
+            if ["labelSelector", "fieldSelector"].iter().all(|name| asked.query(name).unwrap_or_default().is_empty()) {
+                metadata["remainingItemCount"] = page.rest.len().into();
+            }
             self.pages.push_back((token, page));
             if self.pages.len() > REMEMBERED_PAGES {
                 self.pages.pop_front();
@@ -99,7 +102,7 @@ impl State {
     }
 
     fn first_page(&self, asked: &Asked) -> Result<Page, Refusal> {
-        let selector = Selector::parse(asked.query("labelSelector"), asked.query("fieldSelector"))?;
+        let selector = Selector::of(asked)?;
         let kind = asked.kind.key();
         let mut rest: VecDeque<Arc<Value>> = self.store.visible(&kind, &asked.namespace).into();
         rest.retain(|object| selector.matches(object));
@@ -167,7 +170,7 @@ fn deleted(asked: &Asked, written: &Written) -> Answer {
 }
 
 fn delete_collection(store: &mut Store, asked: &Asked, at: Duration) -> Result<Answer, Refusal> {
-    let selector = Selector::parse(asked.query("labelSelector"), asked.query("fieldSelector"))?;
+    let selector = Selector::of(asked)?;
     let mut changed = false;
     let mut items = Vec::new();
     for key in store.keys(&asked.kind.key(), &asked.namespace) {

@@ -1,6 +1,6 @@
 //! What an API server must know of a kind to serve it. Knows no kind of the operator: each is handed in, best as its CRD.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 /// The facts of one served kind.
@@ -19,6 +19,8 @@ pub struct Resource {
     /// The `openAPIV3Schema`: members it does not know are dropped and its defaults filled in, as the real server does.
     /// Values are not validated against it.
     pub schema: Option<Value>,
+    /// The `selectableFields` as field selectors name them: `spec.accountId`.
+    pub selectable_fields: Vec<String>,
 }
 
 impl Resource {
@@ -41,6 +43,7 @@ impl Resource {
             status_subresource: version["subresources"]["status"].is_object(),
             status_default: None,
             schema: version["schema"].get("openAPIV3Schema").cloned(),
+            selectable_fields: selectable_fields(version)?,
         })
     }
 
@@ -70,6 +73,15 @@ impl Resource {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// Whether a field selector may name the field.
+    pub(crate) fn selects_by(&self, label: &str) -> bool {
+        match label {
+            "metadata.name" => true,
+            "metadata.namespace" => self.namespaced,
+            _ => self.selectable_fields.iter().any(|field| field == label),
+        }
+    }
+
     pub(crate) fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
@@ -94,6 +106,18 @@ impl Resource {
             object["status"] = default.clone();
         }
     }
+}
+
+fn selectable_fields(version: &Value) -> anyhow::Result<Vec<String>> {
+    let fields = version["selectableFields"].as_array().into_iter().flatten();
+    let label = |field: &Value| {
+        let path = field["jsonPath"].as_str().context("a selectable field of the CRD has no jsonPath")?;
+        let label = path.strip_prefix('.').with_context(|| format!("not the path of a field: {path}"))?;
+        // Quoted members, which the real server knows too, are not imitated.
+        ensure!(!label.contains(['[', '\\']), "only plain members can be selectable here: {path}");
+        Ok(label.into())
+    };
+    fields.map(label).collect()
 }
 
 fn prune(value: &mut Value, schema: &Value, root: bool) {

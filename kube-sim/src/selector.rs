@@ -1,8 +1,13 @@
-//! Label and field selectors of lists and watches. Fields: `metadata.name` and `metadata.namespace`, as custom resources have them.
+//! Label and field selectors of lists and watches. Fields are those of the metadata and those that the kind's CRD declares
+//! selectable.
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::refusal::Refusal;
+use crate::request::Asked;
+use crate::resource::Resource;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Term {
@@ -12,41 +17,37 @@ enum Term {
     NotIn(String, Vec<String>),
 }
 
+#[derive(Clone, Debug)]
+struct FieldTerm {
+    /// The members from the root to the field.
+    path: Vec<String>,
+    value: String,
+    equal: bool,
+}
+
 /// Which objects of a kind are asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
     labels: Vec<Term>,
-    fields: Vec<(String, String, bool)>,
+    fields: Vec<FieldTerm>,
 }
 
 impl Selector {
-    pub(crate) fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Refusal> {
+    /// The selector in the query of a request.
+    pub(crate) fn of(asked: &Asked) -> Result<Self, Refusal> {
         let mut selector = Self::default();
-        for text in split_outside_parentheses(labels.unwrap_or_default()) {
+        for text in split_outside_parentheses(asked.query("labelSelector").unwrap_or_default()) {
             selector
                 .labels
                 .push(term(text).ok_or_else(|| Refusal::bad_request(format!("unable to parse requirement: {text}")))?);
         }
-        for text in fields.unwrap_or_default().split(',').filter(|t| !t.is_empty()) {
-            let (name, value, equal) = match text.split_once("!=") {
-                Some((name, value)) => (name, value, false),
-                None => match text.split_once('=') {
-                    Some((name, value)) => (name, value.trim_start_matches('='), true),
-                    None => return Err(Refusal::bad_request(format!("invalid selector: {text}"))),
-                },
-            };
-            let Some(("metadata", field @ ("name" | "namespace"))) = name.split_once('.') else {
-                return Err(Refusal::bad_request(format!("field label not supported: {name}")));
-            };
-            selector.fields.push((field.into(), value.into(), equal));
-        }
+        selector.fields = field_terms(&asked.kind, asked.query("fieldSelector").unwrap_or_default())?;
         Ok(selector)
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        let metadata = &object["metadata"];
-        let label = |name: &str| metadata["labels"][name].as_str();
-        self.fields.iter().all(|(f, v, equal)| (metadata[f].as_str().unwrap_or_default() == v) == *equal)
+        let label = |name: &str| object["metadata"]["labels"][name].as_str();
+        self.fields.iter().all(|term| (text_at(object, &term.path) == term.value) == term.equal)
             && self.labels.iter().all(|term| match term {
                 Term::Exists(name) => label(name).is_some(),
                 Term::Missing(name) => label(name).is_none(),
@@ -54,6 +55,78 @@ impl Selector {
                 Term::NotIn(name, values) => label(name).is_none_or(|l| values.iter().all(|v| v != l)),
             })
     }
+}
+
+/// A field as selectors compare it: what is absent is the empty string.
+fn text_at<'a>(object: &'a Value, path: &[String]) -> Cow<'a, str> {
+    match path.iter().fold(object, |value, member| &value[member]) {
+        Value::Null => "".into(),
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
+    }
+}
+
+fn field_terms(kind: &Resource, selector: &str) -> Result<Vec<FieldTerm>, Refusal> {
+    let mut terms = split_unescaped(selector);
+    // As the real server does: it decides which of several bad terms the refusal speaks of.
+    terms.sort_unstable();
+    let mut parsed = Vec::new();
+    for text in terms {
+        let why = || Refusal::bad_request(format!("invalid selector: '{selector}'; can't understand '{text}'"));
+        let (label, equal, value) = split_operator(text).ok_or_else(why)?;
+        parsed.push((label, equal, unescaped(value)?));
+    }
+    let supported = |(label, equal, value): (&str, bool, String)| {
+        if !kind.selects_by(label) {
+            return Err(Refusal::bad_request(format!("field label not supported: {label}")));
+        }
+        Ok(FieldTerm { path: label.split('.').map(String::from).collect(), value, equal })
+    };
+    parsed.into_iter().map(supported).collect()
+}
+
+/// The terms between commas; one after a backslash is part of a value.
+fn split_unescaped(selector: &str) -> Vec<&str> {
+    let mut escaped = false;
+    let at_comma = |c: char| {
+        let splits = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        splits
+    };
+    selector.split(at_comma).filter(|term| !term.is_empty()).collect()
+}
+
+/// The label, whether it shall be equal, and the value.
+fn split_operator(term: &str) -> Option<(&str, bool, &str)> {
+    let at = term.find('=')?;
+    let (label, value) = (&term[..at], &term[at + 1..]);
+    match label.strip_suffix('!') {
+        Some(label) => Some((label, false, value)),
+        None => Some((label, true, value.strip_prefix('=').unwrap_or(value))),
+    }
+}
+
+fn unescaped(value: &str) -> Result<String, Refusal> {
+    let mut text = String::new();
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => match rest.next() {
+                Some(c @ ('\\' | ',' | '=')) => text.push(c),
+                other => {
+                    let sequence: String = std::iter::once('\\').chain(other).collect();
+                    let why = format!("invalid field selector: invalid escape sequence: {sequence}");
+                    return Err(Refusal::bad_request(why));
+                }
+            },
+            ',' | '=' => {
+                let why = format!("invalid field selector: unescaped character in value: {}", u32::from(c));
+                return Err(Refusal::bad_request(why));
+            }
+            _ => text.push(c),
+        }
+    }
+    Ok(text)
 }
 
 fn split_outside_parentheses(text: &str) -> Vec<&str> {

@@ -44,7 +44,7 @@ enum Step {
 
 impl Watch {
     pub(crate) fn open(shared: &Arc<Shared>, state: &mut State, asked: Asked) -> Result<Self, Refusal> {
-        let selector = Selector::parse(asked.query("labelSelector"), asked.query("fieldSelector"))?;
+        let selector = Selector::of(&asked)?;
         let number = |name: &str| asked.query(name).and_then(|text| text.parse::<u64>().ok());
         // The real server picks half an hour to an hour.
         let seconds = number("timeoutSeconds").filter(|s| *s > 0).unwrap_or_else(|| state.rng.u64(1800..3600));

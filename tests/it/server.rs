@@ -8,10 +8,8 @@ use crate::lab::Lab;
 #[tokio::test]
 async fn the_real_api_server_behaves_as_the_simulated_one() {
     let (lab, _) = Lab::shared().await;
-    lab.plane.kubectl_with_input(&["apply", "-f", "-"], behaviours::WIDGET_CRD).unwrap();
-    lab.plane
-        .kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd/widgets.sim.ecr-permissions.dev"])
-        .unwrap();
+    lab.plane.kubectl_with_input(&["apply", "-f", "-"], &behaviours::CRDS.join("---")).unwrap();
+    lab.plane.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).unwrap();
     lab.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "behaviours"}})).await;
     behaviours::run(&lab.client, "behaviours", true).await.unwrap();
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{create, going, merge, refused, release, same, version, widget_type, widgets};
 
 /// What a watch says from `since` on, until `count` events were seen; `ADDED name`, `DELETED name`, …
-async fn seen(
+pub(super) async fn seen(
     api: &Api<DynamicObject>,
     params: &WatchParams,
     since: &str,
@@ -33,11 +33,11 @@ async fn seen(
     Ok(lines)
 }
 
-fn now(list: &kube::core::ObjectList<DynamicObject>) -> anyhow::Result<String> {
+pub(super) fn now(list: &kube::core::ObjectList<DynamicObject>) -> anyhow::Result<String> {
     list.metadata.resource_version.clone().context("the list has no resourceVersion")
 }
 
-fn patient() -> WatchParams {
+pub(super) fn patient() -> WatchParams {
     WatchParams::default().timeout(20)
 }
 
@@ -176,11 +176,15 @@ pub(super) async fn a_list_is_sorted_and_selects(client: Client, ns: &str) -> an
     let everywhere: Api<DynamicObject> = Api::all_with(client, &widget_type());
     let found = everywhere.list(&labelled("sorted=two")).await?;
     ensure!(found.items.iter().any(|object| object.namespace().as_deref() == Some(ns)), "not in the cluster-wide list");
+    for (namespace, expected) in [(ns, vec!["sorted-b".to_string()]), ("default", Vec::new())] {
+        let params = ListParams::default().fields(&format!("metadata.namespace={namespace},metadata.name=sorted-b"));
+        same(namespace, names(&everywhere.list(&params).await?), expected)?;
+    }
     refused(api.list(&ListParams::default().fields("spec.size=1")).await, 400, "BadRequest")?;
     Ok(())
 }
 
-fn names(list: &kube::core::ObjectList<DynamicObject>) -> Vec<String> {
+pub(super) fn names(list: &kube::core::ObjectList<DynamicObject>) -> Vec<String> {
     list.items.iter().map(ResourceExt::name_any).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The server held to its table, and its controls shown at work.
 
+mod definitions;
 mod disorder;
 mod traffic;
 
@@ -9,12 +10,13 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::behaviours::{self, WIDGET_CRD};
+use crate::behaviours::{self, CRDS};
 use crate::{KubeSim, Resource};
 
-/// A server of widgets with the namespace `table`.
+/// A server of the table's kinds with the namespace `table`.
 fn sim(seed: u64) -> KubeSim {
-    let sim = KubeSim::new(seed).serve(Resource::from_crd_yaml(WIDGET_CRD).unwrap());
+    let serve = |sim: KubeSim, crd| sim.serve(Resource::from_crd_yaml(crd).unwrap());
+    let sim = CRDS.into_iter().fold(KubeSim::new(seed), serve);
     sim.apply_yaml("{apiVersion: v1, kind: Namespace, metadata: {name: table}}").unwrap();
     sim
 }
