@@ -42,8 +42,10 @@ pub const ALL: &[&[Behaviour]] = &[
         writing::a_stale_put_is_a_conflict,
         writing::a_put_needs_a_resource_version,
         writing::a_put_of_another_uid_is_a_conflict,
+        writing::a_patch_of_another_uid_is_invalid,
         writing::a_put_creates_nothing,
         writing::a_name_is_taken_once,
+        writing::a_create_takes_no_resource_version,
         writing::a_generated_name_has_its_prefix,
         writing::nothing_is_created_in_a_namespace_that_is_not_there,
         writing::a_main_put_leaves_the_status,
@@ -55,6 +57,7 @@ pub const ALL: &[&[Behaviour]] = &[
         writing::a_metadata_edit_does_not_bump_the_generation,
         writing::a_write_that_changes_nothing_keeps_the_resource_version,
         writing::the_first_write_stores_the_defaults,
+        writing::a_first_put_without_defaults_keeps_the_resource_version,
         writing::the_default_status_is_there_on_create,
         writing::a_status_sent_on_create_is_dropped,
         writing::a_missing_member_of_the_status_gets_its_default,
@@ -70,11 +73,15 @@ pub const ALL: &[&[Behaviour]] = &[
     table![false:
         deletion::an_object_without_finalizers_goes_at_once,
         deletion::a_finalizer_holds_the_object,
+        deletion::a_finalizer_given_on_create_holds_the_object,
         deletion::the_put_of_no_finalizers_ends_the_object,
+        deletion::a_patch_lets_go_of_the_object_it_is_for_only,
         deletion::no_finalizer_is_added_to_a_terminating_object,
         deletion::a_terminating_object_still_takes_writes,
         deletion::a_delete_with_another_uid_is_a_conflict,
         deletion::a_delete_with_another_resource_version_is_a_conflict,
+        deletion::a_delete_holds_to_uid_and_resource_version_together,
+        deletion::a_terminating_object_is_deleted_under_preconditions_too,
         deletion::a_recreated_object_is_another_one,
         deletion::a_terminating_namespace_takes_nothing_new,
     ],
@@ -261,6 +268,9 @@ pub(crate) async fn release(api: &Api<DynamicObject>, name: &str) -> anyhow::Res
     merge(api, name, json!({"metadata": {"finalizers": null}})).await?;
     Ok(())
 }
+
+/// A uid that no object has.
+pub(crate) const ANOTHER_UID: &str = "11111111-1111-4111-8111-111111111111";
 
 pub(crate) const FINALIZER: &str = "sim.ecr-permissions.dev/hold";
 

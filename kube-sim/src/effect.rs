@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::calls::Verb;
 use crate::patch::PatchType;
+use crate::preconditions::Preconditions;
 use crate::refusal::Refusal;
 use crate::request::Asked;
 use crate::selector::Selector;
 use crate::server::{Page, Shared, State, view};
 use crate::store::{Key, Store};
 use crate::watch::Watch;
-use crate::writes::{Part, Preconditions, Written};
+use crate::writes::{Part, Written};
 
 pub(crate) enum AnswerBody {
     Json(Value),
@@ -133,7 +134,7 @@ fn write(store: &mut Store, asked: &Asked, at: Duration) -> Result<Answer, Refus
     let part = if asked.subresource.is_some() { Part::Status } else { Part::Main };
     let written = match asked.verb {
         Verb::Create => store.create(kind, &asked.namespace, asked.body.clone(), at)?,
-        Verb::Update => store.update(kind, &key, part, at, |_| Ok(asked.body.clone()))?,
+        Verb::Update => store.replace(kind, &key, part, &asked.body, at)?,
         Verb::Patch => {
             let patch_type = PatchType::of(&asked.content_type)?;
             let manager = asked.query("fieldManager").unwrap_or_default();

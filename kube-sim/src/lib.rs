@@ -11,6 +11,7 @@ mod calls;
 mod disorder;
 mod effect;
 mod patch;
+mod preconditions;
 mod refusal;
 mod request;
 mod resource;

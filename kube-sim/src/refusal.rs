@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::store::Key;
+
 /// A request that was refused: HTTP code, reason and message as kube-apiserver gives them.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: u16,
+    /// Empty: the real server knew none.
     reason: &'static str,
     message: String,
     details: Value,
@@ -52,6 +55,19 @@ impl Refusal {
     pub(crate) fn stale(kind: &str, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(kind, name, why)
+    }
+
+    /// A PUT was made for another object of this name.
+    pub(crate) fn uid_precondition(key: &Key, wanted: &str, found: &str) -> Self {
+        let path = key.path();
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        );
+        Self::conflict(&key.kind, &key.name, &why)
+    }
+
+    pub(crate) fn version_on_create() -> Self {
+        Self::new(500, "", "resourceVersion should not be set on objects to be created")
     }
 
     pub(crate) fn invalid(kind: &str, name: &str, field: &str, why: &str) -> Self {
@@ -116,8 +132,11 @@ impl Refusal {
     pub(crate) fn body(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {},
-            "status": "Failure", "message": self.message, "reason": self.reason, "code": self.code,
+            "status": "Failure", "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -73,6 +73,11 @@ impl Resource {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// `Kind.group`, the name in which some errors speak of it instead.
+    pub(crate) fn kind_key(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
     /// Whether a field selector may name the field.
     pub(crate) fn selects_by(&self, label: &str) -> bool {
         match label {

@@ -11,10 +11,11 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use crate::calls::{Call, Write};
+use crate::preconditions::Preconditions;
 use crate::resource::Resource;
 use crate::server::{Shared, State};
 use crate::store::Key;
-use crate::writes::{Part, Preconditions, has_finalizers, intention, is_terminating};
+use crate::writes::{Part, has_finalizers, intention, is_terminating};
 
 /// An in-memory Kubernetes API server.
 #[derive(Clone)]

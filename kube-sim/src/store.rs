@@ -22,6 +22,13 @@ impl Key {
     pub(crate) fn new(kind: &str, namespace: &str, name: &str) -> Self {
         Self { kind: kind.into(), namespace: namespace.into(), name: name.into() }
     }
+
+    /// The key in etcd.
+    pub(crate) fn path(&self) -> String {
+        let (plural, group) = self.kind.split_once('.').unwrap_or((&self.kind, ""));
+        let parts = ["/registry", group, plural, &self.namespace, &self.name];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

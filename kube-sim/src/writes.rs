@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::preconditions::Preconditions;
 use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::store::{Key, Store};
@@ -27,36 +28,6 @@ pub(crate) enum Part {
     /// All but `status`, where the kind has a status subresource.
     Main,
     Status,
-}
-
-/// The `preconditions` of a delete.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Preconditions {
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-}
-
-impl Preconditions {
-    pub(crate) fn of(options: &Value) -> Self {
-        let member = |name: &str| options["preconditions"][name].as_str().map(String::from);
-        Self { uid: member("uid"), resource_version: member("resourceVersion") }
-    }
-
-    fn check(&self, kind: &str, name: &str, metadata: &Value) -> Result<(), Refusal> {
-        for (what, wanted, found) in [
-            ("UID", &self.uid, &metadata["uid"]),
-            ("ResourceVersion", &self.resource_version, &metadata["resourceVersion"]),
-        ] {
-            let found = found.as_str().unwrap_or_default();
-            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
-                let why = format!(
-                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been deleted and then recreated"
-                );
-                return Err(Refusal::conflict(kind, name, &why));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Store {
@@ -84,7 +55,7 @@ impl Store {
         check_name(kind, &name)?;
         check_namespace(metadata, namespace)?;
         if metadata["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
-            return Err(Refusal::of_code(500));
+            return Err(Refusal::version_on_create());
         }
         self.admit_into(kind, namespace, &name)?;
         let key = Key::new(&kind.key(), namespace, &name);
@@ -131,7 +102,25 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces what is stored by what `next` makes of it. `Put` needs a resourceVersion, a patch only honours one.
+    /// A PUT: its uid is a precondition, where that of a patch is a member it cannot change.
+    pub(crate) fn replace(
+        &mut self,
+        kind: &Resource,
+        key: &Key,
+        part: Part,
+        body: &Value,
+        at: Duration,
+    ) -> Result<Written, Refusal> {
+        self.update(kind, key, part, at, |old| {
+            let (sent, found) = (body["metadata"]["uid"].as_str().unwrap_or_default(), &old["metadata"]["uid"]);
+            if !sent.is_empty() && *found != sent {
+                return Err(Refusal::uid_precondition(key, sent, found.as_str().unwrap_or_default()));
+            }
+            Ok(body.clone())
+        })
+    }
+
+    /// Replaces what is stored by what `next` makes of it. A PUT needs a resourceVersion, a patch only honours one.
     pub(crate) fn update(
         &mut self,
         kind: &Resource,
@@ -163,7 +152,7 @@ impl Store {
         at: Duration,
     ) -> Result<Written, Refusal> {
         let Some(old) = self.get(key) else { return Err(Refusal::not_found(&key.kind, &key.name)) };
-        preconditions.check(&key.kind, &key.name, &old["metadata"])?;
+        preconditions.check(kind, &key.name, &old["metadata"])?;
         if is_terminating(&old) {
             return Ok(Written { object: old, changed: false, created: false, removed: false });
         }
@@ -221,14 +210,9 @@ fn prepare(kind: &Resource, key: &Key, part: Part, old: &Value, mut new: Value) 
         )));
     }
     check_namespace(metadata, &key.namespace)?;
-    let uid = sent(metadata, "uid");
-    if !uid.is_empty() {
-        let preconditions = Preconditions { uid: Some(uid), resource_version: None };
-        preconditions.check(&key.kind, &key.name, was)?;
-    }
     let version = sent(metadata, "resourceVersion");
     if version.is_empty() && !kind.is_namespace() {
-        let why = "Invalid value: 0x0: must be specified for an update";
+        let why = "Invalid value: 0: must be specified for an update";
         return Err(Refusal::invalid(&key.kind, &key.name, "metadata.resourceVersion", why));
     }
     if !version.is_empty() && version != sent(was, "resourceVersion") {
@@ -239,9 +223,14 @@ fn prepare(kind: &Resource, key: &Key, part: Part, old: &Value, mut new: Value) 
         set_or_drop(&mut next, "status", &new["status"]);
         next
     } else {
+        let uid = sent(metadata, "uid");
+        if !uid.is_empty() && uid != sent(was, "uid") {
+            let why = format!("Invalid value: \"{uid}\": field is immutable");
+            return Err(Refusal::invalid(&kind.kind_key(), &key.name, "metadata.uid", &why));
+        }
         inherit_metadata(was, metadata);
         tidy(metadata);
-        check_no_new_finalizers(key, was, metadata)?;
+        check_no_new_finalizers(kind, &key.name, was, metadata)?;
         if kind.status_subresource {
             set_or_drop(&mut new, "status", &old["status"]);
         }
@@ -364,9 +353,9 @@ fn check_name(kind: &Resource, name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let why = format!(
-        "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+        "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
     );
-    Err(Refusal::invalid(&kind.key(), name, "metadata.name", &why))
+    Err(Refusal::invalid(&kind.kind_key(), name, "metadata.name", &why))
 }
 
 fn check_namespace(metadata: &Value, namespace: &str) -> Result<(), Refusal> {
@@ -378,14 +367,15 @@ fn check_namespace(metadata: &Value, namespace: &str) -> Result<(), Refusal> {
     }
 }
 
-fn check_no_new_finalizers(key: &Key, was: &Value, metadata: &Value) -> Result<(), Refusal> {
+fn check_no_new_finalizers(kind: &Resource, name: &str, was: &Value, metadata: &Value) -> Result<(), Refusal> {
     let old = finalizers(was);
     let new: Vec<&str> = finalizers(metadata).into_iter().filter(|f| !old.contains(f)).collect();
     if new.is_empty() || !was["deletionTimestamp"].is_string() {
         return Ok(());
     }
     let why = format!(
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {new:?}"
+        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+        new.iter().map(|finalizer| format!("{finalizer:?}")).collect::<Vec<_>>().join(", ")
     );
-    Err(Refusal::invalid(&key.kind, &key.name, "metadata.finalizers", &why))
+    Err(Refusal::invalid(&kind.kind_key(), name, "metadata.finalizers", &why))
 }

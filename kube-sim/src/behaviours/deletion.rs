@@ -8,8 +8,8 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use super::{
-    FINALIZER, create, create_namespace, generation, going, held, merge, refused, release, same, version, widget,
-    widgets,
+    ANOTHER_UID, FINALIZER, create, create_namespace, generation, going, held, merge, record, records, refused,
+    release, same, version, widget, widgets,
 };
 
 pub(super) async fn an_object_without_finalizers_goes_at_once(client: Client, ns: &str) -> anyhow::Result<()> {
@@ -42,6 +42,22 @@ pub(super) async fn a_finalizer_holds_the_object(client: Client, ns: &str) -> an
     Ok(())
 }
 
+pub(super) async fn a_finalizer_given_on_create_holds_the_object(client: Client, _: &str) -> anyhow::Result<()> {
+    let api = records(&client);
+    let mut object = record("held-from-the-start", json!({}));
+    object.finalizers_mut().push(FINALIZER.into());
+    let made = api.create(&PostParams::default(), &object).await?;
+    same("finalizers", made.finalizers(), &[FINALIZER.to_string()])?;
+    api.delete("held-from-the-start", &DeleteParams::default()).await?;
+    let after = api.get("held-from-the-start").await?;
+    ensure!(after.metadata.deletion_timestamp.is_some(), "no deletionTimestamp");
+    // The name stays taken while it goes.
+    refused(api.create(&PostParams::default(), &object).await, 409, "AlreadyExists")?;
+    release(&api, "held-from-the-start").await?;
+    refused(api.get("held-from-the-start").await, 404, "NotFound")?;
+    Ok(())
+}
+
 pub(super) async fn the_put_of_no_finalizers_ends_the_object(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
     let mut last = going(&api, "let-go").await?;
@@ -51,11 +67,30 @@ pub(super) async fn the_put_of_no_finalizers_ends_the_object(client: Client, ns:
     Ok(())
 }
 
+pub(super) async fn a_patch_lets_go_of_the_object_it_is_for_only(client: Client, ns: &str) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    let held = held(&api, "let-go-patched").await?;
+    api.delete("let-go-patched", &DeleteParams::default()).await?;
+    let let_go = |uid: &str, version: Option<String>| json!({"metadata": {"uid": uid, "resourceVersion": version, "finalizers": null}});
+    let uid = held.uid().unwrap_or_default();
+    let stale = let_go(&uid, held.resource_version());
+    refused(merge(&api, "let-go-patched", stale).await, 409, "Conflict")?;
+    refused(merge(&api, "let-go-patched", let_go(ANOTHER_UID, None)).await, 422, "Invalid")?;
+    let going = api.get("let-go-patched").await?;
+    same("finalizers", going.finalizers().len(), 1)?;
+    let answer = merge(&api, "let-go-patched", let_go(&uid, going.resource_version())).await?;
+    same("finalizers in the answer", answer.finalizers().len(), 0)?;
+    let gone = refused(merge(&api, "let-go-patched", let_go(&uid, None)).await, 404, "NotFound")?;
+    same("message", gone.as_str(), "widgets.sim.ecr-permissions.dev \"let-go-patched\" not found")
+}
+
 pub(super) async fn no_finalizer_is_added_to_a_terminating_object(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
     let before = going(&api, "no-more").await?;
     let patch = json!({"metadata": {"finalizers": [FINALIZER, "sim.ecr-permissions.dev/more"]}});
-    refused(merge(&api, "no-more", patch).await, 422, "Invalid")?;
+    let message = refused(merge(&api, "no-more", patch).await, 422, "Invalid")?;
+    let expected = r#"Widget.sim.ecr-permissions.dev "no-more" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"sim.ecr-permissions.dev/more"}"#;
+    same("message", message.as_str(), expected)?;
     same("resourceVersion", version(&api.get("no-more").await?)?, version(&before)?)?;
     release(&api, "no-more").await
 }
@@ -80,7 +115,7 @@ pub(super) async fn a_delete_with_another_uid_is_a_conflict(client: Client, ns: 
         preconditions: Some(Preconditions { uid, resource_version: None }),
         ..DeleteParams::default()
     };
-    let another = Some("11111111-1111-4111-8111-111111111111".to_string());
+    let another = Some(ANOTHER_UID.to_string());
     refused(api.delete("by-uid", &by(another)).await, 409, "Conflict")?;
     api.delete("by-uid", &by(made.uid())).await?;
     refused(api.get("by-uid").await, 404, "NotFound")?;
@@ -102,6 +137,53 @@ pub(super) async fn a_delete_with_another_resource_version_is_a_conflict(
     api.delete("by-version", &by(second.resource_version())).await?;
     refused(api.get("by-version").await, 404, "NotFound")?;
     Ok(())
+}
+
+pub(super) async fn a_delete_holds_to_uid_and_resource_version_together(
+    client: Client,
+    ns: &str,
+) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    let first = create(&api, "by-both").await?;
+    let second = merge(&api, "by-both", json!({"spec": {"size": 2}})).await?;
+    let (uid, stale, found) = (second.uid().unwrap_or_default(), version(&first)?, version(&second)?);
+    let conflict =
+        |why: String| format!("Operation cannot be fulfilled on Widget.sim.ecr-permissions.dev \"by-both\": {why}");
+    let message = refused(api.delete("by-both", &by_both(&uid, stale)).await, 409, "Conflict")?;
+    let expected = conflict(format!(
+        "the ResourceVersion in the precondition ({stale}) does not match the ResourceVersion in record ({found}). The object might have been modified"
+    ));
+    same("message of the version", message, expected)?;
+    let message = refused(api.delete("by-both", &by_both(ANOTHER_UID, stale)).await, 409, "Conflict")?;
+    let expected = conflict(format!(
+        "the UID in the precondition ({ANOTHER_UID}) does not match the UID in record ({uid}). The object might have been deleted and then recreated"
+    ));
+    same("message of the uid", message, expected)?;
+    refused(api.delete("by-both", &by_both(ANOTHER_UID, found)).await, 409, "Conflict")?;
+    same("resourceVersion", version(&api.get("by-both").await?)?, found)?;
+    api.delete("by-both", &by_both(&uid, found)).await?;
+    refused(api.delete("by-both", &by_both(&uid, found)).await, 404, "NotFound")?;
+    Ok(())
+}
+
+pub(super) async fn a_terminating_object_is_deleted_under_preconditions_too(
+    client: Client,
+    ns: &str,
+) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    let held = held(&api, "by-both-twice").await?;
+    let uid = held.uid().unwrap_or_default();
+    api.delete("by-both-twice", &by_both(&uid, version(&held)?)).await?;
+    let going = api.get("by-both-twice").await?;
+    refused(api.delete("by-both-twice", &by_both(&uid, version(&held)?)).await, 409, "Conflict")?;
+    api.delete("by-both-twice", &by_both(&uid, version(&going)?)).await?;
+    same("resourceVersion", version(&api.get("by-both-twice").await?)?, version(&going)?)?;
+    release(&api, "by-both-twice").await
+}
+
+fn by_both(uid: &str, version: u64) -> DeleteParams {
+    let preconditions = Preconditions { uid: Some(uid.into()), resource_version: Some(version.to_string()) };
+    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
 pub(super) async fn a_recreated_object_is_another_one(client: Client, ns: &str) -> anyhow::Result<()> {

@@ -8,7 +8,9 @@ use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::{create, generation, merge, refused, same, settled, version, widget, widgets};
+use super::{
+    ANOTHER_UID, create, generation, merge, record, records, refused, same, settled, version, widget, widgets,
+};
 
 const PUT: PostParams = PostParams { dry_run: false, field_manager: None };
 
@@ -27,16 +29,35 @@ pub(super) async fn a_stale_put_is_a_conflict(client: Client, ns: &str) -> anyho
 pub(super) async fn a_put_needs_a_resource_version(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
     create(&api, "unversioned").await?;
-    refused(api.replace("unversioned", &PUT, &widget("unversioned", 2)).await, 422, "Invalid")?;
-    Ok(())
+    let message = refused(api.replace("unversioned", &PUT, &widget("unversioned", 2)).await, 422, "Invalid")?;
+    let expected = "widgets.sim.ecr-permissions.dev \"unversioned\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+    same("message", message.as_str(), expected)
 }
 
 pub(super) async fn a_put_of_another_uid_is_a_conflict(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
-    let mut other = create(&api, "other-uid").await?;
-    other.metadata.uid = Some("11111111-1111-4111-8111-111111111111".into());
-    refused(api.replace("other-uid", &PUT, &other).await, 409, "Conflict")?;
-    Ok(())
+    let made = create(&api, "other-uid").await?;
+    let mut other = made.clone();
+    other.metadata.uid = Some(ANOTHER_UID.into());
+    let message = refused(api.replace("other-uid", &PUT, &other).await, 409, "Conflict")?;
+    let expected = format!(
+        "Operation cannot be fulfilled on widgets.sim.ecr-permissions.dev \"other-uid\": StorageError: invalid object, Code: 4, Key: /registry/sim.ecr-permissions.dev/widgets/{ns}/other-uid, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {ANOTHER_UID}, UID in object meta: {}",
+        made.uid().unwrap_or_default(),
+    );
+    same("message", message, expected)
+}
+
+pub(super) async fn a_patch_of_another_uid_is_invalid(client: Client, ns: &str) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    let made = create(&api, "other-uid-patched").await?;
+    let patch = json!({"metadata": {"uid": ANOTHER_UID}, "spec": {"size": 2}});
+    let message = refused(merge(&api, "other-uid-patched", patch).await, 422, "Invalid")?;
+    let expected = format!(
+        "Widget.sim.ecr-permissions.dev \"other-uid-patched\" is invalid: metadata.uid: Invalid value: \"{ANOTHER_UID}\": field is immutable"
+    );
+    same("message", message, expected)?;
+    let patch = json!({"metadata": {"uid": made.uid()}, "spec": {"size": 2}});
+    same("size", &merge(&api, "other-uid-patched", patch).await?.data["spec"]["size"], &json!(2))
 }
 
 pub(super) async fn a_put_creates_nothing(client: Client, ns: &str) -> anyhow::Result<()> {
@@ -54,9 +75,19 @@ pub(super) async fn a_put_creates_nothing(client: Client, ns: &str) -> anyhow::R
 pub(super) async fn a_name_is_taken_once(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
     create(&api, "taken").await?;
-    refused(api.create(&PUT, &widget("taken", 2)).await, 409, "AlreadyExists")?;
-    refused(api.create(&PUT, &widget("Not_A_Name", 2)).await, 422, "Invalid")?;
-    Ok(())
+    let message = refused(api.create(&PUT, &widget("taken", 2)).await, 409, "AlreadyExists")?;
+    same("message", message.as_str(), "widgets.sim.ecr-permissions.dev \"taken\" already exists")?;
+    let message = refused(api.create(&PUT, &widget("Not_A_Name", 2)).await, 422, "Invalid")?;
+    let expected = r#"Widget.sim.ecr-permissions.dev "Not_A_Name" is invalid: metadata.name: Invalid value: "Not_A_Name": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"#;
+    same("message of the name", message.as_str(), expected)
+}
+
+pub(super) async fn a_create_takes_no_resource_version(client: Client, ns: &str) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    let mut versioned = widget("versioned", 1);
+    versioned.metadata.resource_version = Some("1".into());
+    let message = refused(api.create(&PUT, &versioned).await, 500, "")?;
+    same("message", message.as_str(), "resourceVersion should not be set on objects to be created")
 }
 
 pub(super) async fn a_generated_name_has_its_prefix(client: Client, ns: &str) -> anyhow::Result<()> {
@@ -202,6 +233,24 @@ pub(super) async fn the_first_write_stores_the_defaults(client: Client, ns: &str
     same("resourceVersion of the second write", version(&second)?, version(&first)?)
 }
 
+pub(super) async fn a_first_put_without_defaults_keeps_the_resource_version(
+    client: Client,
+    _: &str,
+) -> anyhow::Result<()> {
+    let api = records(&client);
+    let mut made = record("put-at-once", json!({"region": "eu-west-1", "priority": 1}));
+    made.finalizers_mut().push(super::FINALIZER.into());
+    let made = api.create(&PUT, &made).await?;
+    let mut put = api.replace("put-at-once", &PUT, &made).await?;
+    same("resourceVersion", version(&put)?, version(&made)?)?;
+    put.data = json!({"spec": {"priority": 2}});
+    let after = api.replace("put-at-once", &PUT, &put).await?;
+    same("spec, replaced whole", &after.data["spec"], &json!({"priority": 2}))?;
+    same("generation", generation(&after), 2)?;
+    refused(api.replace("put-at-once", &PUT, &put).await, 409, "Conflict")?;
+    super::release(&api, "put-at-once").await
+}
+
 pub(super) async fn the_default_status_is_there_on_create(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
     for object in [create(&api, "defaulted").await?, api.get("defaulted").await?] {
@@ -276,7 +325,7 @@ pub(super) async fn a_json_patch_of_what_is_missing_is_refused(client: Client, n
 pub(super) async fn what_the_server_sets_cannot_be_written(client: Client, ns: &str) -> anyhow::Result<()> {
     let api = widgets(&client, ns);
     let mut forged = widget("forged", 1);
-    forged.metadata.uid = Some("11111111-1111-4111-8111-111111111111".into());
+    forged.metadata.uid = Some(ANOTHER_UID.into());
     forged.metadata.generation = Some(7);
     forged.metadata.creation_timestamp = Some(serde_json::from_value(json!("2001-01-01T00:00:00Z"))?);
     let made = api.create(&PUT, &forged).await?;
