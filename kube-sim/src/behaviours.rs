@@ -6,6 +6,7 @@
 mod deletion;
 mod reading;
 mod selecting;
+mod size;
 mod writing;
 
 use anyhow::{Context, bail, ensure};
@@ -110,6 +111,15 @@ pub const ALL: &[&[Behaviour]] = &[
         selecting::what_is_no_field_selector_is_refused,
         selecting::a_page_selects_by_field,
         selecting::entering_and_leaving_the_field_selector_is_told_to_watches,
+    ],
+    table![false:
+        size::an_object_just_under_the_limit_of_etcd_is_stored,
+        size::an_object_over_the_limit_of_etcd_is_refused,
+        size::an_object_that_is_too_large_to_be_sent_to_etcd_is_refused,
+        size::a_body_over_the_limit_of_the_server_is_refused,
+        size::what_counts_is_the_object_as_it_is_stored,
+        size::a_name_that_is_taken_does_not_hide_the_size,
+        size::a_dry_run_stores_nothing_and_nothing_is_too_large_for_it,
     ],
 ];
 

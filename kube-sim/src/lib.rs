@@ -18,6 +18,7 @@ mod resource;
 mod selector;
 mod server;
 mod sim;
+mod size;
 mod store;
 mod watch;
 mod writes;

@@ -70,6 +70,23 @@ impl Refusal {
         Self::new(500, "", "resourceVersion should not be set on objects to be created")
     }
 
+    /// The body of the request is over the server's own limit.
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let message = format!("Request entity too large: limit is {limit}");
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
+    /// The object is over the limit of etcd.
+    pub(crate) fn request_too_large() -> Self {
+        Self::new(500, "", "etcdserver: request is too large")
+    }
+
+    /// The object is so large that it was not sent to etcd at all.
+    pub(crate) fn message_too_large(size: usize, limit: usize) -> Self {
+        let why = format!("trying to send message larger than max ({size} vs. {limit})");
+        Self::new(500, "", format!("rpc error: code = ResourceExhausted desc = {why}"))
+    }
+
     pub(crate) fn invalid(kind: &str, name: &str, field: &str, why: &str) -> Self {
         let cause = if why.starts_with("Forbidden") { "FieldValueForbidden" } else { "FieldValueInvalid" };
         Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {field}: {why}"))

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::calls::Verb;
 use crate::refusal::Refusal;
 use crate::resource::Resource;
+use crate::size::LARGEST_BODY;
 
 /// What a request asks for.
 #[derive(Clone, Debug)]
@@ -50,6 +51,9 @@ impl Asked {
         let write = place.subresource.is_none() || matches!(verb, Verb::Get | Verb::Update | Verb::Patch);
         if !write || (place.kind.namespaced && place.namespace.is_empty() && verb == Verb::Create) {
             return Err(Refusal::method_not_allowed());
+        }
+        if body.len() > LARGEST_BODY {
+            return Err(Refusal::body_too_large(LARGEST_BODY));
         }
         Ok(Self {
             verb,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::size::LARGEST_REQUEST;
+
 /// Where an object is. Ordered as etcd orders its keys, which is the order of every list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
@@ -78,6 +80,8 @@ pub(crate) struct Store {
     pub(crate) undefaulted: BTreeSet<Key>,
     /// What server-side apply was last given, by object and field manager.
     pub(crate) applied: BTreeMap<(Key, String), Value>,
+    /// In bytes.
+    pub(crate) largest_request: usize,
     pub(crate) rng: fastrand::Rng,
     pub(crate) epoch: jiff::Timestamp,
 }
@@ -93,6 +97,7 @@ impl Store {
             emptied: BTreeSet::new(),
             undefaulted: BTreeSet::new(),
             applied: BTreeMap::new(),
+            largest_request: LARGEST_REQUEST,
             rng: fastrand::Rng::with_seed(seed),
             epoch,
         }
@@ -219,6 +224,8 @@ impl Store {
             emptied: BTreeSet::new(),
             undefaulted: self.undefaulted.clone(),
             applied: self.applied.clone(),
+            // Nothing goes to etcd, so nothing is too large for it.
+            largest_request: usize::MAX,
             rng: self.rng.clone(),
             epoch: self.epoch,
         }

@@ -59,9 +59,7 @@ impl Store {
         }
         self.admit_into(kind, namespace, &name)?;
         let key = Key::new(&kind.key(), namespace, &name);
-        if self.objects.contains_key(&key) {
-            return Err(Refusal::already_exists(&key.kind, &name));
-        }
+        let taken = self.objects.contains_key(&key);
         metadata["name"] = name.into();
         if !namespace.is_empty() {
             metadata["namespace"] = namespace.into();
@@ -69,7 +67,7 @@ impl Store {
         for set_by_server in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
             drop_member(metadata, set_by_server);
         }
-        metadata["uid"] = self.uid().into();
+        metadata["uid"] = if taken { Value::Null } else { self.uid().into() };
         metadata["creationTimestamp"] = self.timestamp(at).into();
         if kind.is_custom() {
             metadata["generation"] = 1.into();
@@ -82,6 +80,11 @@ impl Store {
             complete_namespace(&mut body);
         }
         kind.normalise(&mut body);
+        // etcd weighs a request before it looks whether the name is taken.
+        self.check_size(&key, &body)?;
+        if taken {
+            return Err(Refusal::already_exists(&key.kind, &key.name));
+        }
         if kind.status_subresource && kind.is_custom() && !body["status"].is_null() {
             self.undefaulted.insert(key.clone());
         }
@@ -131,7 +134,7 @@ impl Store {
     ) -> Result<Written, Refusal> {
         let Some(old) = self.get(key) else { return Err(Refusal::not_found(&key.kind, &key.name)) };
         let mut next = prepare(kind, key, part, &old, next(&old)?)?;
-        if !self.undefaulted.remove(key) && next == *old {
+        if !self.undefaulted.contains(key) && next == *old {
             return Ok(Written { object: old, changed: false, created: false, removed: false });
         }
         if is_terminating(&next) && !has_finalizers(&next) && !kind.is_namespace() {
@@ -140,6 +143,8 @@ impl Store {
             next["metadata"]["resourceVersion"] = self.revision.to_string().into();
             return Ok(Written { object: Arc::new(next), changed: true, created: false, removed: true });
         }
+        self.check_size(key, &next)?;
+        self.undefaulted.remove(key);
         let object = self.put(key, next, at);
         Ok(Written { object, changed: true, created: false, removed: false })
     }
@@ -171,6 +176,7 @@ impl Store {
         if let Some(generation) = next["metadata"]["generation"].as_u64() {
             next["metadata"]["generation"] = (generation + 1).into();
         }
+        self.check_size(key, &next)?;
         let object = self.put(key, next, at);
         Ok(Written { object, changed: true, created: false, removed: false })
     }

@@ -203,6 +203,18 @@ async fn an_edit_from_outside_passes_every_rule() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_is_held_to_the_size_and_an_edit_from_outside_is_not() {
+    let sim = sim(1);
+    let mut large = widget("one", 1);
+    sim.apply(&large).unwrap();
+    large["spec"]["colour"] = "x".repeat(1600 * 1024).into();
+    let refusal = sim.apply(&large).unwrap_err().to_string();
+    assert!(refusal.contains("etcdserver: request is too large"), "{refusal}");
+    sim.edit("widgets", "table", "one", |object| *object = Value::clone(&large)).unwrap();
+    assert_eq!(sim.get("widgets", "table", "one").unwrap()["spec"], large["spec"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vanished_object_asks_no_finalizer() {
     let sim = sim(1);
     let mut held = widget("one", 1);
