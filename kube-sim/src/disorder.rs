@@ -89,6 +89,17 @@ impl KubeSim {
         self.tell(|state| state.frozen = Kinds::only(&[]));
     }
 
+    /// Lists with `resourceVersion=0` are answered as of this moment, as by a server whose watch cache lags. Lists without
+    /// one are quorum reads and see what is stored.
+    pub fn lag_watch_cache(&self, at: Snapshot) {
+        self.tell(|state| state.cached = Some(at));
+    }
+
+    /// Ends `lag_watch_cache`.
+    pub fn catch_up_watch_cache(&self) {
+        self.tell(|state| state.cached = None);
+    }
+
     /// Every event reaches its watches this much later.
     pub fn set_watch_delay(&self, delay: Duration) {
         self.tell(|state| state.watch_delay = delay);

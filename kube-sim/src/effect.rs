@@ -1,6 +1,5 @@
 //! What each verb does to the state, and what it answers. One request, one step; no waiting here.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,9 +104,13 @@ impl State {
     fn first_page(&self, asked: &Asked) -> Result<Page, Refusal> {
         let selector = Selector::of(asked)?;
         let kind = asked.kind.key();
-        let mut rest: VecDeque<Arc<Value>> = self.store.visible(&kind, &asked.namespace).into();
-        rest.retain(|object| selector.matches(object));
-        Ok(Page { kind, revision: self.store.revision, rest })
+        let past = self.cached.as_ref().filter(|_| asked.query("resourceVersion") == Some("0"));
+        let (revision, seen) = match past {
+            Some(past) => (past.revision, self.store.visible_then(past, &kind, &asked.namespace)),
+            None => (self.store.revision, self.store.visible(&kind, &asked.namespace)),
+        };
+        let rest = seen.into_iter().filter(|object| selector.matches(object)).collect();
+        Ok(Page { kind, revision, rest })
     }
 
     fn resume(&self, token: &str, kind: &str) -> Result<Page, Refusal> {

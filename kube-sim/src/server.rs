@@ -22,7 +22,7 @@ use crate::effect::{Answer, AnswerBody};
 use crate::refusal::Refusal;
 use crate::request::Asked;
 use crate::resource::Resource;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use crate::watch::Watch;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) latency: (Duration, Duration),
     pub(crate) watch_delay: Duration,
     pub(crate) frozen: Kinds,
+    /// What lists that may be old are answered from; none: from what is stored.
+    pub(crate) cached: Option<Snapshot>,
     /// What is left of lists that were read in pages.
     pub(crate) pages: VecDeque<(String, Page)>,
     /// Counts the restores that told watches to list again.
@@ -78,6 +80,7 @@ impl Shared {
             latency: (Duration::ZERO, Duration::ZERO),
             watch_delay: Duration::ZERO,
             frozen: Kinds::Only(BTreeSet::new()),
+            cached: None,
             pages: VecDeque::new(),
             restores: 0,
             connections: 0,

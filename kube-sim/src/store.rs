@@ -109,20 +109,24 @@ impl Store {
 
     /// The keys of a kind in order; an empty namespace means all of them.
     pub(crate) fn keys(&self, kind: &str, namespace: &str) -> Vec<Key> {
-        self.objects
-            .range(Key::new(kind, namespace, "")..)
-            .map(|(key, _)| key)
-            .take_while(|key| key.kind == kind && (namespace.is_empty() || key.namespace == namespace))
-            .cloned()
-            .collect()
+        of_kind(&self.objects, kind, namespace).map(|(key, _)| key.clone()).collect()
     }
 
     /// What a list request sees.
     pub(crate) fn visible(&self, kind: &str, namespace: &str) -> Vec<Arc<Value>> {
+        self.visible_in(&self.objects, kind, namespace)
+    }
+
+    /// What a list request sees that is answered from a lagging cache.
+    pub(crate) fn visible_then(&self, past: &Snapshot, kind: &str, namespace: &str) -> Vec<Arc<Value>> {
+        self.visible_in(&past.objects, kind, namespace)
+    }
+
+    fn visible_in(&self, objects: &BTreeMap<Key, Arc<Value>>, kind: &str, namespace: &str) -> Vec<Arc<Value>> {
         if self.emptied.contains(kind) {
             return Vec::new();
         }
-        self.keys(kind, namespace).iter().filter_map(|key| self.get(key)).collect()
+        of_kind(objects, kind, namespace).map(|(_, object)| Arc::clone(object)).collect()
     }
 
     /// Stores `object` under the next revision.
@@ -255,4 +259,14 @@ impl Store {
         const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
         (0..5).filter_map(|_| self.rng.choice(LETTERS)).map(|letter| char::from(*letter)).collect()
     }
+}
+
+fn of_kind<'a>(
+    objects: &'a BTreeMap<Key, Arc<Value>>,
+    kind: &'a str,
+    namespace: &'a str,
+) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+    objects
+        .range(Key::new(kind, namespace, "")..)
+        .take_while(move |(key, _)| key.kind == kind && (namespace.is_empty() || key.namespace == namespace))
 }

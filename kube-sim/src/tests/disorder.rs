@@ -62,6 +62,27 @@ async fn a_delayed_event_comes_after_its_delay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lagging_watch_cache_answers_lists_of_any_age_and_no_others() {
+    let sim = sim(1);
+    let api = widgets(&sim);
+    sim.apply(&widget("one", 1)).unwrap();
+    let past = sim.snapshot();
+    sim.vanish("widgets", "table", "one").unwrap();
+    sim.apply(&widget("two", 1)).unwrap();
+    sim.lag_watch_cache(past);
+    assert_eq!(names(&api).await, ["two"], "a quorum read sees what is stored");
+    let of_any_age = ListParams::default().match_any();
+    let old = api.list(&of_any_age).await.unwrap();
+    assert_eq!(old.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["one"]);
+    assert!(api.list(&of_any_age.clone().fields("metadata.name=two")).await.unwrap().items.is_empty());
+    let mut events = watch_since(&api, &old.metadata.resource_version.unwrap()).await;
+    assert_eq!(soon(&mut events).await.unwrap(), "DELETED one");
+    assert_eq!(soon(&mut events).await.unwrap(), "ADDED two");
+    sim.catch_up_watch_cache();
+    assert_eq!(api.list(&of_any_age).await.unwrap().items[0].name_any(), "two");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_relist_ends_open_watches_and_refuses_to_resume_them() {
     let sim = sim(1);
     let api = widgets(&sim);
