@@ -26,6 +26,8 @@ pub enum CastControl {
     SetTrust { account: String, name: String, trust: Trust },
     /// Deletes a role.
     DeleteRole { account: String, name: String },
+    /// Denies everything to the sessions of a role that were issued before now.
+    RevokeSessions { account: String, name: String },
     /// Creates or re-creates a user: `{"arn": ...}`.
     AddUser { account: String, name: String },
     /// Deletes a user.
@@ -34,6 +36,8 @@ pub enum CastControl {
     AccessKey { account: String, principal: String },
     /// The same, with a key id of one's choice.
     AddAccessKey { access_key_id: String, account: String, principal: String },
+    /// Deletes a key.
+    DeleteAccessKey { access_key_id: String },
     /// Expires a key from now on.
     ExpireKey { access_key_id: String },
     /// How long what is new or changed in IAM stays invisible to others.
@@ -56,6 +60,7 @@ impl CastControl {
             Self::AddRole { account, name, trust } => return json!({"arn": world.add_role(&account, &name, trust)}),
             Self::SetTrust { account, name, trust } => world.set_trust(&account, &name, trust),
             Self::DeleteRole { account, name } => world.delete_role(&account, &name),
+            Self::RevokeSessions { account, name } => world.revoke_sessions(&account, &name),
             Self::AddUser { account, name } => return json!({"arn": world.add_user(&account, &name)}),
             Self::DeleteUser { account, name } => world.delete_user(&account, &name),
             Self::AccessKey { account, principal } => {
@@ -65,6 +70,7 @@ impl CastControl {
             Self::AddAccessKey { access_key_id, account, principal } => {
                 world.add_access_key(&access_key_id, &account, &principal);
             }
+            Self::DeleteAccessKey { access_key_id } => world.delete_access_key(&access_key_id),
             Self::ExpireKey { access_key_id } => world.expire_key(&access_key_id, world.now()),
             Self::SetPropagation { ms } => world.set_propagation(Duration::from_millis(ms)),
         }

@@ -31,7 +31,9 @@ impl World {
         let visible_from = self.now + self.habits.propagation;
         let owned = self.owned(account);
         let arn = format!("arn:{}:iam::{account}:user/{name}", owned.partition);
-        owned.entities.change(|all| all.insert(arn.clone(), Entity { unique_id, visible_from, role: None }));
+        owned.entities.change(|all| {
+            all.insert(arn.clone(), Entity { unique_id, visible_from, role: None, revoked_before: None })
+        });
         arn
     }
 
@@ -88,9 +90,14 @@ impl World {
     /// The credentials of this key are expired from `at` (since start) on.
     pub fn expire_key(&mut self, key_id: &str, at: Duration) {
         if let Some(key) = self.keys.get_mut(key_id) {
-            let token = key.session.as_ref().and_then(|s| s.token.clone());
-            key.session = Some(Session { token, expires: Some(at) });
+            let before = key.session.take().unwrap_or(Session { token: None, issued: None, expires: None });
+            key.session = Some(Session { expires: Some(at), ..before });
         }
+    }
+
+    /// Deletes a key: it is unknown from now on.
+    pub fn delete_access_key(&mut self, key_id: &str) {
+        self.keys.remove(key_id);
     }
 
     /// What start means as seconds since 1970: AssumeRole tells its callers when their keys end.
@@ -103,7 +110,7 @@ impl World {
         let key_id = format!("ASIA{}", self.random(KEY_LETTERS, 16));
         let secret = self.random(SECRET_LETTERS, 40);
         let token = self.random(SECRET_LETTERS, 120);
-        let session = Session { token: Some(token.clone()), expires: Some(self.now + lasting) };
+        let session = Session { token: Some(token.clone()), issued: Some(self.now), expires: Some(self.now + lasting) };
         self.keys.insert(key_id.clone(), Key { caller, session: Some(session) });
         (key_id, secret, token)
     }

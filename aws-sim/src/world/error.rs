@@ -78,6 +78,16 @@ impl Protocol {
         AwsError::new(403, code, "The security token included in the request is expired")
     }
 
+    /// What an identity policy denies in so many words.
+    pub(crate) fn explicitly_denied(self, who: &str, action: &str) -> AwsError {
+        let code = match self {
+            Self::Json => "AccessDeniedException",
+            Self::Query => "AccessDenied",
+        };
+        let why = "with an explicit deny in an identity-based policy";
+        AwsError::new(403, code, format!("User: {who} is not authorized to perform: {action} on resource: * {why}"))
+    }
+
     pub(crate) fn wrong_service(self, expected: &str) -> AwsError {
         let code = match self {
             Self::Json => "InvalidSignatureException",

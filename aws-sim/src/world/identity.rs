@@ -52,6 +52,8 @@ pub(crate) struct Entity {
     pub(crate) visible_from: Duration,
     /// Roles only.
     pub(crate) role: Option<History>,
+    /// Sessions that were issued before this are denied everything.
+    pub(crate) revoked_before: Option<Duration>,
 }
 
 /// Who may assume a role, in short: the trust policy of a role made by a control.
@@ -102,6 +104,8 @@ pub(crate) struct Key {
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) token: Option<String>,
+    /// When AssumeRole issued it.
+    pub(crate) issued: Option<Duration>,
     pub(crate) expires: Option<Duration>,
 }
 

@@ -302,6 +302,11 @@ impl World {
 
     fn operate(&mut self, call: &InFlight) -> Result<Response<Bytes>, AwsError> {
         let caller = call.caller.as_ref().map_err(Clone::clone)?;
+        // Who one is may be asked without any permission.
+        if call.asked.operation != "GetCallerIdentity" && self.is_revoked(&call.asked) {
+            let action = format!("{}:{}", call.asked.service, call.asked.operation);
+            return Err(call.asked.protocol.explicitly_denied(&caller.arn, &action));
+        }
         let view = match &call.fired.strike {
             Some((_, Effect::StaleRead)) => View::Previous,
             Some((_, Effect::NothingThere)) => View::Nothing,
@@ -332,6 +337,17 @@ impl World {
         let entity = self.accounts.get(&key.caller.account).and_then(|a| a.entity(&key.caller.entity_arn));
         let is_alive = key.caller.unique_id.is_empty() || entity.is_some_and(|e| e.unique_id == key.caller.unique_id);
         if is_alive { Ok(key.caller.clone()) } else { Err(asked.protocol.unknown_key()) }
+    }
+
+    /// Whether the caller's session was revoked.
+    fn is_revoked(&self, asked: &Asked) -> bool {
+        let Some(key) = asked.credential.as_ref().ok().and_then(|credential| self.keys.get(&credential.key_id)) else {
+            return false;
+        };
+        let role = self.accounts.get(&key.caller.account).and_then(|a| a.entity(&key.caller.entity_arn));
+        let revoked_before = role.and_then(|role| role.revoked_before);
+        let issued = key.session.as_ref().and_then(|session| session.issued);
+        issued.zip(revoked_before).is_some_and(|(issued, revoked)| issued < revoked)
     }
 
     fn registry(&mut self, account: &str, region: &str) -> &mut Registry {

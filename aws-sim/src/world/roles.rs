@@ -53,6 +53,20 @@ impl World {
         }
     }
 
+    /// Revokes a role's sessions, as the console does by a policy that denies everything to those that were issued before
+    /// (IAM guide, "Revoke IAM role temporary security credentials"). Those that are issued from now on may go on.
+    pub fn revoke_sessions(&mut self, account: &str, name: &str) {
+        let now = self.now;
+        let owned = self.owned(account);
+        if let Some(arn) = owned.role_arn(name) {
+            owned.entities.change(|all| {
+                if let Some(role) = all.get_mut(&arn) {
+                    role.revoked_before = Some(now);
+                }
+            });
+        }
+    }
+
     /// Creates a managed policy of the customer: what a boundary or an attachment may name. Returns the ARN.
     pub fn add_managed_policy(&mut self, account: &str, name: &str, document: &str) -> String {
         let owned = self.owned(account);
@@ -78,7 +92,7 @@ impl World {
         role.arn = format!("arn:{}:iam::{account}:role{}{}", owned.partition, role.path, role.name);
         let older = owned.role_arn_ignoring_case(&role.name);
         let history = History::new(role.clone(), visible_from);
-        let entity = Entity { unique_id: role.id.clone(), visible_from, role: Some(history) };
+        let entity = Entity { unique_id: role.id.clone(), visible_from, role: Some(history), revoked_before: None };
         owned.entities.change(|all| {
             older.and_then(|arn| all.remove(&arn));
             all.insert(role.arn.clone(), entity)

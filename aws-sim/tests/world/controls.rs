@@ -45,6 +45,9 @@ fn every_control_can_be_turned_by_json() {
     assert_eq!(get(&mut world, &a).status, 200);
     turn(&mut world, json!({"control": "expire_key", "access_key_id": a.id}));
     assert_eq!(get(&mut world, &a).code, "ExpiredTokenException");
+    turn(&mut world, json!({"control": "delete_access_key", "access_key_id": a.id}));
+    assert_eq!(get(&mut world, &a).code, "UnrecognizedClientException");
+    turn(&mut world, json!({"control": "revoke_sessions", "account": B, "name": "r"}));
     let calls = turn(&mut world, json!({"control": "calls", "since": 2}));
     assert_eq!(calls["calls"][0]["outcome"], "ServerException");
     assert!(calls["calls"][0]["at"].is_number());

@@ -150,6 +150,30 @@ fn a_session_dies_with_its_role() {
     assert_eq!(get(&mut world, &keys).code, "UnrecognizedClientException");
 }
 
+#[test]
+fn a_key_that_is_deleted_is_unknown() {
+    let (mut world, a, _) = two_accounts();
+    world.delete_access_key(&a.id);
+    assert_eq!(brief(&get(&mut world, &a)), (403, "UnrecognizedClientException"));
+    assert_eq!(brief(&ask(&mut world, sts(&a, "GetCallerIdentity", &[]))), (403, "InvalidClientTokenId"));
+}
+
+#[test]
+fn revoked_sessions_are_denied_everything_and_newer_ones_are_not() {
+    let (mut world, a, _) = two_accounts();
+    let role = world.add_role(B, "member", Trust::of([A]));
+    let older = minted(&assume(&mut world, &a, &role, &[]));
+    world.advance(seconds(1));
+    world.revoke_sessions(B, "member");
+    let newer = minted(&assume(&mut world, &a, &role, &[]));
+    let denied = get(&mut world, &older);
+    assert_eq!(brief(&denied), (403, "AccessDeniedException"));
+    assert!(denied.message.contains("ecr:GetRegistryPolicy") && denied.message.contains("explicit deny"), "{denied:?}");
+    assert_eq!(brief(&ask(&mut world, iam(&older, "GetRole", &[("RoleName", "member")]))), (403, "AccessDenied"));
+    assert_eq!(ask(&mut world, sts(&older, "GetCallerIdentity", &[])).status, 200);
+    assert_eq!(get(&mut world, &newer).code, "RegistryPolicyNotFoundException");
+}
+
 /// aws-facts A.4, B.4: not yet propagated looks like not there.
 #[test]
 fn a_new_role_is_invisible_until_it_has_propagated() {
