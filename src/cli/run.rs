@@ -88,7 +88,9 @@ async fn serve(args: &RunArgs) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let working = health.beating(operate(world, &health, &stop));
     let farewell = async {
-        tracing::info!(signal = signals.next().await, "stopping");
+        // Not among the arguments of the log line, which are evaluated only where the line is logged.
+        let signal = signals.next().await;
+        tracing::info!(signal, "stopping");
         stop.cancel();
         tokio::time::sleep(FAREWELL).await;
     };

@@ -89,6 +89,24 @@ async fn a_signal_ends_the_process_in_time_even_while_aws_hangs() {
     assert!(ended.contains("exit status: 0") && told.elapsed() < Duration::from_secs(20), "{ended}");
 }
 
+/// The log level decides what is told, and nothing else: up until it is told to stop, and then gone orderly.
+#[tokio::test]
+async fn a_process_that_logs_little_runs_and_ends_like_any_other() {
+    let lab = Lab::alone().await;
+    let account = lab.account("100000000004");
+    lab.own_namespace("starts").await;
+    let (registry, policy) = (registry("quiet", &account), pull("starts", "quiet", "quiet", "200000000001", "team"));
+    lab.create_all([&registry, &policy]).await;
+    for level in ["warn", "error", "off"] {
+        let operator = Operator::start_at_log_level(&lab.plane.kubeconfig(), &lab.aws.url(), level);
+        operator.wait_probe("/readyz", 200);
+        lab.reconcile(&policy).await;
+        lab.ready(&policy).await;
+        let ended = operator.terminate();
+        assert!(ended.contains("exit status: 0"), "{level}: {ended}");
+    }
+}
+
 /// Where a process is killed: as a call arrives, or when it took effect and the answer is on its way.
 const POINTS: [(&str, Phase); 6] = [
     ("AssumeRole", Phase::After),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -29,6 +29,25 @@ impl Operator {
     }
 
     pub fn start_with(kubeconfig: &Path, aws: &str, args: &[&str]) -> Self {
+        let mut operator = Self::launch(kubeconfig, aws, "127.0.0.1:0", "debug", args);
+        operator.admin = operator.said("address");
+        operator
+    }
+
+    /// One that logs from this level on, and so does not say where its probes are: they are where nobody listened.
+    pub fn start_at_log_level(kubeconfig: &Path, aws: &str, level: &str) -> Self {
+        let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut operator = Self::launch(kubeconfig, aws, &listen, level, &["--test-timings"]);
+        until("a probe", PATIENCE, || {
+            operator.leash.check()?;
+            Ok(TcpStream::connect(&listen).map(drop).map_err(|error| error.to_string()))
+        })
+        .unwrap();
+        operator.admin = listen;
+        operator
+    }
+
+    fn launch(kubeconfig: &Path, aws: &str, listen: &str, level: &str, args: &[&str]) -> Self {
         let folder = log_folder();
         let environment = [
             format!("AWS_ENDPOINT_URL={aws}"),
@@ -37,15 +56,14 @@ impl Operator {
             format!("AWS_REGION={REGION}"),
             PROGRAM.to_owned(),
         ];
-        let run = ["run", "--listen=127.0.0.1:0", "--log-format=json", "--log-level=debug"].map(str::to_owned);
+        let (listen, level) = (format!("--listen={listen}"), format!("--log-level={level}"));
+        let run = ["run".to_owned(), listen, "--log-format=json".to_owned(), level];
         let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
         let args =
             environment.into_iter().chain(run).chain([kubeconfig]).chain(args.iter().map(|arg| (*arg).to_owned()));
         // `env` becomes the program: the leash starts with an empty environment.
         let leash = Leashed::start(&folder, Path::new("env"), args).unwrap();
-        let mut operator = Self { leash, folder, admin: String::new() };
-        operator.admin = operator.said("address");
-        operator
+        Self { leash, folder, admin: String::new() }
     }
 
     /// The first value of a field in the log.
