@@ -146,11 +146,9 @@ fn next_run(judging: &Judging<'_>, memory: &mut Memory, op: &Operator, untold: O
     // An object without its finalizer gets nothing, and no watch tells that the API server would take it now.
     let unfinalized = desired.contributions.iter().any(|contribution| contribution.awaits_finalizer);
     let failed = applied.failure.is_some()
-        || applied.rules.failure.is_some()
-        || applied.roles.failure.is_some()
-        || !applied.roles.unread.is_empty()
-        || applied.rules.awaits_late
-        || applied.roles.awaits_late
+        || applied.verdicts.values().any(|because| because.reason.is_passing())
+        || applied.rules.is_open()
+        || applied.roles.is_open()
         || unfinalized
         || matches!(untold, Some(Again::Later));
     let soon = if failed { Some(now + memory.failed()) } else { None };

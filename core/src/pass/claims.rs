@@ -281,6 +281,12 @@ impl<H> Applied<H> {
         Self { failure: Some(because), ..Self::default() }
     }
 
+    /// Whether AWS left something open, for everybody or for one object, that it may well tell when it is asked again.
+    pub fn is_open(&self) -> bool {
+        let is_passing = self.verdicts.values().any(|because| because.reason.is_passing());
+        self.failure.is_some() || !self.unread.is_empty() || self.awaits_late || is_passing
+    }
+
     /// What keeps the object from what it wants, or everybody.
     pub fn told(&self, id: &ObjectId) -> Option<&Because> {
         self.verdicts.get(id).or(self.failure.as_ref())

@@ -308,6 +308,32 @@ fn what_a_rule_rests_on_and_cannot_be_asked_is_told_and_heals() {
     }
 }
 
+/// Behaviour 37: what AWS does not tell just now is asked again within seconds, not at the next interval.
+#[test]
+fn what_was_throttled_is_asked_again_soon() {
+    for operation in [
+        "DescribeSecret",
+        "ValidatePullThroughCacheRule",
+        "DescribeRepositories",
+        "DescribePullThroughCacheRules",
+        "DescribeRegistry",
+    ] {
+        run(894, async |lab| {
+            lab.two_teams();
+            create_secret(lab, SECRET);
+            lab.settle().await;
+            // All tries that the SDK makes of one call.
+            inject(lab, Fault::error(400, "ThrottlingException", "sim").on(operation).times(3));
+            lab.apply(&caching("team-a/hub", &docker_hub(SECRET)));
+            until_reason(lab, "team-a/hub", "Throttled").await;
+            let told = lab.clock.now();
+            until_ready(lab, &["team-a/hub"]).await;
+            assert!(lab.since(told) < Duration::from_secs(30), "{operation}: {:?}", lab.since(told));
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
 /// Without the list of repositories nobody can say that none is claimed: a newcomer waits, and who has a rule does not.
 #[test]
 fn a_new_rule_waits_for_the_list_of_repositories() {
