@@ -103,6 +103,8 @@ reasons! {
     AccountMismatch => Synced, False;
     /// The role could not be assumed.
     AssumeRoleDenied => Synced, False;
+    /// AWS does not take the credentials any more; others are asked for.
+    CredentialsRefused => Synced, Waiting;
     /// AWS denied a call.
     AccessDenied => Synced, False;
     /// AWS asks to slow down.
@@ -136,7 +138,7 @@ reasons! {
 impl Reason {
     /// Whether it says nothing of the world but that AWS did not tell just now.
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Throttled | Self::Unreachable | Self::Progressing)
+        matches!(self, Self::Throttled | Self::Unreachable | Self::CredentialsRefused | Self::Progressing)
     }
 }
 

@@ -18,7 +18,7 @@ impl Proven {
         loop {
             self.session.gate.read().await;
             let page = self.session.ecr.describe_pull_through_cache_rules().set_next_token(token).max_results(1000);
-            let page = page.send().await.map_err(|e| Error::of("DescribePullThroughCacheRules", &e))?;
+            let page = page.send().await.map_err(|e| self.session.failed("DescribePullThroughCacheRules", &e))?;
             rules.extend(page.pull_through_cache_rules().iter().map(stored));
             token = page.next_token().map(str::to_owned);
             if token.is_none() {
@@ -34,7 +34,7 @@ impl Proven {
         loop {
             self.session.gate.read().await;
             let page = self.session.ecr.describe_repositories().set_next_token(token).max_results(1000);
-            let page = page.send().await.map_err(|e| Error::of("DescribeRepositories", &e))?;
+            let page = page.send().await.map_err(|e| self.session.failed("DescribeRepositories", &e))?;
             names.extend(page.repositories().iter().filter_map(|r| r.repository_name().map(str::to_owned)));
             token = page.next_token().map(str::to_owned);
             if token.is_none() {
@@ -55,7 +55,7 @@ impl Proven {
             .set_custom_role_arn(rule.role_arn.clone())
             .set_credential_arn(rule.credential_arn.clone());
         let sent = create.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| Error::of("CreatePullThroughCacheRule", &e))
+        sent.map(drop).map_err(|e| self.session.failed("CreatePullThroughCacheRule", &e))
     }
 
     /// Sets the role and the credentials that the rule names; AWS takes neither away.
@@ -68,14 +68,14 @@ impl Proven {
             .set_custom_role_arn(rule.role_arn.clone())
             .set_credential_arn(rule.credential_arn.clone());
         let sent = update.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| Error::of("UpdatePullThroughCacheRule", &e))
+        sent.map(drop).map_err(|e| self.session.failed("UpdatePullThroughCacheRule", &e))
     }
 
     /// Deletes a rule; one that is gone already is as deleted.
     pub async fn delete_cache_rule(&self, _: Permit, prefix: &str) -> Result<(), Error> {
         let delete = self.session.ecr.delete_pull_through_cache_rule().ecr_repository_prefix(prefix);
         let sent = delete.customize().config_override(once()).send().await;
-        match sent.map_err(|e| Error::of("DeletePullThroughCacheRule", &e)) {
+        match sent.map_err(|e| self.session.failed("DeletePullThroughCacheRule", &e)) {
             Err(error) if error.kind != Kind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -85,7 +85,7 @@ impl Proven {
     pub async fn validate_cache_rule(&self, prefix: &str) -> Result<Validity, Error> {
         self.session.gate.read().await;
         let answer = self.session.ecr.validate_pull_through_cache_rule().ecr_repository_prefix(prefix).send().await;
-        let answer = answer.map_err(|e| Error::of("ValidatePullThroughCacheRule", &e))?;
+        let answer = answer.map_err(|e| self.session.failed("ValidatePullThroughCacheRule", &e))?;
         Ok(Validity {
             valid: answer.is_valid(),
             failure: answer.failure().map(|text| without_request_id(text).to_owned()),

@@ -7,6 +7,9 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use ecr_permissions_core::reason::Reason;
 
+/// The call that fails inside of others.
+pub(super) const ASSUME_ROLE: &str = "AssumeRole";
+
 /// What is to be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -14,6 +17,8 @@ pub enum Kind {
     NotFound,
     /// Slow down.
     Throttled,
+    /// AWS does not take the credentials, or not any more: others are to be had.
+    Unauthenticated,
     /// The caller may not; a person must act.
     Denied,
     /// The role could not be assumed, for whatever reason: AWS does not tell a missing role from an untrusted one.
@@ -42,8 +47,6 @@ pub struct Error {
     pub message: String,
     /// A write may have happened all the same.
     pub outcome_unknown: bool,
-    /// Of a call to IAM, which has one rate for the whole account.
-    pub is_of_iam: bool,
 }
 
 impl Error {
@@ -53,7 +56,7 @@ impl Error {
         R: std::fmt::Debug + 'static,
     {
         if let Some(role) = role_refusal(error) {
-            return Self { operation, ..role };
+            return role;
         }
         match error {
             SdkError::ServiceError(context) => Self::answered(operation, context.err()),
@@ -66,7 +69,6 @@ impl Error {
                         code: None,
                         message: refused.to_string(),
                         outcome_unknown: false,
-                        is_of_iam: false,
                     };
                 }
                 // Only a request that could not even be made is surely not sent: a connection may break after it was.
@@ -85,7 +87,6 @@ impl Error {
                     code: None,
                     message: "the request could not be made".into(),
                     outcome_unknown: false,
-                    is_of_iam: false,
                 }
             }
             _ => Self::unanswered(operation, "AWS answered something that could not be read", true),
@@ -98,20 +99,23 @@ impl Error {
         let text = error.message().unwrap_or_default();
         let message = if text.is_empty() { code.clone() } else { format!("{code}: {}", without_request_id(text)) };
         // A fault of the server may have come after the effect; a refusal never does.
-        let outcome_unknown = kind == Kind::Transient && code != CONCURRENT;
-        Self { kind, operation, outcome_unknown, code: Some(code), message, is_of_iam: false }
+        let outcome_unknown = kind == Kind::Transient && !WITHOUT_EFFECT.contains(&code.as_str());
+        Self { kind, operation, outcome_unknown, code: Some(code), message }
     }
 
     pub(super) fn unanswered(operation: &'static str, message: &str, outcome_unknown: bool) -> Self {
         let message = message.to_owned();
-        Self { kind: Kind::Transient, operation, code: None, message, outcome_unknown, is_of_iam: false }
+        Self { kind: Kind::Transient, operation, code: None, message, outcome_unknown }
     }
 
     /// The reason an object or a Registry gives.
     pub fn reason(&self) -> Reason {
         match self.kind {
             Kind::Throttled => Reason::Throttled,
-            Kind::Denied | Kind::Invalid | Kind::NotFound | Kind::Exists => Reason::AccessDenied,
+            Kind::Unauthenticated => Reason::CredentialsRefused,
+            Kind::Denied | Kind::Invalid => Reason::AccessDenied,
+            // What was read is not so any more, or not shown yet: the next read tells, and decides anew.
+            Kind::NotFound | Kind::Exists => Reason::Progressing,
             Kind::Full => Reason::QuotaExceeded,
             Kind::InUse => Reason::DeletionBlocked,
             Kind::RoleDenied => Reason::AssumeRoleDenied,
@@ -120,50 +124,116 @@ impl Error {
     }
 }
 
-/// IAM refuses a change of what somebody else is changing: nothing happened, and it is to be tried again.
-const CONCURRENT: &str = "ConcurrentModification";
+/// Codes by kind (aws-facts A.0 to A.6; those of IAM and STS come without "Exception"). What is not here heals or repeats.
+const CODES: [(Kind, &[&str]); 9] = [
+    (
+        Kind::NotFound,
+        &[
+            "NoSuchEntity",
+            "NotFoundException",
+            "PullThroughCacheRuleNotFoundException",
+            "RegistryPolicyNotFoundException",
+            "RepositoryNotFoundException",
+            "RepositoryPolicyNotFoundException",
+            "ResourceNotFoundException",
+            "TemplateNotFoundException",
+        ],
+    ),
+    (
+        Kind::Exists,
+        &[
+            "EntityAlreadyExists",
+            "PullThroughCacheRuleAlreadyExistsException",
+            "RepositoryAlreadyExistsException",
+            "ResourceExistsException",
+            "TemplateAlreadyExistsException",
+        ],
+    ),
+    (Kind::InUse, &["DeleteConflict"]),
+    (Kind::Full, &["LimitExceeded", "LimitExceededException"]),
+    (
+        Kind::Throttled,
+        &[
+            "RequestLimitExceeded",
+            "SlowDown",
+            "ThrottledException",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequestsException",
+        ],
+    ),
+    (
+        Kind::Unauthenticated,
+        &[
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidClientTokenId",
+            "UnauthenticatedException",
+            "UnrecognizedClientException",
+        ],
+    ),
+    (
+        Kind::Denied,
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidSignatureException",
+            "MissingAuthenticationToken",
+            "OptInRequired",
+            REGION_DISABLED,
+            "SignatureDoesNotMatch",
+        ],
+    ),
+    (
+        Kind::Invalid,
+        &[
+            "InvalidInput",
+            "InvalidInputException",
+            "InvalidParameterException",
+            "InvalidRequestException",
+            "InvalidTagParameterException",
+            "MalformedPolicyDocument",
+            PACKED_POLICY_TOO_LARGE,
+            "PolicyNotAttachable",
+            "RequestEntityTooLargeException",
+            "SecretNotFoundException",
+            "TooManyTagsException",
+            "UnableToAccessSecretException",
+            "UnableToDecryptSecretValueException",
+            "UnknownOperationException",
+            "UnmodifiableEntity",
+            "UnsupportedUpstreamRegistryException",
+            "ValidationError",
+            "ValidationException",
+        ],
+    ),
+    (
+        Kind::Transient,
+        &[
+            "ConcurrentModification",
+            "InternalFailure",
+            "InternalServiceError",
+            "RegionSetupInProgressException",
+            "RequestTimeoutException",
+            "ServerException",
+            "ServiceException",
+            "ServiceFailure",
+            "ServiceUnavailable",
+        ],
+    ),
+];
 
-/// Codes to kinds (aws-facts A.0, A.1 "Error classes", A.3: those of IAM come without "Exception").
+/// What passes and had no effect: somebody else is changing the same, or the Region is not set up yet.
+const WITHOUT_EFFECT: [&str; 2] = ["ConcurrentModification", "RegionSetupInProgressException"];
+/// The account that the credentials are to be of has STS switched off in the Region.
+pub(super) const REGION_DISABLED: &str = "RegionDisabledException";
+/// The tags that a session inherits are too long for another session.
+pub(super) const PACKED_POLICY_TOO_LARGE: &str = "PackedPolicyTooLarge";
+
 fn classify(code: &str) -> Kind {
-    match code {
-        "RegistryPolicyNotFoundException"
-        | "PullThroughCacheRuleNotFoundException"
-        | "ResourceNotFoundException"
-        | "NoSuchEntity" => Kind::NotFound,
-        "PullThroughCacheRuleAlreadyExistsException" | "EntityAlreadyExists" => Kind::Exists,
-        "DeleteConflict" => Kind::InUse,
-        "LimitExceededException" | "LimitExceeded" => Kind::Full,
-        "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "SlowDown" => Kind::Throttled,
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "OptInRequired"
-        | "SignatureDoesNotMatch"
-        | "MissingAuthenticationToken"
-        | "InvalidSignatureException"
-        | "RegionDisabledException" => Kind::Denied,
-        "InvalidParameterException"
-        | "ValidationException"
-        | "ValidationError"
-        | "UnsupportedUpstreamRegistryException"
-        | "SecretNotFoundException"
-        | "UnableToAccessSecretException"
-        | "UnableToDecryptSecretValueException"
-        | "UnknownOperationException"
-        | "RequestEntityTooLargeException"
-        | "MalformedPolicyDocument"
-        | "InvalidInput"
-        | "UnmodifiableEntity"
-        | "PolicyNotAttachable" => Kind::Invalid,
-        // ExpiredToken heals with the next credentials; faults and the unknown heal or repeat.
-        _ => Kind::Transient,
-    }
+    CODES.iter().find(|(_, codes)| codes.contains(&code)).map_or(Kind::Transient, |(kind, _)| *kind)
 }
 
 /// A request id is new on every retry: with it, a condition would change on every pass.
@@ -177,14 +247,12 @@ pub(super) fn without_request_id(text: &str) -> &str {
 
 /// Credentials fail inside the call that needed them: the refusal of AssumeRole lies deep in its causes.
 fn role_refusal(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let refused = caused_by::<AssumeRoleError>(error)?;
-    let kind = match classify(refused.code().unwrap_or_default()) {
+    let refused = Error::answered(ASSUME_ROLE, caused_by::<AssumeRoleError>(error)?);
+    let kind = match refused.kind {
         Kind::Denied | Kind::Invalid => Kind::RoleDenied,
         other => other,
     };
-    let code = refused.code().map(str::to_owned);
-    let message = format!("AssumeRole was refused ({})", code.as_deref().unwrap_or("no code"));
-    Some(Error { kind, operation: "AssumeRole", code, message, outcome_unknown: false, is_of_iam: false })
+    Some(Error { kind, outcome_unknown: false, ..refused })
 }
 
 fn caused_by<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
@@ -208,44 +276,94 @@ mod tests {
     use super::*;
     use aws_sdk_ecr::error::ErrorMetadata;
 
+    /// The code, its kind, the reason that is told, and whether a write may have happened.
+    const TABLE: [(&str, Kind, Reason, bool); 64] = {
+        use Reason::{
+            AccessDenied, CredentialsRefused, DeletionBlocked, Progressing, QuotaExceeded, Throttled, Unreachable,
+        };
+        [
+            ("NoSuchEntity", Kind::NotFound, Progressing, false),
+            ("NotFoundException", Kind::NotFound, Progressing, false),
+            ("PullThroughCacheRuleNotFoundException", Kind::NotFound, Progressing, false),
+            ("RegistryPolicyNotFoundException", Kind::NotFound, Progressing, false),
+            ("RepositoryNotFoundException", Kind::NotFound, Progressing, false),
+            ("RepositoryPolicyNotFoundException", Kind::NotFound, Progressing, false),
+            ("ResourceNotFoundException", Kind::NotFound, Progressing, false),
+            ("TemplateNotFoundException", Kind::NotFound, Progressing, false),
+            ("EntityAlreadyExists", Kind::Exists, Progressing, false),
+            ("PullThroughCacheRuleAlreadyExistsException", Kind::Exists, Progressing, false),
+            ("RepositoryAlreadyExistsException", Kind::Exists, Progressing, false),
+            ("ResourceExistsException", Kind::Exists, Progressing, false),
+            ("TemplateAlreadyExistsException", Kind::Exists, Progressing, false),
+            ("DeleteConflict", Kind::InUse, DeletionBlocked, false),
+            ("LimitExceeded", Kind::Full, QuotaExceeded, false),
+            ("LimitExceededException", Kind::Full, QuotaExceeded, false),
+            ("RequestLimitExceeded", Kind::Throttled, Throttled, false),
+            ("SlowDown", Kind::Throttled, Throttled, false),
+            ("ThrottledException", Kind::Throttled, Throttled, false),
+            ("Throttling", Kind::Throttled, Throttled, false),
+            ("ThrottlingException", Kind::Throttled, Throttled, false),
+            ("TooManyRequestsException", Kind::Throttled, Throttled, false),
+            ("ExpiredToken", Kind::Unauthenticated, CredentialsRefused, false),
+            ("ExpiredTokenException", Kind::Unauthenticated, CredentialsRefused, false),
+            ("InvalidClientTokenId", Kind::Unauthenticated, CredentialsRefused, false),
+            ("UnauthenticatedException", Kind::Unauthenticated, CredentialsRefused, false),
+            ("UnrecognizedClientException", Kind::Unauthenticated, CredentialsRefused, false),
+            ("AccessDenied", Kind::Denied, AccessDenied, false),
+            ("AccessDeniedException", Kind::Denied, AccessDenied, false),
+            ("IncompleteSignature", Kind::Denied, AccessDenied, false),
+            ("IncompleteSignatureException", Kind::Denied, AccessDenied, false),
+            ("InvalidSignatureException", Kind::Denied, AccessDenied, false),
+            ("MissingAuthenticationToken", Kind::Denied, AccessDenied, false),
+            ("OptInRequired", Kind::Denied, AccessDenied, false),
+            ("RegionDisabledException", Kind::Denied, AccessDenied, false),
+            ("SignatureDoesNotMatch", Kind::Denied, AccessDenied, false),
+            ("InvalidInput", Kind::Invalid, AccessDenied, false),
+            ("InvalidInputException", Kind::Invalid, AccessDenied, false),
+            ("InvalidParameterException", Kind::Invalid, AccessDenied, false),
+            ("InvalidRequestException", Kind::Invalid, AccessDenied, false),
+            ("InvalidTagParameterException", Kind::Invalid, AccessDenied, false),
+            ("MalformedPolicyDocument", Kind::Invalid, AccessDenied, false),
+            ("PackedPolicyTooLarge", Kind::Invalid, AccessDenied, false),
+            ("PolicyNotAttachable", Kind::Invalid, AccessDenied, false),
+            ("RequestEntityTooLargeException", Kind::Invalid, AccessDenied, false),
+            ("SecretNotFoundException", Kind::Invalid, AccessDenied, false),
+            ("TooManyTagsException", Kind::Invalid, AccessDenied, false),
+            ("UnableToAccessSecretException", Kind::Invalid, AccessDenied, false),
+            ("UnableToDecryptSecretValueException", Kind::Invalid, AccessDenied, false),
+            ("UnknownOperationException", Kind::Invalid, AccessDenied, false),
+            ("UnmodifiableEntity", Kind::Invalid, AccessDenied, false),
+            ("UnsupportedUpstreamRegistryException", Kind::Invalid, AccessDenied, false),
+            ("ValidationError", Kind::Invalid, AccessDenied, false),
+            ("ValidationException", Kind::Invalid, AccessDenied, false),
+            ("ConcurrentModification", Kind::Transient, Unreachable, false),
+            ("RegionSetupInProgressException", Kind::Transient, Unreachable, false),
+            ("InternalFailure", Kind::Transient, Unreachable, true),
+            ("InternalServiceError", Kind::Transient, Unreachable, true),
+            ("RequestTimeoutException", Kind::Transient, Unreachable, true),
+            ("ServerException", Kind::Transient, Unreachable, true),
+            ("ServiceException", Kind::Transient, Unreachable, true),
+            ("ServiceFailure", Kind::Transient, Unreachable, true),
+            ("ServiceUnavailable", Kind::Transient, Unreachable, true),
+            ("TheNewestOfCodes", Kind::Transient, Unreachable, true),
+        ]
+    };
+
     #[test]
-    fn every_code_of_the_table_has_its_class() {
-        for (code, kind) in [
-            ("RegistryPolicyNotFoundException", Kind::NotFound),
-            ("ThrottlingException", Kind::Throttled),
-            ("AccessDeniedException", Kind::Denied),
-            ("InvalidParameterException", Kind::Invalid),
-            ("ServerException", Kind::Transient),
-            ("InternalFailure", Kind::Transient),
-            ("ServiceUnavailable", Kind::Transient),
-            ("ExpiredTokenException", Kind::Transient),
-            ("LimitExceededException", Kind::Full),
-            ("PullThroughCacheRuleAlreadyExistsException", Kind::Exists),
-            ("UnsupportedUpstreamRegistryException", Kind::Invalid),
-            ("NoSuchEntity", Kind::NotFound),
-            ("EntityAlreadyExists", Kind::Exists),
-            ("DeleteConflict", Kind::InUse),
-            ("LimitExceeded", Kind::Full),
-            ("Throttling", Kind::Throttled),
-            ("AccessDenied", Kind::Denied),
-            ("MalformedPolicyDocument", Kind::Invalid),
-            ("InvalidInput", Kind::Invalid),
-            ("UnmodifiableEntity", Kind::Invalid),
-            ("PolicyNotAttachable", Kind::Invalid),
-            ("ConcurrentModification", Kind::Transient),
-            ("ServiceFailure", Kind::Transient),
-        ] {
-            assert_eq!(classify(code), kind, "{code}");
+    fn every_code_has_its_kind_its_reason_and_its_effect() {
+        for (code, kind, reason, outcome_unknown) in TABLE {
+            let error = Error::answered("PutRolePolicy", &ErrorMetadata::builder().code(code).build());
+            assert_eq!((error.kind, error.reason(), error.outcome_unknown), (kind, reason, outcome_unknown), "{code}");
         }
     }
 
-    /// aws-facts A.3: 409 and 500, both to be tried again.
     #[test]
-    fn a_fault_may_have_had_its_effect_and_a_refusal_had_none() {
-        let answered = |code: &str| Error::answered("CreateRole", &ErrorMetadata::builder().code(code).build());
-        assert!(answered("ServiceFailure").outcome_unknown);
-        assert!(!answered("ConcurrentModification").outcome_unknown);
-        assert!(!answered("EntityAlreadyExists").outcome_unknown);
+    fn every_code_stands_once_and_is_looked_at_above() {
+        let all: Vec<_> = CODES.iter().flat_map(|(_, codes)| codes.iter().copied()).collect();
+        for code in &all {
+            assert_eq!(all.iter().filter(|other| *other == code).count(), 1, "{code}");
+            assert!(TABLE.iter().any(|(looked_at, ..)| looked_at == code), "{code}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::config::Builder;
-use aws_sdk_iam::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_iam::error::{BuildError, SdkError};
 use aws_sdk_iam::operation::tag_role::TagRoleError;
 use aws_sdk_iam::types::Tag;
 use aws_smithy_types::retry::RetryConfig;
@@ -36,7 +36,14 @@ impl Proven {
     /// A role without its policies.
     async fn bare_role(&self, name: &str) -> Result<Stored, Error> {
         self.session.iam_gate.read().await;
-        let answer = self.session.iam.get_role().role_name(name).send().await.map_err(|e| failed("GetRole", &e))?;
+        let answer = self
+            .session
+            .iam
+            .get_role()
+            .role_name(name)
+            .send()
+            .await
+            .map_err(|e| self.session.failed_in_iam("GetRole", &e))?;
         let role = answer.role().ok_or_else(|| Error::unanswered("GetRole", "AWS answered without a role", false))?;
         let boundary = role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
         Ok(Stored {
@@ -54,7 +61,7 @@ impl Proven {
     async fn own_policy(&self, name: &str) -> Result<Option<String>, Error> {
         self.session.iam_gate.read().await;
         let get = self.session.iam.get_role_policy().role_name(name).policy_name(POLICY);
-        let policy = there(get.send().await.map_err(|e| failed("GetRolePolicy", &e)))?;
+        let policy = there(get.send().await.map_err(|e| self.session.failed_in_iam("GetRolePolicy", &e)))?;
         Ok(policy.map(|policy| decoded(policy.policy_document())))
     }
 
@@ -65,7 +72,7 @@ impl Proven {
         loop {
             self.session.iam_gate.read().await;
             let list = self.session.iam.list_role_policies().role_name(name).set_marker(marker).max_items(PAGE);
-            let page = list.send().await.map_err(|e| failed("ListRolePolicies", &e))?;
+            let page = list.send().await.map_err(|e| self.session.failed_in_iam("ListRolePolicies", &e))?;
             names.extend(page.policy_names().iter().filter(|name| *name != POLICY).cloned());
             marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
             if marker.is_none() {
@@ -81,7 +88,11 @@ impl Proven {
         loop {
             self.session.iam_gate.read().await;
             let list = self.session.iam.list_attached_role_policies().role_name(name).set_marker(marker);
-            let page = list.max_items(PAGE).send().await.map_err(|e| failed("ListAttachedRolePolicies", &e))?;
+            let page = list
+                .max_items(PAGE)
+                .send()
+                .await
+                .map_err(|e| self.session.failed_in_iam("ListAttachedRolePolicies", &e))?;
             arns.extend(page.attached_policies().iter().filter_map(|policy| policy.policy_arn().map(str::to_owned)));
             marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
             if marker.is_none() {
@@ -102,61 +113,54 @@ impl Proven {
             .permissions_boundary(&role.boundary)
             .set_tags(Some(tags("CreateRole", &role.tags)?));
         let sent = create.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| failed("CreateRole", &e))
+        sent.map(drop).map_err(|e| self.session.failed_in_iam("CreateRole", &e))
     }
 
     /// Replaces whom a role trusts.
     pub async fn update_role_trust(&self, _: Permit, name: &str, document: &str) -> Result<(), Error> {
         let update = self.session.iam.update_assume_role_policy().role_name(name).policy_document(document);
         let sent = update.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| failed("UpdateAssumeRolePolicy", &e))
+        sent.map(drop).map_err(|e| self.session.failed_in_iam("UpdateAssumeRolePolicy", &e))
     }
 
     /// Puts the policy of ours, in place of what it was.
     pub async fn put_role_policy(&self, _: Permit, name: &str, document: &str) -> Result<(), Error> {
         let put = self.session.iam.put_role_policy().role_name(name).policy_name(POLICY).policy_document(document);
         let sent = put.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| failed("PutRolePolicy", &e))
+        sent.map(drop).map_err(|e| self.session.failed_in_iam("PutRolePolicy", &e))
     }
 
     /// Deletes the policy of ours; one that is gone already, with its role or without, is as deleted.
     pub async fn delete_role_policy(&self, _: Permit, name: &str) -> Result<(), Error> {
         let delete = self.session.iam.delete_role_policy().role_name(name).policy_name(POLICY);
         let sent = delete.customize().config_override(once()).send().await;
-        there(sent.map_err(|e| failed("DeleteRolePolicy", &e))).map(drop)
+        there(sent.map_err(|e| self.session.failed_in_iam("DeleteRolePolicy", &e))).map(drop)
     }
 
     /// Deletes a role; one that is gone already is as deleted. `InUse`: something hangs on it.
     pub async fn delete_role(&self, _: Permit, name: &str) -> Result<(), Error> {
         let delete = self.session.iam.delete_role().role_name(name);
         let sent = delete.customize().config_override(once()).send().await;
-        there(sent.map_err(|e| failed("DeleteRole", &e))).map(drop)
+        there(sent.map_err(|e| self.session.failed_in_iam("DeleteRole", &e))).map(drop)
     }
 
     /// Sets these tags, and leaves all others.
     pub async fn tag_role(&self, _: Permit, name: &str, wanted: &BTreeMap<String, String>) -> Result<(), Error> {
         let tag = self.session.iam.tag_role().role_name(name).set_tags(Some(tags("TagRole", wanted)?));
         let sent = tag.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| failed("TagRole", &e))
+        sent.map(drop).map_err(|e| self.session.failed_in_iam("TagRole", &e))
     }
 
     /// Takes tags away; those that are gone already, with their role or without, are as taken away.
     pub async fn untag_role(&self, _: Permit, name: &str, keys: &[String]) -> Result<(), Error> {
         let untag = self.session.iam.untag_role().role_name(name).set_tag_keys(Some(keys.to_vec()));
         let sent = untag.customize().config_override(once()).send().await;
-        there(sent.map_err(|e| failed("UntagRole", &e))).map(drop)
+        there(sent.map_err(|e| self.session.failed_in_iam("UntagRole", &e))).map(drop)
     }
 }
 
 fn once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
-}
-
-fn failed<E>(operation: &'static str, error: &SdkError<E>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    Error { is_of_iam: true, ..Error::of(operation, error) }
 }
 
 /// What was asked about, if it is there.
@@ -171,7 +175,7 @@ fn there<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 fn tags(operation: &'static str, tags: &BTreeMap<String, String>) -> Result<Vec<Tag>, Error> {
     let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
     let made: Result<_, BuildError> = tags.collect();
-    made.map_err(|e| failed::<TagRoleError>(operation, &SdkError::construction_failure(e)))
+    made.map_err(|e| Error::of(operation, &SdkError::<TagRoleError>::construction_failure(e)))
 }
 
 /// A document as it was put (aws-facts A.3, notes). What is not UTF-8 equals nothing of ours.

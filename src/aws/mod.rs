@@ -1,7 +1,9 @@
 //! AWS: sessions that prove their account, the calls that are used, the permit every write needs, and what failures
 //! mean. The seam for tests is the SDK's HTTP client: signing, retries and error decoding are always the real ones.
 
+mod because;
 pub mod cache_rules;
+mod credentials;
 pub mod ecr;
 pub mod error;
 pub mod gate;

@@ -2,7 +2,7 @@
 
 use ecr_permissions_core::reason::{Because, Reason};
 
-use super::error::{Error, Kind};
+use super::error::Kind;
 use super::session::Proven;
 
 impl Proven {
@@ -21,7 +21,7 @@ impl Proven {
         match session.secrets.describe_secret().secret_id(name).send().await {
             Ok(secret) if secret.deleted_date().is_some() => Err(gone("is being deleted")),
             Ok(secret) => secret.arn().map(str::to_owned).ok_or_else(|| gone("has no ARN")),
-            Err(error) => match Error::of("DescribeSecret", &error) {
+            Err(error) => match session.failed("DescribeSecret", &error) {
                 missing if missing.kind == Kind::NotFound => Err(gone("does not exist")),
                 other => Err(session.because(&other)),
             },

@@ -10,15 +10,13 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime::client::identity::IdentityCache;
 use aws_smithy_runtime::client::retries::RetryPartition;
-use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_types::retry::RetryConfig;
 use ecr_permissions_core::api::{Identity, RegistrySpec};
 use ecr_permissions_core::names::{AccountId, RegistryKey};
-use ecr_permissions_core::reason::{Because, Reason};
+use ecr_permissions_core::reason::Because;
 
-use super::error::{Error, Kind, no_credentials};
+use super::credentials::Credentials;
 use super::gate::{Gate, Rates};
 use super::guard::Guard;
 use super::metrics::AwsMetrics;
@@ -52,33 +50,36 @@ pub struct Sessions {
     rates: Rates,
     leadership: Leadership,
     metrics: AwsMetrics,
-    credentials: Mutex<BTreeMap<(Option<Identity>, String), Credentials>>,
+    roles: Mutex<BTreeMap<(Option<Identity>, String), Role>>,
     by_registry: Mutex<BTreeMap<Place, Arc<Session>>>,
     /// Only who has proven to be of an account calls its IAM: nobody else can use up its turns.
     iam_gates: Mutex<BTreeMap<AccountId, Arc<Gate>>>,
 }
 
+/// A role in a Region, or the pod's own.
 #[derive(Clone, Debug)]
-struct Credentials {
+struct Role {
+    /// Nothing: the pod's own.
     provider: Option<SharedCredentialsProvider>,
-    cache: SharedIdentityCache,
+    credentials: Credentials,
 }
 
 /// One registry's clients, not yet proven.
 #[derive(Debug)]
 pub struct Session {
-    key: RegistryKey,
-    identity: Option<Identity>,
+    pub(super) key: RegistryKey,
+    pub(super) identity: Option<Identity>,
+    pub(super) credentials: Credentials,
     pub(super) ecr: aws_sdk_ecr::Client,
-    sts: aws_sdk_sts::Client,
+    pub(super) sts: aws_sdk_sts::Client,
     pub(super) secrets: aws_sdk_secretsmanager::Client,
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) gate: Gate,
     /// IAM is one for all Regions of an account, and so is its gate (aws-facts K.16).
     pub(super) iam_gate: Arc<Gate>,
     clock: Clock,
-    /// When GetCallerIdentity last named the right account.
-    identified: Mutex<Option<Duration>>,
+    /// When GetCallerIdentity last named the right account, and for which generation of the credentials.
+    identified: Mutex<Option<(Duration, u64)>>,
 }
 
 /// A session whose credentials were shown to be of the registry's account.
@@ -89,8 +90,8 @@ pub struct Proven {
 
 impl Sessions {
     pub fn new(base: SdkConfig, clock: Clock, rates: Rates, leadership: Leadership, metrics: AwsMetrics) -> Self {
-        let (credentials, by_registry, iam_gates) = Default::default();
-        Self { base, clock, rates, leadership, metrics, credentials, by_registry, iam_gates }
+        let (roles, by_registry, iam_gates) = Default::default();
+        Self { base, clock, rates, leadership, metrics, roles, by_registry, iam_gates }
     }
 
     /// The session of a registry under its Registry's identity.
@@ -108,11 +109,11 @@ impl Sessions {
     }
 
     async fn make(&self, key: &RegistryKey, identity: Option<&Identity>) -> Session {
-        let credentials = self.credentials(key, identity).await;
+        let Role { provider, credentials } = self.role(key, identity).await;
         let guard = Guard::new(key, self.leadership.clone(), self.metrics.clone());
         let partition = |service: &str| RetryPartition::custom(format!("{service}-{key}")).build();
-        let mut config = self.region(key).into_builder().identity_cache(credentials.cache);
-        if let Some(provider) = credentials.provider {
+        let mut config = self.region(key).into_builder().identity_cache(credentials.clone());
+        if let Some(provider) = provider {
             config = config.credentials_provider(provider);
         }
         let config = config.build();
@@ -128,6 +129,7 @@ impl Sessions {
         Session {
             key: key.clone(),
             identity: identity.cloned(),
+            credentials,
             ecr: aws_sdk_ecr::Client::from_conf(ecr.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             secrets: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
@@ -146,18 +148,18 @@ impl Sessions {
     }
 
     /// One provider and one cache a role and Region: the SDK's cache forgets arbitrary ones when it holds many.
-    async fn credentials(&self, key: &RegistryKey, identity: Option<&Identity>) -> Credentials {
+    async fn role(&self, key: &RegistryKey, identity: Option<&Identity>) -> Role {
         let place = (identity.cloned(), key.region.to_string());
-        let known = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
-        if let Some(credentials) = known {
-            return credentials;
+        let known = self.roles.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
+        if let Some(role) = known {
+            return role;
         }
         let provider = match identity {
             None => None,
             Some(identity) => Some(SharedCredentialsProvider::new(self.assume(key, identity).await)),
         };
-        let made = Credentials { provider, cache: IdentityCache::lazy().build() };
-        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_insert(made).clone()
+        let made = Role { provider, credentials: Credentials::new(self.clock) };
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_insert(made).clone()
     }
 
     async fn assume(&self, key: &RegistryKey, identity: &Identity) -> AssumeRoleProvider {
@@ -186,19 +188,41 @@ impl Sessions {
 }
 
 impl Session {
-    /// The clients, once STS has said that they are of the registry's account.
+    /// The clients, once STS has said that they are of the registry's account. Credentials that AWS did not take are let
+    /// go of here, between two passes: within one, all calls are made with what was proven.
     pub async fn prove(self: &Arc<Self>) -> Result<Proven, Because> {
-        let now = self.clock.now();
-        let believed = *self.identified.lock().unwrap_or_else(PoisonError::into_inner);
-        if believed.is_none_or(|at| now.saturating_sub(at) > IDENTITY_BELIEVED) {
-            let identity = self.sts.get_caller_identity().send().await.map_err(|e| self.explain(&e))?;
-            let account = identity.account().unwrap_or_default();
-            if !self.is_account(account) {
-                return Err(self.mismatch(account));
-            }
-            *self.identified.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        self.renew_credentials();
+        let mut identified = self.identify().await;
+        if identified.is_err() && self.renew_credentials() {
+            identified = self.identify().await;
         }
-        Ok(Proven { session: Arc::clone(self) })
+        identified.map(|()| Proven { session: Arc::clone(self) })
+    }
+
+    fn renew_credentials(&self) -> bool {
+        let renewed = self.credentials.renew_if_refused();
+        if renewed {
+            tracing::debug!(registry = %self.key, "the credentials were refused or denied everything, obtaining others");
+        }
+        renewed
+    }
+
+    /// Asks STS whose the credentials are, unless it has said so lately.
+    async fn identify(&self) -> Result<(), Because> {
+        let (now, generation) = (self.clock.now(), self.credentials.generation());
+        let identified = *self.identified.lock().unwrap_or_else(PoisonError::into_inner);
+        if identified.is_some_and(|(at, of)| of == generation && now.saturating_sub(at) <= IDENTITY_BELIEVED) {
+            return Ok(());
+        }
+        let identity = self.sts.get_caller_identity().send().await.map_err(|e| self.unidentified(&e))?;
+        let account = identity.account().unwrap_or_default();
+        if !self.is_account(account) {
+            // Nothing else is asked with them, and they are good: they are somebody else's.
+            self.credentials.accepted();
+            return Err(self.mismatch(account));
+        }
+        *self.identified.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, generation));
+        Ok(())
     }
 
     pub(super) fn key(&self) -> &RegistryKey {
@@ -212,50 +236,11 @@ impl Session {
     /// The account is not the Registry's: no write, whoever asks.
     pub(super) fn mismatch(&self, account: &str) -> Because {
         *self.identified.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let cure = if self.identity.is_some() {
-            "spec.identity.roleArn is of another account"
-        } else {
-            "the pod's own credentials are of another account; name a role of it in spec.identity.roleArn"
-        };
-        let message =
-            format!("The credentials are of account {account}, and the Registry says {}: {cure}.", self.key.account);
-        Because::new(Reason::AccountMismatch, message)
-    }
-
-    fn explain(
-        &self,
-        error: &aws_sdk_sts::error::SdkError<aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError>,
-    ) -> Because {
-        let failure = Error::of("GetCallerIdentity", error);
-        if failure.kind == Kind::Transient && self.identity.is_none() && no_credentials(error) {
-            let message = "The operator has no AWS credentials of its own, and the Registry names no role: give the pod an identity, or set spec.identity.";
-            return Because::new(Reason::Unreachable, message);
-        }
-        self.because(&failure)
+        self.of_another_account(account)
     }
 
     /// Whether a document write would go out at once.
     pub fn may_write_now(&self) -> bool {
         self.gate.document_is_free()
-    }
-
-    /// A failed call in the words of a condition.
-    pub fn because(&self, error: &Error) -> Because {
-        if error.kind == Kind::Throttled {
-            let gate = if error.is_of_iam { &self.iam_gate } else { &self.gate };
-            gate.throttled();
-        }
-        let message = match (&self.identity, error.kind) {
-            (Some(identity), Kind::RoleDenied) => {
-                let with =
-                    if identity.external_id.is_some() { "with an external id" } else { "without an external id" };
-                format!(
-                    "Role {} could not be assumed {with}: check that it exists, that its trust policy names the operator's own role, and that both agree on sts:ExternalId.",
-                    identity.role_arn
-                )
-            }
-            _ => format!("{}: {}.", error.operation, error.message.trim_end_matches('.')),
-        };
-        Because::new(error.reason(), message)
     }
 }

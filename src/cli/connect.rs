@@ -11,10 +11,13 @@ use ::kube::{Client, Config};
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http::Request;
 use tower::{BoxError, Layer, Service};
 
@@ -54,13 +57,38 @@ pub async fn cluster(cluster: &Cluster) -> Result<Client, Error> {
 /// The base of every AWS session: the environment's credentials and endpoints, one HTTP client for all, one clock.
 pub async fn aws(clock: Clock) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+    loader(clock, &http).credentials_provider(OwnCredentials { clock, http: http.clone() }).load().await
+}
+
+fn loader(clock: Clock, http: &SharedHttpClient) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(http.clone())
         .time_source(clock)
         .sleep_impl(TokioSleep::new())
         .region(own_region())
-        .load()
-        .await
+}
+
+/// The pod's own credentials, looked for anew whenever they are asked for: the SDK's chain reads a credentials file once in
+/// its life, and would go on with a key that was replaced in it.
+#[derive(Debug)]
+struct OwnCredentials {
+    clock: Clock,
+    http: SharedHttpClient,
+}
+
+impl ProvideCredentials for OwnCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let config = loader(self.clock, &self.http).load().await;
+            match config.credentials_provider() {
+                Some(found) => found.provide_credentials().await,
+                None => Err(CredentialsError::not_loaded_no_source()),
+            }
+        })
+    }
 }
 
 /// The Region of the pod's own credentials (web identity asks STS there); each session has its own. The instance's

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::lab::aws::{Account, Aws};
+use crate::lab::aws::{ACCESS_KEY, Account, Aws, HOME, ROLE, trust};
 use crate::lab::objects::{grant, pull, registry};
 use crate::lab::operator::Operator;
 use crate::lab::{Lab, PATIENCE, log_folder};
@@ -105,6 +105,34 @@ async fn a_process_that_logs_little_runs_and_ends_like_any_other() {
         let ended = operator.terminate();
         assert!(ended.contains("exit status: 0"), "{level}: {ended}");
     }
+}
+
+/// The operator's own key is replaced in its file and deleted in AWS: it is followed without a restart.
+#[tokio::test]
+async fn a_key_that_is_replaced_in_its_file_is_followed() {
+    let lab = Lab::alone().await;
+    let account = lab.account("100000000005");
+    lab.own_namespace("starts").await;
+    let objects = [
+        registry("key", &account),
+        pull("starts", "key-before", "key", "200000000001", "team"),
+        pull("starts", "key-after", "key", "200000000002", "team"),
+    ];
+    lab.create_all(&objects[..2]).await;
+    let operator = lab.operator();
+    lab.ready(&objects[1]).await;
+
+    operator.replace_key("AKIAREPLACED");
+    lab.aws.world(|world| {
+        world.add_access_key("AKIAREPLACED", HOME, "role/operator");
+        world.delete_access_key(ACCESS_KEY);
+        // The role is made anew too, so that it has to be assumed with the new key.
+        world.delete_role(&account.id, ROLE);
+        world.add_role(&account.id, ROLE, trust());
+    });
+    lab.create(&objects[2]).await;
+    lab.ready(&objects[2]).await;
+    assert!(account.pulls("200000000002", "team"));
 }
 
 /// Where a process is killed: as a call arrives, or when it took effect and the answer is on its way.

@@ -22,6 +22,11 @@ pub struct Operator {
     pub admin: String,
 }
 
+/// A credentials file as it is mounted from a Secret.
+fn credentials_of(key_id: &str) -> String {
+    format!("[default]\naws_access_key_id = {key_id}\naws_secret_access_key = any\n")
+}
+
 impl Operator {
     /// Returns when it serves its probes, which says nothing about the API server or AWS.
     pub fn start(kubeconfig: &Path, aws: &str) -> Self {
@@ -49,10 +54,11 @@ impl Operator {
 
     fn launch(kubeconfig: &Path, aws: &str, listen: &str, level: &str, args: &[&str]) -> Self {
         let folder = log_folder();
+        let credentials = folder.join("credentials");
+        fs::write(&credentials, credentials_of(ACCESS_KEY)).unwrap();
         let environment = [
             format!("AWS_ENDPOINT_URL={aws}"),
-            format!("AWS_ACCESS_KEY_ID={ACCESS_KEY}"),
-            "AWS_SECRET_ACCESS_KEY=any".to_owned(),
+            format!("AWS_SHARED_CREDENTIALS_FILE={}", credentials.display()),
             format!("AWS_REGION={REGION}"),
             PROGRAM.to_owned(),
         ];
@@ -74,6 +80,11 @@ impl Operator {
             Ok(value.ok_or_else(|| self.leash.last_lines()))
         })
         .unwrap()
+    }
+
+    /// Another key stands in the file that the operator has its own credentials from.
+    pub fn replace_key(&self, key_id: &str) {
+        fs::write(self.folder.join("credentials"), credentials_of(key_id)).unwrap();
     }
 
     /// The lines of the log.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sim::{Connector, Trust, World};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use ecr_permissions::runtime::clock::Clock;
@@ -102,6 +102,26 @@ impl Crash {
     }
 }
 
+/// The operator's own access key and its secret, as they are mounted into its pod.
+#[derive(Clone, Debug)]
+struct HomeKey(Arc<Mutex<(String, String)>>);
+
+impl HomeKey {
+    fn get(&self) -> (String, String) {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl ProvideCredentials for HomeKey {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let (id, secret) = self.get();
+        future::ProvideCredentials::ready(Ok(Credentials::new(id, secret, None, None, "lab")))
+    }
+}
+
 /// What somebody does to the cluster.
 type Act = Box<dyn FnOnce(&KubeSim)>;
 
@@ -113,7 +133,7 @@ pub struct Lab {
     pub rules: Rules,
     pub settings: Settings,
     pub metrics: Metrics,
-    home_key: (String, String),
+    home_key: HomeKey,
     tamper: aws_client::Tamper,
     crash: Arc<Crash>,
     when_crashed: Option<Act>,
@@ -158,7 +178,7 @@ impl Lab {
         for account in [A, B] {
             world.add_role(account, "member", Trust::of([operator.as_str()]).with_external_id("lab"));
         }
-        let home_key = world.access_key(HOME, "role/controller");
+        let home_key = HomeKey(Arc::new(Mutex::new(world.access_key(HOME, "role/controller"))));
         let aws = Connector::new(world);
         let lab = Self {
             seed,
@@ -202,12 +222,10 @@ impl Lab {
 
     /// What an operator is handed to reach AWS.
     pub fn sdk(&self) -> SdkConfig {
-        let (id, secret) = self.home_key.clone();
-        let credentials = Credentials::new(id, secret, None, None, "lab");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(aws_client::SimHttp(self.aws.clone(), self.tamper.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .credentials_provider(SharedCredentialsProvider::new(self.home_key.clone()))
             .time_source(self.clock)
             .sleep_impl(TokioSleep::new())
             .build()
@@ -372,7 +390,17 @@ impl Lab {
 
     /// The operator's own access key is another account's from now on.
     pub fn hand_home_key_to(&self, account: &str) {
-        self.aws.world(|world| world.add_access_key(&self.home_key.0, account, "role/controller"));
+        let (id, _) = self.home_key.get();
+        self.aws.world(|world| world.add_access_key(&id, account, "role/controller"));
+    }
+
+    /// The operator's own access key is replaced by one of this account, and deleted.
+    pub fn replace_home_key(&self, account: &str) {
+        let (id, _) = self.home_key.get();
+        *self.home_key.0.lock().unwrap() = self.aws.world(|world| {
+            world.delete_access_key(&id);
+            world.access_key(account, "role/controller")
+        });
     }
 
     pub fn installation(&self) -> InstallationId {

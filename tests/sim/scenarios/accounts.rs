@@ -1,11 +1,13 @@
 //! Many accounts: each proves itself, each fails alone, and each has one Registry.
 
+mod credentials;
+
 use std::time::Duration;
 
 use aws_sim::{Fault, Outage, Trust};
 use serde_json::{Value, json};
 
-use crate::lab::objects::{POLICIES, condition, namespace, pull, registry, with};
+use crate::lab::objects::{CACHES, POLICIES, cache, condition, namespace, pull, registry, with};
 use crate::lab::{A, B, HOME, Lab, REGION, run};
 
 const OTHER: &str = "333333333333";

@@ -353,6 +353,35 @@ fn a_write_is_sent_once_and_says_whether_it_may_have_happened() {
     });
 }
 
+/// Credentials that IAM does not take are let go of between two passes, and what was proven of them gives no leave to write.
+#[test]
+fn credentials_that_iam_refuses_are_let_go_of() {
+    for code in ["InvalidClientTokenId", "ExpiredToken", "AccessDenied"] {
+        run(1, async |lab| {
+            alone(lab);
+            let clients = Clients::new(lab, lab.sdk());
+            let iam = clients.of(A, REGION).await;
+            let start = calls(lab);
+            inject(lab, Fault::error(403, code, "no").of_service("iam").once());
+            let error = iam.proven.role(NAME).await.unwrap_err();
+            let renewed = if code == "AccessDenied" { Kind::Denied } else { Kind::Unauthenticated };
+            assert_eq!((error.kind, error.outcome_unknown), (renewed, false), "{error}");
+            assert_eq!(iam.role(NAME).await, None, "the pass goes on with what it has");
+            iam.permit().await;
+            clients.of(A, REGION).await;
+            let issued = lab
+                .aws
+                .world(|world| world.calls()[start..].iter().filter(|call| call.operation == "AssumeRole").count());
+            let permit = Permit::for_role(&iam.proven, &iam.proof, None).await.map(drop).map_err(|b| b.reason);
+            if error.kind == Kind::Unauthenticated {
+                assert_eq!((issued, permit), (1, Err(Reason::CredentialsRefused)));
+            } else {
+                assert_eq!((issued, permit), (0, Ok(())));
+            }
+        });
+    }
+}
+
 /// Every write of IAM counts as one: a process that leads no more sends none, and still reads.
 #[test]
 fn who_leads_no_more_writes_nothing() {

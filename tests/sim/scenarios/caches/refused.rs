@@ -85,6 +85,29 @@ fn an_update_that_nobody_knows_the_end_of_ends_with_what_is_wanted() {
     }
 }
 
+/// What is gone when it is to be changed or looked at was there a moment ago: the next read says what is to be done.
+#[test]
+fn a_rule_that_is_gone_when_it_is_written_or_validated_is_looked_at_again() {
+    for operation in ["UpdatePullThroughCacheRule", "ValidatePullThroughCacheRule"] {
+        run(895, async |lab| {
+            lab.two_teams();
+            create_secret(lab, SECRET);
+            let other = create_secret(lab, OTHER_SECRET);
+            lab.apply(&caching("team-a/hub", &docker_hub(SECRET)));
+            until_ready(lab, &["team-a/hub"]).await;
+            let gone = Fault::error(400, "PullThroughCacheRuleNotFoundException", "sim");
+            inject(lab, gone.on(operation));
+            lab.apply(&caching("team-a/hub", &docker_hub(OTHER_SECRET)));
+            until_reason(lab, "team-a/hub", "Progressing").await;
+            assert_eq!(lab.ready(CACHES, "team-a", "hub").0, "Unknown", "{operation}: nobody must act");
+            heal(lab);
+            until_ready(lab, &["team-a/hub"]).await;
+            assert_eq!(member(lab, "hub", "credentialArn"), other);
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
 /// The same for deletions: the object goes when the rule has, and no sooner.
 #[test]
 fn a_delete_that_nobody_knows_the_end_of_holds_the_object_until_the_rule_is_gone() {
@@ -135,6 +158,8 @@ fn a_create_that_is_denied_or_throttled_is_told_and_tried_again() {
         ("AccessDeniedException", "AccessDenied", INTERVAL),
         ("ThrottlingException", "Throttled", Duration::ZERO),
         ("ServerException", "Unreachable", Duration::ZERO),
+        ("PullThroughCacheRuleAlreadyExistsException", "Progressing", Duration::ZERO),
+        ("ExpiredTokenException", "CredentialsRefused", Duration::ZERO),
     ] {
         run(884, async |lab| {
             lab.two_teams();
