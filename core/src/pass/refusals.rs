@@ -84,17 +84,20 @@ impl<W: PartialEq> Refusals<W> {
 pub struct Denied<A> {
     refusals: Refusals<A>,
     because: BTreeMap<ObjectId, Because>,
+    /// Whose thing was made then, and was not visible everywhere when more was to be done to it.
+    young_since: BTreeMap<ObjectId, Now>,
 }
 
 impl<A> Default for Denied<A> {
     fn default() -> Self {
-        Self { refusals: Refusals::default(), because: BTreeMap::new() }
+        Self { refusals: Refusals::default(), because: BTreeMap::new(), young_since: BTreeMap::new() }
     }
 }
 
 impl<A: Clone + PartialEq> Denied<A> {
     /// AWS refused to do this. What to tell of it: where `names_young` is said, what the act names may not be visible
-    /// everywhere yet.
+    /// everywhere yet. A refusal that says `Propagating` itself is of a thing that was made just now: what AWS denies of it
+    /// from now on may be allowed once it is visible everywhere.
     pub fn refuse(
         &mut self,
         id: &ObjectId,
@@ -106,7 +109,15 @@ impl<A: Clone + PartialEq> Denied<A> {
     ) -> Because {
         let age = self.refusals.of.get(id).filter(|refused| refused.wanted == *act);
         let age = age.map_or(Duration::ZERO, |refused| now.saturating_sub(refused.since));
-        let propagates = names_young && because.reason == Reason::Rejected && age < patience.propagation;
+        if because.reason == Reason::Propagating {
+            self.young_since.insert(id.clone(), now);
+        }
+        let youth = self.young_since.get(id).map(|since| now.saturating_sub(*since));
+        let propagates = match because.reason {
+            Reason::Rejected => names_young && age < patience.propagation,
+            Reason::AccessDenied | Reason::Propagating => youth.is_some_and(|youth| youth < patience.propagation),
+            _ => false,
+        };
         let because = if propagates {
             self.refusals.refuse_briefly(id, act.clone(), patience, now);
             Because { reason: Reason::Propagating, ..because }
@@ -128,11 +139,13 @@ impl<A: Clone + PartialEq> Denied<A> {
     pub fn forgive(&mut self, id: &ObjectId) {
         self.refusals.forgive(id);
         self.because.remove(id);
+        self.young_since.remove(id);
     }
 
     pub(super) fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
         self.refusals.retain(&attached);
         self.because.retain(|id, _| attached(id));
+        self.young_since.retain(|id, _| attached(id));
     }
 
     pub(super) fn next(&self, now: Now) -> Option<Now> {

@@ -118,6 +118,12 @@ impl Thing for Roles {
                 );
                 Because::new(Reason::BoundaryMissing, message)
             }
+            // The role was made by the call before, and IAM may not see everywhere yet that it carries the boundary, on which
+            // the operator's permission rests (aws-facts K.1).
+            (Act::Create(role), Kind::Denied) if error.operation == "PutRolePolicy" => {
+                let message = format!("Role {} was made just now, and its policy is denied: {said}.", role.name);
+                Because::new(Reason::Propagating, message)
+            }
             (_, Kind::Full) => {
                 let account = &writing.gathered.key.account;
                 let message = format!(

@@ -219,10 +219,11 @@ fn a_policy_of_its_own_that_iam_would_not_take_is_refused_before_the_call() {
 fn what_iam_refuses_is_said_and_tried_again() {
     let refusals = [
         ("CreateRole", 403, "AccessDenied", "AccessDenied"),
-        ("PutRolePolicy", 403, "AccessDenied", "AccessDenied"),
+        ("PutRolePolicy", 403, "AccessDenied", "Propagating"),
         ("GetRole", 403, "AccessDenied", "AccessDenied"),
         ("CreateRole", 400, "MalformedPolicyDocument", "Rejected"),
         ("PutRolePolicy", 400, "MalformedPolicyDocument", "Rejected"),
+        ("PutRolePolicy", 404, "NoSuchEntity", "Progressing"),
         ("CreateRole", 409, "ConcurrentModification", "Unreachable"),
     ];
     let mut wrong = Vec::new();
@@ -247,4 +248,52 @@ fn what_iam_refuses_is_said_and_tried_again() {
         });
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// aws-facts A.1, K.1: the policy of a role that was made just now is denied until IAM sees its boundary everywhere. That is
+/// waited for, and after five minutes it is a denial like any other.
+#[test]
+fn what_iam_denies_of_a_role_that_was_just_made_is_waited_for_and_not_for_ever() {
+    for (denied_for, reasons) in [(90, ["Propagating", "Propagating"]), (600, ["Propagating", "AccessDenied"])] {
+        run(1_048, async |lab| {
+            two_registries(lab);
+            bystanders(lab);
+            assert_unharmed(lab).await;
+            let denied = Fault::error(403, "AccessDenied", "sim says no");
+            lab.aws.world(|world| world.inject(denied.on("PutRolePolicy").in_account(A)));
+            apply_set(lab);
+            until_reason(lab, reasons[0]).await;
+            assert_eq!(role_ready(lab).0, "Unknown", "nobody must act");
+            lab.pass(Duration::from_secs(denied_for)).await;
+            assert_eq!(reason(lab), reasons[1]);
+            assert!(message(lab).contains("sim says no"), "{}", message(lab));
+            let tries = lab.aws_writes("PutRolePolicy");
+            assert!(tries < 30, "{tries} tries");
+            lab.aws.world(aws_sim::World::clear_faults);
+            if denied_for < 300 {
+                lab.pass(Duration::from_secs(60)).await;
+                assert!(is_all_ready(lab), "{} {}\n{}", reason(lab), message(lab), lab.describe());
+            }
+            heals(lab).await;
+        });
+    }
+}
+
+/// A role that has stood for long is not young because its policy is changed: that a permission is missing is said at once.
+#[test]
+fn what_iam_denies_of_an_older_role_is_said_at_once() {
+    run(1_049, async |lab| {
+        a_set(lab).await;
+        bystanders(lab);
+        assert_unharmed(lab).await;
+        let (name, denied) = (our_role(lab).unwrap().name, Fault::error(403, "AccessDenied", "sim says no"));
+        lab.aws.world(|world| {
+            world.inject(denied.on("PutRolePolicy").in_account(A));
+            world.edit_role(A, &name, |role| role.inline_policies.clear());
+        });
+        lab.reconcile_now("default");
+        until_reason(lab, "AccessDenied").await;
+        lab.aws.world(aws_sim::World::clear_faults);
+        heals(lab).await;
+    });
 }
