@@ -131,6 +131,8 @@ reasons! {
     LedgerUnreadable => Synced, False;
     /// Another installation's ledger is there for the registry.
     ForeignLedger => Synced, Paused;
+    /// An object that is there has something in this registry, and names another by now or cannot be read.
+    HeldElsewhere => Synced, Paused;
     /// The object is being deleted and something keeps it: the message says what.
     DeletionBlocked => Synced, Waiting;
 }

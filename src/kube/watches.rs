@@ -61,6 +61,7 @@ where
     watch(client, id, view, move |change| WatchEvent::Attached(kind, change))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a view of the watch, as the others")]
 fn registry(registry: Loose<Registry>) -> Result<RegistryObject, Unreadable> {
     let status: RegistryStatus = registry.status();
     Ok(RegistryObject::of(registry.meta(), registry.spec()?, status))

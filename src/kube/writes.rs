@@ -134,7 +134,7 @@ impl Writes {
             let made = self.within(SLICE_WITHIN, self.ledgers().create(&params, &object)).await;
             return match made {
                 Ok(made) => Ok(Slice::of(made)),
-                Err(Failure::Raced) => Err(SliceFailure::Exists(self.there(&draft.slice.name).await?)),
+                Err(Failure::Raced) => Err(SliceFailure::Exists(self.there(&draft.slice.name).await?.into())),
                 Err(failure) => Err(failure.into()),
             };
         };
@@ -237,7 +237,7 @@ fn labels(slice: &Slice) -> BTreeMap<String, String> {
 #[derive(Debug, thiserror::Error)]
 pub enum SliceFailure {
     #[error("a RegistryLedger of that name is there already")]
-    Exists(Slice),
+    Exists(Box<Slice>),
     #[error(transparent)]
     Failed(#[from] Failure),
 }

@@ -104,11 +104,11 @@ async fn write(ledger: &mut Ledger, drafts: Vec<Draft>, unwritten: &mut Unwritte
         match result {
             Ok(slice) => {
                 op.show_slice(base, Some(slice.clone()));
-                ledger.wrote(Arc::new(slice));
+                ledger.wrote(&Arc::new(slice));
             }
             Err(SliceFailure::Exists(slice)) => {
                 // Made by an earlier call, or by somebody else: the next pass reads it.
-                op.show_slice(None, Some(slice));
+                op.show_slice(None, Some(*slice));
                 unwritten.add(draft.slice.namespace.as_deref(), Again::Soon);
             }
             Err(SliceFailure::Failed(failure)) => {

@@ -104,7 +104,8 @@ pub(super) async fn unattached(op: &Operator) -> Option<Duration> {
             filing::remove_slice(slice, &mut unwritten, op).await;
         }
     }
-    told.and(unwritten.result()).is_err().then(|| op.clock.now() + op.settings.retry)
+    let removed = unwritten.result();
+    told.and(removed).is_err().then(|| op.clock.now() + op.settings.retry)
 }
 
 async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again> {

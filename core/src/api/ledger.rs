@@ -24,21 +24,24 @@ use super::rules;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::ledger_place_is_immutable())]
 pub struct RegistryLedgerSpec {
     /// The installation that wrote it. Cannot change. Example: `k3v7qa2xbn`.
     #[schemars(length(max = 32))]
+    #[x_kube(validation = rules::immutable("a slice is of one place"))]
     pub installation_id: String,
     /// The registry's AWS account. Cannot change. Example: `"123456789012"`.
     #[schemars(length(max = 12))]
+    #[x_kube(validation = rules::immutable("a slice is of one place"))]
     pub account_id: String,
     /// The registry's AWS Region. Cannot change. Example: `eu-west-1`.
     #[schemars(length(max = 25))]
+    #[x_kube(validation = rules::immutable("a slice is of one place"))]
     pub region: String,
     /// The namespace whose objects the entries are of; absent: the slice has records of documents. Cannot change.
     /// Example: `team-a`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::immutable("a slice is of one namespace"))]
     pub namespace: Option<String>,
     /// In the first slice without a namespace: the Registry that the ledger serves. Example: `production`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

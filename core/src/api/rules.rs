@@ -49,14 +49,6 @@ pub(super) fn immutable(message: &str) -> Rule {
     rule("self == oldSelf", message)
 }
 
-/// What a slice of a ledger is of is decided when it is made.
-pub(super) fn ledger_place_is_immutable() -> Rule {
-    rule(
-        "self.installationId == oldSelf.installationId && self.accountId == oldSelf.accountId && self.region == oldSelf.region && has(self.namespace) == has(oldSelf.namespace) && (!has(self.namespace) || self.namespace == oldSelf.namespace)",
-        "installationId, accountId, region and namespace cannot change",
-    )
-}
-
 /// On the spec, not on the field: a rule on the field would not see it added or removed.
 pub(super) fn registry_ref_is_immutable() -> Rule {
     rule(

@@ -33,11 +33,14 @@ pub(crate) enum Effect<V> {
     Everything,
 }
 
+/// What can be read of a list, and what cannot.
+type Listed<K, V> = (BTreeMap<K, Arc<V>>, BTreeSet<K>);
+
 #[derive(Debug)]
 pub(crate) struct Collection<K, V> {
     live: BTreeMap<K, Arc<V>>,
     unreadable: BTreeSet<K>,
-    incoming: Option<(BTreeMap<K, Arc<V>>, BTreeSet<K>)>,
+    incoming: Option<Listed<K, V>>,
     ready: bool,
     /// Our own last write of an object, shown until the watch has moved past every version it was based on.
     overlays: BTreeMap<K, Overlay<V>>,
@@ -112,11 +115,11 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
                 Effect::Nothing
             }
             Change::ListItem(key, value) => {
-                self.incoming.get_or_insert_default().0.insert(key, Arc::new(value));
+                self.incoming.get_or_insert_with(Default::default).0.insert(key, Arc::new(value));
                 Effect::Nothing
             }
             Change::ListUnreadable(key) => {
-                self.incoming.get_or_insert_default().1.insert(key);
+                self.incoming.get_or_insert_with(Default::default).1.insert(key);
                 Effect::Nothing
             }
             Change::Listed => {

@@ -242,9 +242,13 @@ impl Compiler<'_> {
         let has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         let things = holding.map(|holding| self.left_here(id, &holding.things)).unwrap_or_default();
         let mut rule = orphaned_rule(id, &things);
-        rule.iter_mut().for_each(|rule| rule.stance = super::claims::Stance::Holds(None, because.clone()));
+        if let Some(rule) = &mut rule {
+            rule.stance = super::claims::Stance::Holds(None, because.clone());
+        }
         let mut role = orphaned_role(id, &things);
-        role.iter_mut().for_each(|role| role.stance = super::claims::Stance::Holds(None, because.clone()));
+        if let Some(role) = &mut role {
+            role.stance = super::claims::Stance::Holds(None, because.clone());
+        }
         Contribution {
             id: id.clone(),
             uid: holding.map(|holding| holding.uid.clone()).unwrap_or_default(),

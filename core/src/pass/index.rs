@@ -133,7 +133,9 @@ impl Index {
     pub fn wrote_slice(&mut self, before: Option<&Slice>, written: Option<Slice>) -> BTreeSet<Key> {
         let Some(any) = written.as_ref().or(before) else { return BTreeSet::new() };
         let (name, own) = (any.name.clone(), any.key().map(Key::Registry));
-        written.iter().for_each(|slice| self.note(slice));
+        if let Some(slice) = &written {
+            self.note(slice);
+        }
         let mut touched = self.concerned(before, written.as_ref());
         self.ledgers.overlay(name, before.map(|slice| slice.resource_version.as_str()), written);
         touched.retain(|key| Some(key) != own.as_ref());

@@ -26,6 +26,7 @@ use crate::reason::{Aspect, Because, Reason, Verdict};
 
 /// What the AWS half of a pass came to.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one pass")]
 pub struct Applied {
     /// What each object has, if AWS was read and equals the composition.
     pub has: Option<BTreeMap<ObjectId, Vec<Statement>>>,

@@ -13,6 +13,9 @@ use crate::lab::{A, B, Lab, list, run};
 const C: &str = "333333333333";
 const INTERVAL: Duration = Duration::from_secs(310);
 
+/// Changes the spec of a slice.
+type Edit = fn(&mut Value);
+
 /// Two teams, each with an object, at rest.
 async fn two_objects(lab: &mut Lab) {
     lab.two_teams();
@@ -71,7 +74,9 @@ fn slices_that_are_deleted_by_hand_lose_nothing() {
                 lab.stop();
             }
             let names: Vec<_> = lab.slices("default").iter().map(name).collect();
-            names.iter().for_each(|name| lab.delete(LEDGERS, "", name));
+            for name in &names {
+                lab.delete(LEDGERS, "", name);
+            }
             assert_eq!(lab.slices("default").len(), names.len(), "the finalizer keeps them readable");
             if !running {
                 lab.start().await;
@@ -87,7 +92,7 @@ fn slices_that_are_deleted_by_hand_lose_nothing() {
 /// Behaviour 51: entries that somebody changed, cut or made up are claims at most; the slice is written anew and it is told.
 #[test]
 fn an_edited_slice_withdraws_nothing_and_is_written_anew() {
-    let changes: [(&str, fn(&mut Value)); 4] = [
+    let changes: [(&str, Edit); 4] = [
         ("another's grant", |spec| {
             let text = spec["entries"][0]["data"].as_str().unwrap().replace(B, C).replace("team-a/", "team-b/");
             spec["entries"][0]["data"] = text.into();
@@ -283,7 +288,7 @@ fn a_status_that_cannot_be_read_stops_nobody() {
         let calls = lab.aws_calls(A);
         lab.stop();
         let bad = |object: &mut Value| {
-            object["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-01T00:00:00+99:99".into()
+            object["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-01T00:00:00+99:99".into();
         };
         lab.kube.edit(POLICIES, "team-a", "pull", bad).unwrap();
         lab.kube.edit(REGISTRIES, "", "default", bad).unwrap();
@@ -326,7 +331,7 @@ fn a_forged_status_takes_nobodys_rule() {
                 A,
                 crate::lab::REGION,
                 &json!({"ecrRepositoryPrefix": "shared", "upstreamRegistryUrl": "public.ecr.aws"}),
-            )
+            );
         });
         lab.rules.rule_of_others(A, "shared");
         lab.apply(&cache("team-a", "mine", "default", "shared"));
@@ -432,8 +437,8 @@ fn another_registry_takes_the_ledger_over_once_the_first_is_gone() {
         lab.apply(&registry("second", A));
         lab.until_reason(REGISTRIES, "", "second", "DuplicateRegistry").await;
         let served = |lab: &Lab| {
-            let slices = lab.slices("default").into_iter().chain(lab.slices("second"));
-            slices.filter_map(|slice| slice["spec"]["registry"].as_str().map(str::to_owned)).next()
+            let mut slices = lab.slices("default").into_iter().chain(lab.slices("second"));
+            slices.find_map(|slice| slice["spec"]["registry"].as_str().map(str::to_owned))
         };
         assert_eq!(served(lab).as_deref(), Some("default"));
         lab.kube.vanish(REGISTRIES, "", "default").unwrap();

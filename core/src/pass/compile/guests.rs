@@ -67,8 +67,12 @@ impl Compiler<'_> {
             }
             _ if object.meta.deleting => {
                 has.extend(said);
-                rule.iter_mut().for_each(|rule| rule.stance = super::things::leaving(object));
-                of_iam.iter_mut().for_each(|role| role.stance = super::things::leaving(object));
+                if let Some(rule) = &mut rule {
+                    rule.stance = super::things::leaving(object);
+                }
+                if let Some(role) = &mut of_iam {
+                    role.stance = super::things::leaving(object);
+                }
                 self.guest_leaving(object, home.as_ref(), &has)
             }
             None => {
@@ -88,8 +92,12 @@ impl Compiler<'_> {
         if !object.meta.deleting {
             // It is attached elsewhere, and its name had this here: nobody's prune takes it while the object is there.
             let held = Because::new(Reason::Progressing, "The object is attached to another Registry now.");
-            rule.iter_mut().for_each(|rule| rule.stance = super::super::claims::Stance::Holds(None, held.clone()));
-            of_iam.iter_mut().for_each(|role| role.stance = super::super::claims::Stance::Holds(None, held.clone()));
+            if let Some(rule) = &mut rule {
+                rule.stance = super::super::claims::Stance::Holds(None, held.clone());
+            }
+            if let Some(role) = &mut of_iam {
+                role.stance = super::super::claims::Stance::Holds(None, held.clone());
+            }
         }
         Contribution {
             id: object.id.clone(),

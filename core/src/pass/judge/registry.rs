@@ -161,7 +161,11 @@ impl Judging<'_> {
                 "Objects that are there have something in this registry, and name another Registry now or cannot be read; it stays until they are deleted: {}",
                 here.join(", ")
             );
-            conditions.push(self.standing_condition("HeldElsewhere", "HeldElsewhere", &message));
+            conditions.push(self.standing_condition(
+                Reason::HeldElsewhere.as_str(),
+                Reason::HeldElsewhere.as_str(),
+                &message,
+            ));
         }
         conditions
     }

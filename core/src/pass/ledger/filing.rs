@@ -166,12 +166,11 @@ fn split_documents(entry: &Entry, stored: &[Stored]) -> Vec<(u32, BTreeSet<Strin
     }
     let bytes = |documents: &BTreeSet<String>| documents.iter().map(|document| document.len() + 5).sum::<usize>();
     for document in left {
-        match groups.iter_mut().find(|(_, group)| bytes(group) < PART_BYTES) {
-            Some((_, group)) => drop(group.insert(document)),
-            None => {
-                let part = groups.iter().map(|(part, _)| part + 1).max().unwrap_or_default();
-                groups.push((part, BTreeSet::from([document])));
-            }
+        if let Some((_, group)) = groups.iter_mut().find(|(_, group)| bytes(group) < PART_BYTES) {
+            group.insert(document);
+        } else {
+            let part = groups.iter().map(|(part, _)| part + 1).max().unwrap_or_default();
+            groups.push((part, BTreeSet::from([document])));
         }
     }
     if groups.is_empty() { vec![(0, BTreeSet::new())] } else { groups }
@@ -306,7 +305,7 @@ impl<'a> Desk<'a> {
         };
         let Ledger { installation, key, .. } = self.ledger;
         let new = |n| Slice::new(installation, key, self.namespace, n);
-        let slice = (0..).map(new).find(|slice| !is_taken(&slice.name)).unwrap_or_default();
+        let slice = (0..u32::MAX).map(new).find(|slice| !is_taken(&slice.name)).unwrap_or_default();
         self.open.push(Open { base: None, slice, bytes: 0, is_changed: false });
         self.open.len() - 1
     }

@@ -79,9 +79,8 @@ impl Holding {
             Some(Mark::Orphan) => LedgerState::Orphan,
             Some(Mark::Retained) => LedgerState::Retained,
             Some(Mark::PrincipalGone) => LedgerState::PrincipalGone,
-            Some(Mark::Unknown(_)) => LedgerState::Writing,
             None if is_confirmed => LedgerState::Applied,
-            None => LedgerState::Writing,
+            Some(Mark::Unknown(_)) | None => LedgerState::Writing,
         };
         Self {
             uid: entry.uid.clone(),
@@ -150,7 +149,9 @@ impl Slices {
         for slice in slices {
             all.entry(slice.namespace.clone()).or_default().push(slice);
         }
-        all.values_mut().for_each(|slices| slices.sort_by_cached_key(|slice| (slice.number(), slice.name.clone())));
+        for slices in all.values_mut() {
+            slices.sort_by_cached_key(|slice| (slice.number(), slice.name.clone()));
+        }
         Self { all, installation: Some(installation.clone()) }
     }
 
@@ -321,7 +322,7 @@ impl Ledger {
                 Ok(record) => drop(self.documents.insert(key.clone(), record)),
                 // Without it every entry counts as one whose write is under way.
                 Err(error) => {
-                    self.find(Reason::LedgerUnreadable, format!("the record of {key} in {}: {error}", slice.name))
+                    self.find(Reason::LedgerUnreadable, format!("the record of {key} in {}: {error}", slice.name));
                 }
             }
         }
@@ -455,7 +456,10 @@ impl Ledger {
             refused: holding.refused.clone(),
             ..Entry::default()
         };
-        self.entry(id).map_or(entry.clone(), |stored| entry.with_unknown_of(stored))
+        match self.entry(id) {
+            Some(stored) => entry.with_unknown_of(stored),
+            None => entry,
+        }
     }
 
     /// The entry of an object that is to get `statements` by the write of this number, and has `before`.
@@ -490,9 +494,9 @@ impl Ledger {
     }
 
     /// A slice was written.
-    pub fn wrote(&mut self, slice: Arc<Slice>) {
+    pub fn wrote(&mut self, slice: &Arc<Slice>) {
         self.forget(&slice.name);
-        self.slices.put(Arc::clone(&slice));
+        self.slices.put(Arc::clone(slice));
         let documents = slice.documents.iter();
         let documents: Vec<_> =
             documents.filter_map(|(key, text)| Some((key.clone(), DocumentRecord::read(text).ok()?))).collect();
@@ -500,15 +504,17 @@ impl Ledger {
         self.documents.extend(documents);
         let mut touched = BTreeSet::new();
         for (part, text) in &slice.entries {
-            if let (Ok(entry), Some(id)) = (Entry::read(text), object_id(part, &slice)) {
+            if let (Ok(entry), Some(id)) = (Entry::read(text), object_id(part, slice)) {
                 touched.insert(id.clone());
-                self.stored.entry(id).or_default().push(Stored { slice: Arc::clone(&slice), part: part.part, entry });
+                self.stored.entry(id).or_default().push(Stored { slice: Arc::clone(slice), part: part.part, entry });
             }
         }
         if changes_documents {
             self.holdings.extend(self.all_holdings());
         } else {
-            touched.into_iter().for_each(|id| self.refresh(id));
+            for id in touched {
+                self.refresh(id);
+            }
         }
     }
 

@@ -96,9 +96,13 @@ fn a_suspended_object_holds_what_is_allowed_of_it() {
 /// docs/api.md, "Consent": a namespace that is not seen is no revocation, one that is seen and does not match is.
 #[test]
 fn an_unseen_namespace_holds_everything() {
-    let mut unseen = gathered(registry(&[OWN]), &had(&both()), vec![plain()]);
-    unseen.namespaces.clear();
-    assert_eq!(holds(&stance(&unseen)), (both(), Reason::NamespaceNotSeen));
+    let unseen = |accounts: &[&str]| {
+        let mut gathered = gathered(registry(accounts), &had(&both()), vec![plain()]);
+        gathered.namespaces.clear();
+        holds(&stance(&gathered))
+    };
+    assert_eq!(unseen(&[A, B]), (both(), Reason::NamespaceNotSeen));
+    assert_eq!(unseen(&[A]), (pull(&[A], &["x/*"]), Reason::NamespaceNotSeen), "what no rule could cover is certain");
 }
 
 /// A Registry that goes serves on whoever has something, and takes nobody new.

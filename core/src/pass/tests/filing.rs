@@ -33,7 +33,7 @@ fn stored(ledger: &Ledger) -> Vec<Slice> {
 fn wrote(ledger: &mut Ledger, drafts: Vec<ledger::Draft>) -> usize {
     let number = drafts.len();
     for draft in drafts {
-        ledger.wrote(Arc::new(Slice { finalized: true, ..draft.slice }));
+        ledger.wrote(&Arc::new(Slice { finalized: true, ..draft.slice }));
     }
     number
 }
@@ -134,7 +134,9 @@ fn what_is_gone_goes_and_an_empty_slice_with_it() {
 #[test]
 fn a_slice_that_is_deleted_by_hand_goes_once_its_entries_stand_elsewhere() {
     let mut slices = stored(&ledger_of(&key(), &BTreeMap::from([held("a", &[A])])));
-    slices.iter_mut().for_each(|slice| slice.deleting = true);
+    for slice in &mut slices {
+        slice.deleting = true;
+    }
     let mut ledger = read(&slices);
     assert_eq!(ledger.holdings, BTreeMap::from([held("a", &[A])]));
     assert!(ledger.emptied().is_empty());
@@ -172,7 +174,9 @@ fn an_edited_slice_is_believed_by_nobody_and_written_anew() {
 #[test]
 fn the_ledger_of_another_installation_is_told_and_never_acted_on() {
     let mut slices = stored(&ledger_of(&key(), &BTreeMap::from([held("a", &[A])])));
-    slices.iter_mut().for_each(|slice| slice.installation = "aaaaaaaaaa".to_owned());
+    for slice in &mut slices {
+        "aaaaaaaaaa".clone_into(&mut slice.installation);
+    }
     let ledger = read(&slices);
     assert!(ledger.holdings.is_empty() && ledger.protected.is_empty() && ledger.emptied().is_empty());
     assert!(ledger.findings.iter().all(|found| found.reason == Reason::ForeignLedger));
