@@ -222,17 +222,15 @@ fn account_of(arn: &str, own: &RegistryKey) -> Option<AccountId> {
     rest.split(':').nth(2)?.parse().ok()
 }
 
-/// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule. Of a namespace that
-/// is not there to be seen (no `labels`) a rule by names tells, and one by labels could speak.
-pub fn consent<'l>(
+/// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule.
+pub fn consent(
     allow: &[AllowRule],
     own: &RegistryKey,
     kind: Kind,
     namespace: &str,
-    labels: impl Into<Option<&'l BTreeMap<String, String>>>,
+    labels: &BTreeMap<String, String>,
     asked: &Asked,
 ) -> Result<(), Because> {
-    let labels = labels.into();
     let outside = |rule| Bounds::new(rule, own, kind).outside(asked);
     let speaking: Vec<&AllowRule> = allow.iter().filter(|rule| speaks_of(rule, kind, namespace, labels)).collect();
     let Some((rule, outside)) =
@@ -267,15 +265,14 @@ fn told(outside: &[String]) -> String {
 
 /// The part of the statements that some rule covers today, atom by atom: an atom is one principal (or organization),
 /// one action, one resource pattern as it was written. A statement that is covered whole comes back unchanged.
-pub fn consented<'l>(
+pub fn consented(
     allow: &[AllowRule],
     own: &RegistryKey,
     kind: Kind,
     namespace: &str,
-    labels: impl Into<Option<&'l BTreeMap<String, String>>>,
+    labels: &BTreeMap<String, String>,
     statements: &[Statement],
 ) -> Vec<Statement> {
-    let labels = labels.into();
     let bounds: Vec<Bounds> = allow
         .iter()
         .filter(|rule| speaks_of(rule, kind, namespace, labels))
@@ -342,13 +339,12 @@ fn narrowed(statement: &Statement, who: &[Who], actions: BTreeSet<Action>, resou
 }
 
 /// Whether a rule is about this kind of object in this namespace at all.
-fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
     let NamespaceSelector { names, selector } = &rule.namespaces;
-    let has = |(key, value): (&String, &String)| labels.is_none_or(|labels| labels.get(key) == Some(value));
     let selected = match (names, selector) {
         (Some(names), None) => names.iter().any(|name| name == namespace),
         // An empty selector would be every namespace: that is not written by accident here.
-        (None, Some(wanted)) => !wanted.is_empty() && wanted.iter().all(has),
+        (None, Some(wanted)) => !wanted.is_empty() && wanted.iter().all(|(k, v)| labels.get(k) == Some(v)),
         _ => false,
     };
     selected && rule.kinds.contains(&kind)

@@ -23,5 +23,8 @@ pub mod steps;
 
 pub use collection::Change;
 
+/// The name of the registry policy in `Registry.status.documents`.
+pub const REGISTRY_POLICY: &str = "registry-policy";
+
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@ mod aws_reads;
 mod crash;
 mod iam_client;
 mod installations;
-mod ledger;
 mod random;
 mod world;
 
