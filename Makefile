@@ -34,10 +34,10 @@ test-botocore: check ## the simulator, as AWS's own client library sees it
 soak: tools ## the simulation with SIM_SEEDS=20000 seeds, or as many as you say
 	SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test $(LOCKED) -p ecr-permissions-operator --test sim
 
-mutants: tools ## plant known mistakes one by one and see a test notice each; PART=1/4: the first quarter of them
+mutants: tools ## plant known mistakes one by one and see the tests notice each
 	dev/mutants/run
 
-bench: tools ## release build: times, AWS calls and memory, beside floors of the same run; more in docs/benchmark.md
+bench: tools ## release build: times, AWS calls and memory, beside a floor measured in the same run
 	$(CARGO) build --release $(LOCKED) -p ecr-permissions-operator -p aws-sim -p dev --bins
 	$(TARGET_DIR)/release/bench
 
