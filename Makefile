@@ -34,7 +34,7 @@ test-botocore: check ## the simulator, as AWS's own client library sees it
 soak: tools ## the simulation with SIM_SEEDS=20000 seeds, or as many as you say
 	SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test $(LOCKED) -p ecr-permissions-operator --test sim
 
-mutants: tools ## plant known mistakes one by one and see the tests notice each
+mutants: tools ## plant known mistakes one by one and see the tests notice each; PART=1/4 takes a quarter of them
 	dev/mutants/run
 
 bench: tools ## release build: times, AWS calls and memory, beside a floor measured in the same run

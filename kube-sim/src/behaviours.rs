@@ -242,9 +242,8 @@ fn record_type() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("sim.ecr-permissions.dev", "v1", "Record"), "records")
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "its many callers hand over what they just made")]
 pub(crate) fn record(name: &str, spec: Value) -> DynamicObject {
-    DynamicObject::new(name, &record_type()).data(json!({"spec": spec}))
+    DynamicObject::new(name, &record_type()).data(Value::from_iter([("spec".to_owned(), spec)]))
 }
 
 pub(crate) async fn create(api: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {
