@@ -222,15 +222,17 @@ fn account_of(arn: &str, own: &RegistryKey) -> Option<AccountId> {
     rest.split(':').nth(2)?.parse().ok()
 }
 
-/// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule.
-pub fn consent(
+/// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule. Of a namespace that
+/// is not there to be seen (no `labels`) a rule by names tells, and one by labels could speak.
+pub fn consent<'l>(
     allow: &[AllowRule],
     own: &RegistryKey,
     kind: Kind,
     namespace: &str,
-    labels: &BTreeMap<String, String>,
+    labels: impl Into<Option<&'l BTreeMap<String, String>>>,
     asked: &Asked,
 ) -> Result<(), Because> {
+    let labels = labels.into();
     let outside = |rule| Bounds::new(rule, own, kind).outside(asked);
     let speaking: Vec<&AllowRule> = allow.iter().filter(|rule| speaks_of(rule, kind, namespace, labels)).collect();
     let Some((rule, outside)) =
@@ -265,14 +267,15 @@ fn told(outside: &[String]) -> String {
 
 /// The part of the statements that some rule covers today, atom by atom: an atom is one principal (or organization),
 /// one action, one resource pattern as it was written. A statement that is covered whole comes back unchanged.
-pub fn consented(
+pub fn consented<'l>(
     allow: &[AllowRule],
     own: &RegistryKey,
     kind: Kind,
     namespace: &str,
-    labels: &BTreeMap<String, String>,
+    labels: impl Into<Option<&'l BTreeMap<String, String>>>,
     statements: &[Statement],
 ) -> Vec<Statement> {
+    let labels = labels.into();
     let bounds: Vec<Bounds> = allow
         .iter()
         .filter(|rule| speaks_of(rule, kind, namespace, labels))
@@ -339,12 +342,13 @@ fn narrowed(statement: &Statement, who: &[Who], actions: BTreeSet<Action>, resou
 }
 
 /// Whether a rule is about this kind of object in this namespace at all.
-fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
     let NamespaceSelector { names, selector } = &rule.namespaces;
+    let has = |(key, value): (&String, &String)| labels.is_none_or(|labels| labels.get(key) == Some(value));
     let selected = match (names, selector) {
         (Some(names), None) => names.iter().any(|name| name == namespace),
         // An empty selector would be every namespace: that is not written by accident here.
-        (None, Some(wanted)) => !wanted.is_empty() && wanted.iter().all(|(k, v)| labels.get(k) == Some(v)),
+        (None, Some(wanted)) => !wanted.is_empty() && wanted.iter().all(has),
         _ => false,
     };
     selected && rule.kinds.contains(&kind)

@@ -125,6 +125,14 @@ reasons! {
     ScopeWidens => Synced, False;
     /// A statement carries a Sid of the operator and not its content.
     SidTampered => Synced, False;
+    /// Somebody edited the ledger: nothing is withdrawn on the word of what was edited, and it is written anew.
+    LedgerEdited => Synced, Waiting;
+    /// Something on record cannot be read by this version.
+    LedgerUnreadable => Synced, False;
+    /// Another installation's ledger is there for the registry.
+    ForeignLedger => Synced, Paused;
+    /// An object that is there has something in this registry, and names another by now or cannot be read.
+    HeldElsewhere => Synced, Paused;
     /// The object is being deleted and something keeps it: the message says what.
     DeletionBlocked => Synced, Waiting;
 }

@@ -6,61 +6,9 @@
 use std::collections::BTreeSet;
 
 use ecr_permissions_core::api::{
-    AttachedStatus, Kind, LedgerEntry, LedgerRole, LedgerRule, OwnershipState, PullThroughCacheRule, Registry,
-    RegistryPolicy, RoleStatus, RuleStatus, UpstreamStatus, crds,
+    AttachedStatus, Kind, PullThroughCacheRule, Registry, RegistryPolicy, RoleStatus, RuleStatus, UpstreamStatus, crds,
 };
-use serde_json::{Value, json};
-
-/// An entry as the first version wrote it.
-fn old_entry() -> Value {
-    json!({
-        "kind": "RegistryPolicy", "namespace": "team-a", "name": "pull", "uid": "u", "generation": 3, "state": "Applied",
-        "statements": ["{}"],
-    })
-}
-
-#[test]
-fn an_old_ledger_is_read_and_written_back_as_it_was() {
-    let entry: LedgerEntry = serde_json::from_value(old_entry()).unwrap();
-    assert_eq!((&entry.rule, &entry.role), (&None, &None));
-    assert_eq!(serde_json::to_value(&entry).unwrap(), old_entry());
-}
-
-#[test]
-fn a_rule_and_a_role_stand_in_the_ledger() {
-    let hub = LedgerRule {
-        prefix: "hub".to_owned(),
-        upstream_url: "registry-1.docker.io".to_owned(),
-        upstream_prefix: None,
-        role_arn: None,
-        credential_arn: Some(
-            "arn:aws:secretsmanager:eu-west-1:111111111111:secret:ecr-pullthroughcache/x-AbCdEf".to_owned(),
-        ),
-        created_at: None,
-        adopted: None,
-        state: OwnershipState::Claimed,
-    };
-    let cache = LedgerRole {
-        name: "ecr-cache".to_owned(),
-        arn: "arn:aws:iam::111111111111:role/ecr-cache".to_owned(),
-        id: Some("AROAEXAMPLE".to_owned()),
-        adopted: Some(true),
-        state: OwnershipState::Owned,
-    };
-    let mut entry: LedgerEntry = serde_json::from_value(old_entry()).unwrap();
-    (entry.rule, entry.role, entry.claimed_at) = (Some(hub), Some(cache), Some("2026-01-01T00:00:00Z".to_owned()));
-    let stored = serde_json::to_value(&entry).unwrap();
-    assert_eq!(stored["rule"]["state"], "Claimed");
-    assert_eq!(stored["rule"]["upstreamUrl"], "registry-1.docker.io");
-    assert_eq!(
-        stored["role"],
-        json!({
-            "name": "ecr-cache", "arn": "arn:aws:iam::111111111111:role/ecr-cache", "id": "AROAEXAMPLE", "adopted": true,
-            "state": "Owned",
-        })
-    );
-    assert_eq!(serde_json::from_value::<LedgerEntry>(stored).unwrap(), entry);
-}
+use serde_json::json;
 
 #[test]
 fn old_objects_are_read_without_what_they_did_not_have() {

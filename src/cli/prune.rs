@@ -4,10 +4,13 @@
 
 use std::process::ExitCode;
 
+use std::sync::Arc;
+
 use ::kube::Api;
-use ::kube::api::{Patch, PatchParams};
+use ::kube::api::{ListParams, Patch, PatchParams};
 use clap::Args;
-use ecr_permissions_core::api::{LedgerState, PRUNE, Registry};
+use ecr_permissions_core::api::{LedgerState, PRUNE, Registry, RegistryLedger};
+use ecr_permissions_core::pass::ledger::{Slice, Slices};
 use serde_json::json;
 
 use super::{Cluster, connect, failed};
@@ -60,7 +63,13 @@ async fn prune(args: &PruneArgs) -> Result<String, Error> {
     let message = orphaned(&registry);
     match (&args.confirm, message) {
         (None, None) => Ok(format!("Nothing of Registry {name} is orphaned.")),
-        (None, Some(message)) => Ok(shown(&registry, message)),
+        (None, Some(message)) => {
+            let slices: Api<RegistryLedger> = Api::all(registries.into_client());
+            let (account, region) = (&registry.spec.account_id, &registry.spec.region);
+            let of_registry = format!("spec.accountId={account},spec.region={region}");
+            let slices = slices.list(&ListParams::default().fields(&of_registry)).await?;
+            Ok(shown(&registry, slices.items, message))
+        }
         (Some(_), None) => Err(Error::NothingOrphaned(name.clone())),
         (Some(token), Some(message)) if !confirms(token, message) => Err(Error::OtherOrphans(message.to_owned())),
         (Some(token), Some(_)) => {
@@ -77,50 +86,71 @@ fn orphaned(registry: &Registry) -> Option<&str> {
     conditions.iter().find(|c| c.type_ == "Orphaned" && c.status == "True").map(|c| c.message.as_str())
 }
 
-/// The operator's message ends with the command that confirms it.
+/// The operator's message has the command that confirms it.
 fn confirms(token: &str, message: &str) -> bool {
-    !token.is_empty() && message.split_whitespace().next_back() == Some(token)
+    let said = message.split_once("--confirm ").and_then(|(_, rest)| rest.split_whitespace().next());
+    !token.is_empty() && said == Some(token)
 }
 
-fn shown(registry: &Registry, message: &str) -> String {
-    let ledger = registry.status.iter().flat_map(|status| &status.ledger);
-    let orphans = ledger.filter(|entry| entry.state == LedgerState::Orphan).flat_map(|entry| {
-        let object = format!("{} {}/{}", entry.kind, entry.namespace, entry.name);
-        let rule = entry.rule.iter().map(|rule| format!("  cache rule {} of {}", rule.prefix, rule.upstream_url));
-        let role = entry.role.iter().map(|role| format!("  role {}", role.arn));
-        let statements = entry.statements.iter().map(|statement| format!("  {statement}"));
-        std::iter::once(object).chain(rule).chain(role).chain(statements)
+fn shown(registry: &Registry, slices: Vec<RegistryLedger>, message: &str) -> String {
+    let installation = registry.status.as_ref().and_then(|status| status.installation_id.as_ref()?.parse().ok());
+    let slices = slices.into_iter().map(|slice| Arc::new(Slice::of(slice)));
+    let slices = installation.map(|installation| Slices::new(&installation, slices)).unwrap_or_default();
+    let holdings = slices.objects().into_iter().filter_map(|id| Some((slices.on_record(&id)?, id)));
+    let orphans = holdings.filter(|(holding, _)| holding.state == LedgerState::Orphan).flat_map(|(holding, id)| {
+        let object = format!("{} {}/{}", id.kind, id.namespace, id.name);
+        let things = &holding.things;
+        let rule = things.rule.iter().map(|rule| format!("  cache rule {} of {}", rule.prefix, rule.upstream_url));
+        let role = things.role.iter().map(|role| format!("  role {}", role.arn));
+        let statements = holding.statements.iter().map(|statement| format!("  {}", statement.canonical()));
+        [object].into_iter().chain(rule).chain(role).chain(statements).collect::<Vec<_>>()
     });
     orphans.chain([message.to_owned()]).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use ecr_permissions_core::ownership::InstallationId;
+
     use super::*;
+
+    const SAID: &str = "Remove with: ecr-permissions prune default --confirm abc . Kept in AWS";
 
     /// Behaviour 41: a person sees what goes, whatever the kind, before it goes.
     #[test]
     fn everything_that_would_be_removed_is_shown() {
-        let object = |kind: &str, state: &str| json!({"kind": kind, "namespace": "team-a", "name": "base", "uid": "u", "generation": 1, "state": state});
-        let mut ledger = [object("RegistryPolicy", "Applied"), object("PullThroughCacheRule", "Orphan")].to_vec();
-        ledger[1]["rule"] = json!({"prefix": "mirror", "upstreamUrl": "public.ecr.aws", "state": "Owned"});
-        ledger[1]["statements"] = json!(["a statement"]);
-        let mut role = object("CrossAccountPtcRole", "Orphan");
-        role["role"] = json!({"name": "base", "arn": "arn:aws:iam::111111111111:role/ptc/base", "state": "Owned"});
-        ledger.push(role);
+        let installation = InstallationId::of_cluster("us");
+        let entry = |kind: &str, more: &str| {
+            json!({
+                "kind": kind, "name": "base", "part": 0, "data": format!(r#"{{"uid":"u","generation":1,"write":1,"statements":[]{more}}}"#),
+            })
+        };
+        let rule = r#","resources":{"rule":{"prefix":"mirror","upstreamUrl":"public.ecr.aws","state":"Owned"}},"state":"Orphan""#;
+        let role = r#","resources":{"role":{"name":"base","arn":"arn:aws:iam::111111111111:role/ptc/base","state":"Owned"}},"state":"Orphan""#;
+        let spec = json!({
+            "installationId": installation.as_str(), "accountId": "111111111111", "region": "eu-west-1", "namespace": "team-a", "digest": "",
+            "entries": [entry("RegistryPolicy", ""), entry("PullThroughCacheRule", rule), entry("CrossAccountPtcRole", role)],
+        });
+        let mut slice = Slice::of(RegistryLedger::new("slice", serde_json::from_value(spec).unwrap()));
+        slice.digest = slice.spec().digest;
+        let slice = RegistryLedger::new("slice", slice.spec());
         let registry: Registry = serde_json::from_value(json!({
             "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "Registry", "metadata": {"name": "default"},
-            "spec": {"accountId": "111111111111", "region": "eu-west-1"}, "status": {"ledger": ledger},
+            "spec": {"accountId": "111111111111", "region": "eu-west-1"}, "status": {"installationId": installation.as_str()},
         }))
         .unwrap();
         let expected = [
             "PullThroughCacheRule team-a/base",
             "  cache rule mirror of public.ecr.aws",
-            "  a statement",
             "CrossAccountPtcRole team-a/base",
             "  role arn:aws:iam::111111111111:role/ptc/base",
             "and how",
         ];
-        assert_eq!(shown(&registry, "and how").lines().collect::<Vec<_>>(), expected);
+        assert_eq!(shown(&registry, vec![slice], "and how").lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_token_is_found_wherever_the_list_is_cut() {
+        assert!(confirms("abc", SAID) && !confirms("ab", SAID) && !confirms("", SAID));
     }
 }

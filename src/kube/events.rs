@@ -14,6 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 /// How long an event may take; a pass waits for it.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
+/// Conditions that speak of the ledger; one that heals in a second is told all the same.
+const LEDGER: [&str; 4] = ["LedgerEdited", "LedgerUnreadable", "ForeignLedger", "HeldElsewhere"];
+
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
@@ -31,8 +34,22 @@ impl Events {
         self.ready(&reference, &status.conditions).await;
     }
 
-    /// Says so if the Registry's readiness or its reason changed.
+    /// Says so if the Registry's readiness or its reason changed, and what trouble of the ledger is new.
     pub async fn registry(&self, registry: &RegistryObject, status: &RegistryStatus) {
+        let is_new = |condition: &&Condition| {
+            let is_of_the_ledger = LEDGER.contains(&condition.type_.as_str());
+            is_of_the_ledger && find(&registry.status.conditions, &condition.type_).is_none()
+        };
+        for condition in status.conditions.iter().filter(is_new) {
+            let event = Event {
+                type_: EventType::Warning,
+                reason: condition.reason.clone(),
+                note: Some(condition.message.chars().take(1000).collect()),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            };
+            self.publish(&event, &reference("Registry", None, registry.name(), &registry.meta.uid)).await;
+        }
         if find(&registry.status.conditions, "Ready") != find(&status.conditions, "Ready") {
             self.ready(&reference("Registry", None, registry.name(), &registry.meta.uid), &status.conditions).await;
         }

@@ -1,5 +1,6 @@
 //! The API server: what is watched, and the few things that are written.
 
 pub mod events;
+mod loose;
 pub mod watches;
 pub mod writes;

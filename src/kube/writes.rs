@@ -1,12 +1,18 @@
-//! Everything the operator writes to the API server: finalizers and statuses, never a spec. Each write carries the
-//! resourceVersion it was decided on; a lost race is somebody else's newer word, and the pass decides again.
+//! Everything the operator writes to the API server: finalizers and statuses, never a spec that people write; and its own
+//! `RegistryLedger`s. Each write carries the resourceVersion it was decided on; a lost race is somebody else's newer word,
+//! and the pass decides again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use ::kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+    Preconditions,
+};
 use ::kube::{Client, ResourceExt};
-use ecr_permissions_core::api::{AttachedStatus, FINALIZER, GROUP, RegistryStatus};
+use ecr_permissions_core::api::{AttachedStatus, FINALIZER, GROUP, LEDGER_FINALIZER, RegistryLedger, RegistryStatus};
+use ecr_permissions_core::pass::ledger::{Draft, Slice};
 use ecr_permissions_core::pass::objects::{Attached, Meta, ObjectId, RegistryObject};
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +23,8 @@ use tokio::sync::Semaphore;
 const AT_ONCE: usize = 32;
 /// How long a write may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a write of a slice may take: what one namespace waits for, all others wait for.
+const SLICE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a write ended that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +110,79 @@ impl Writes {
         Ok(RegistryObject { meta: Meta { resource_version, ..registry.meta.clone() }, status, ..registry.clone() })
     }
 
+    fn ledgers(&self) -> Api<RegistryLedger> {
+        Api::all(self.client.clone())
+    }
+
+    /// Makes or replaces a slice of a ledger. Of a write that is not answered it is looked up whether it was made.
+    pub async fn slice(&self, draft: &Draft) -> Result<Slice, SliceFailure> {
+        match self.put_slice(draft).await {
+            Err(SliceFailure::Failed(Failure::Unanswered)) => match self.there(&draft.slice.name).await {
+                Ok(slice) if slice.digest == draft.slice.digest => Ok(slice),
+                _ => Err(Failure::Unanswered.into()),
+            },
+            done => done,
+        }
+    }
+
+    async fn put_slice(&self, draft: &Draft) -> Result<Slice, SliceFailure> {
+        let mut object = RegistryLedger::new(&draft.slice.name, draft.slice.spec());
+        object.metadata.finalizers = Some(vec![LEDGER_FINALIZER.to_owned()]);
+        object.metadata.labels = Some(labels(&draft.slice));
+        let params = PostParams::default();
+        let Some(base) = &draft.base else {
+            let made = self.within(SLICE_WITHIN, self.ledgers().create(&params, &object)).await;
+            return match made {
+                Ok(made) => Ok(Slice::of(made)),
+                Err(Failure::Raced) => Err(SliceFailure::Exists(self.there(&draft.slice.name).await?.into())),
+                Err(failure) => Err(failure.into()),
+            };
+        };
+        object.metadata.resource_version = Some(base.resource_version.clone());
+        object.metadata.uid = Some(base.uid.clone());
+        let api = self.ledgers();
+        let replaced = self.within(SLICE_WITHIN, api.replace(&draft.slice.name, &params, &object)).await?;
+        Ok(Slice::of(replaced))
+    }
+
+    async fn there(&self, name: &str) -> Result<Slice, Failure> {
+        Ok(Slice::of(self.within(SLICE_WITHIN, self.ledgers().get(name)).await?))
+    }
+
+    /// Removes a slice that holds nothing: what anybody writes to it meanwhile keeps it.
+    pub async fn remove_slice(&self, slice: &Slice) -> Result<(), Failure> {
+        let api = self.ledgers();
+        let (uid, resource_version) = (Some(slice.uid.clone()), Some(slice.resource_version.clone()));
+        if !slice.deleting {
+            let preconditions = Some(Preconditions { uid, resource_version });
+            let params = DeleteParams { preconditions, ..DeleteParams::default() };
+            let deleted = self.within(SLICE_WITHIN, api.delete(&slice.name, &params)).await?;
+            return match deleted.left() {
+                Some(deleted) => self.release_slice(&Slice::of(deleted)).await,
+                None => Ok(()),
+            };
+        }
+        self.release_slice(slice).await
+    }
+
+    async fn release_slice(&self, slice: &Slice) -> Result<(), Failure> {
+        if !slice.finalized {
+            return Ok(());
+        }
+        let metadata = json!({ "resourceVersion": slice.resource_version, "uid": slice.uid, "finalizers": [] });
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        let (api, params) = (self.ledgers(), PatchParams::default());
+        self.within(SLICE_WITHIN, api.patch(&slice.name, &params, &patch)).await.map(drop)
+    }
+
+    /// Every slice of a namespace, of whatever registry, as etcd has them now.
+    pub async fn slices_of(&self, namespace: &str) -> Result<Vec<Slice>, Failure> {
+        let api = self.ledgers();
+        let params = ListParams::default().fields(&format!("spec.namespace={namespace}"));
+        let listed = self.within(SLICE_WITHIN, api.list(&params)).await?;
+        Ok(listed.items.into_iter().map(Slice::of).collect())
+    }
+
     async fn finalizers(&self, api: &Api<DynamicObject>, meta: &Meta, ours: bool) -> Result<Meta, Failure> {
         let mut all = meta.other_finalizers.clone();
         if ours {
@@ -115,9 +196,13 @@ impl Writes {
 
     /// A write that is not answered is given up: a pass must end, and the next one finds out what came of it.
     async fn answered<T>(&self, write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
+        self.within(ANSWERED_WITHIN, write).await
+    }
+
+    async fn within<T>(&self, span: Duration, write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
         // Nobody closes it, so there is always a turn to come.
         let _turn = self.turns.acquire().await;
-        Ok(tokio::time::timeout(ANSWERED_WITHIN, write).await.map_err(|_| Failure::Unanswered)??)
+        Ok(tokio::time::timeout(span, write).await.map_err(|_| Failure::Unanswered)??)
     }
 
     /// Replaces a status. Only it is sent: the API server takes the rest from what it has.
@@ -139,6 +224,22 @@ impl Writes {
         let written = self.answered(api.replace_status(&meta.name, &PostParams::default(), &object)).await?;
         Ok(written.resource_version().unwrap_or_default())
     }
+}
+
+/// For people who look for a slice; nothing is found by them.
+fn labels(slice: &Slice) -> BTreeMap<String, String> {
+    let namespace = slice.namespace.as_deref().map(|namespace| ("namespace", namespace));
+    let all = [("account", slice.account.as_str()), ("region", slice.region.as_str())].into_iter().chain(namespace);
+    all.map(|(key, value)| (format!("{GROUP}/{key}"), value.to_owned())).collect()
+}
+
+/// How a write of a slice ended that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum SliceFailure {
+    #[error("a RegistryLedger of that name is there already")]
+    Exists(Box<Slice>),
+    #[error(transparent)]
+    Failed(#[from] Failure),
 }
 
 fn resource(kind: &str, plural: &str) -> ApiResource {

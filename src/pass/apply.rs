@@ -9,20 +9,21 @@ mod roles;
 mod rules;
 mod things;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::ownership::Sid;
 use ecr_permissions_core::pass::compile::{Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
+use ecr_permissions_core::pass::ledger::{DocumentRecord, REGISTRY_POLICY};
 use ecr_permissions_core::pass::memory::{Carried, Memory};
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::Known;
-use ecr_permissions_core::pass::{REGISTRY_POLICY, cache_rules, steps};
+use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
@@ -61,7 +62,7 @@ pub(super) async fn apply(
         settings: gathered.registry.spec.roles.as_ref(),
         installation: &op.installation,
     };
-    let record = gathered.registry.status.documents.get(REGISTRY_POLICY).cloned();
+    let record = gathered.ledger.document(REGISTRY_POLICY).cloned();
     let with_policy = desired.needs_policy(record.as_ref()) || memory.owes_look() || memory.is_unsettled();
     let seen = Box::pin(observe::observe(&desired, place, with_policy, proven, op)).await;
     let Seen { proof, policy, scope, rules, roles } = match seen {
@@ -88,6 +89,9 @@ pub(super) async fn apply(
         known,
         prune_waits: false,
         statements_wait: false,
+        unrecorded: BTreeSet::new(),
+        again: None,
+        unanswered: false,
         passed_roles: Ok(Vec::new()),
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
@@ -111,6 +115,8 @@ pub(super) async fn apply(
     (applied.rules, _) = writing.make(rules, pruned).await?;
     writing.validate_rules(&mut applied).await;
     applied.prune_waits = writing.prune_waits;
+    applied.unsettled |= writing.again.is_some();
+    applied.unanswered = writing.unanswered;
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
     applied.roles = roles;
     Ok((applied, writing.desired))
@@ -130,6 +136,12 @@ struct Writing<'a> {
     prune_waits: bool,
     /// And statements wait for it: they go last, since the token names them all.
     statements_wait: bool,
+    /// Objects that could not be put on record: they do not grow.
+    unrecorded: BTreeSet<ObjectId>,
+    /// When the ledger is worth another try.
+    again: Option<Again>,
+    /// Whether a write of the ledger was made is not known.
+    unanswered: bool,
     /// The prefix and the role of every rule in AWS that pulls by a role.
     passed_roles: Result<Vec<(String, String)>, Because>,
 }
@@ -185,7 +197,7 @@ impl Writing<'_> {
             return Err(Again::Soon);
         }
         let repairs = self.note_repair(&plan).await;
-        self.record_intent(&plan).await?;
+        self.record_intent(&plan).await;
         if self.guests_have_moved(&plan) {
             return Err(Again::Soon);
         }
@@ -208,14 +220,18 @@ impl Writing<'_> {
         let observed = Observed { document: policy.document.as_ref(), record: self.record.as_ref(), scope: self.scope };
         let (partition, now) = (self.gathered.key.partition(), self.op.clock.now());
         let mut plan = plan(&self.desired, &observed, &self.op.installation, partition, self.memory, now);
-        let contributions = &self.desired.contributions;
+        plan.hold_back(&self.unrecorded, &unrecorded());
         if let Some(only) = only {
-            plan.admit_only(|growth| {
-                // A search writes what was on record before it began, whatever was edited meanwhile.
-                let on_record = contributions.iter().any(|c| c.id == growth.id && covers(&c.has, &growth.to));
-                only.contains(&growth.id) && on_record
-            });
+            plan.admit_only(|growth| only.contains(&growth.id));
         }
+        plan
+    }
+
+    /// The same, for a write: only what is on record grows, whatever was edited meanwhile.
+    fn plan_to_write(&mut self, policy: &Policy, only: Option<&[ObjectId]>) -> Plan {
+        let mut plan = self.plan(policy, only);
+        let contributions = &self.desired.contributions;
+        plan.admit_only(|growth| contributions.iter().any(|c| c.id == growth.id && covers(&c.has, &growth.to)));
         plan
     }
 
@@ -260,7 +276,7 @@ impl Writing<'_> {
                 Err(because) => return Sent::Failed(because, Unknown(false)),
             }
         }
-        let plan = self.plan(policy, only);
+        let plan = self.plan_to_write(policy, only);
         let Ok(composition) = plan.compose(&plan.admitted) else {
             return Sent::Failed(
                 Because::new(Reason::PolicyTooLarge, "The registry policy has no room."),
@@ -349,6 +365,12 @@ impl Writing<'_> {
         }
         Ok(())
     }
+}
+
+/// What an object is told whose namespace cannot be put on record.
+fn unrecorded() -> Because {
+    let message = "What the object is to get could not be put on record, and nothing is given that is on no record. It is tried again.";
+    Because::new(Reason::Progressing, message)
 }
 
 fn covers(has: &[Statement], all: &[Statement]) -> bool {

@@ -1,16 +1,21 @@
 //! One pass over one registry. The story, from who is attached to what everybody learns; each step is a file.
 
 mod apply;
+mod filing;
 mod observe;
 mod report;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ecr_permissions_core::pass::compile::compile;
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Judging;
 use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::queue::Key;
+use filing::Unwritten;
 use futures::StreamExt;
 
 use crate::runtime::operator::Operator;
@@ -36,8 +41,12 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
 
 async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Duration {
     memory.retain(|id| gathered.attached.iter().chain(&gathered.guests).any(|object| object.id == *id));
+    if let Err(again) = serve(&mut gathered, op).await {
+        return again.after(memory, op);
+    }
     let session = op.sessions.of(&gathered.key, &gathered.registry.spec).await;
-    let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, op));
+    let new = accepted_anew(&gathered, memory, op);
+    let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, new, op));
     if let Err(again) = finalized {
         return again.after(memory, op);
     }
@@ -56,7 +65,7 @@ async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Dur
         now: op.clock.timestamp(),
     };
     let reported = report::report(&judging, op).await;
-    next_run(&gathered, &applied, memory, op, reported.err())
+    next_run(&judging, memory, op, reported.err())
 }
 
 /// A pass that could not be finished.
@@ -74,19 +83,43 @@ impl Again {
     }
 }
 
-/// The finalizer goes on before anything goes to AWS; the Registry's own first, since it holds the ledger. An object
+/// A ledger that serves a Registry which is gone is taken over before anything of this one's `allow` is applied.
+async fn serve(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
+    let name = gathered.registry.name().to_owned();
+    if gathered.ledger.registry().is_none_or(|served| served == name) {
+        return Ok(());
+    }
+    let mut unwritten = Unwritten::default();
+    filing::record(&mut gathered.ledger, &BTreeMap::new(), &name, &mut unwritten, op).await;
+    unwritten.result()
+}
+
+/// Objects that would be accepted and do not carry our finalizer yet.
+fn accepted_anew(gathered: &Gathered, memory: &Memory, op: &Operator) -> BTreeSet<ObjectId> {
+    if gathered.attached.iter().all(|object| object.meta.finalized || object.meta.deleting) {
+        return BTreeSet::new();
+    }
+    let desired = compile(gathered, &op.installation, memory, op.clock.now());
+    let awaiting = desired.contributions.into_iter().filter(|contribution| contribution.awaits_finalizer);
+    awaiting.map(|contribution| contribution.id).collect()
+}
+
+/// The finalizer goes on once an object is accepted, and before anything goes to AWS; the Registry's own first. An object
 /// that the API server has not shown with it gets nothing (`compile`).
-async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
+async fn finalize(gathered: &mut Gathered, new: BTreeSet<ObjectId>, op: &Operator) -> Result<(), Again> {
     let registry = &gathered.registry;
-    let holds_a_ledger = !gathered.attached.is_empty() || !gathered.guests.is_empty();
-    if holds_a_ledger && !registry.meta.finalized && !registry.meta.deleting {
+    let is_finalized = |object: &Arc<Attached>| object.meta.finalized;
+    let serves_somebody =
+        !new.is_empty() || gathered.attached.iter().any(is_finalized) || gathered.guests.iter().any(is_finalized);
+    if serves_somebody && !registry.meta.finalized && !registry.meta.deleting {
         let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
         op.show_registry(registry, &written);
         gathered.registry = written.into();
     }
     let objects = std::mem::take(&mut gathered.attached);
+    let new = &new;
     let added = futures::stream::iter(objects).map(|object| async move {
-        if object.meta.finalized || object.meta.deleting {
+        if !new.contains(&object.id) {
             return object;
         }
         match op.writes.finalize(&object).await {
@@ -105,18 +138,13 @@ async fn finalize(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
     Ok(())
 }
 
-fn next_run(
-    gathered: &Gathered,
-    applied: &ecr_permissions_core::pass::judge::Applied,
-    memory: &mut Memory,
-    op: &Operator,
-    untold: Option<Again>,
-) -> Duration {
+fn next_run(judging: &Judging<'_>, memory: &mut Memory, op: &Operator, untold: Option<Again>) -> Duration {
+    let Judging { gathered, desired, applied, .. } = judging;
     let now = op.clock.now();
     let interval = gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from);
     let interval = op.jitter(interval.max(SHORTEST_INTERVAL));
     // An object without its finalizer gets nothing, and no watch tells that the API server would take it now.
-    let unfinalized = gathered.attached.iter().any(|object| !object.meta.finalized && !object.meta.deleting);
+    let unfinalized = desired.contributions.iter().any(|contribution| contribution.awaits_finalizer);
     let failed = applied.failure.is_some()
         || applied.verdicts.values().any(|because| because.reason.is_passing())
         || applied.rules.is_open()

@@ -6,8 +6,8 @@ pub(super) mod rules;
 
 use std::time::Duration;
 
-use ecr_permissions_core::api::DocumentRecord;
 use ecr_permissions_core::pass::compile::Desired;
+use ecr_permissions_core::pass::ledger::DocumentRecord;
 use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::roles::Place;
 use ecr_permissions_core::pass::scope::ScopeView;

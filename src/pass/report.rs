@@ -1,39 +1,75 @@
-//! Tells everybody their fate: the Registry first, since its ledger is what later passes go by, then the objects, then
+//! Tells everybody their fate: the ledger first, since later passes go by it, then the Registry, then the objects, then
 //! the finalizers of those that have nothing left. Nothing is written that is not different.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ecr_permissions_core::api::{ABANDON, AttachedStatus};
 use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::judge::{self, Fate, Judging};
-use ecr_permissions_core::pass::ledger::Holding;
+use ecr_permissions_core::pass::ledger::{Ledger, REGISTRY_POLICY, Slice};
 use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
 use futures::StreamExt;
 
+use super::filing::{self, Unwritten};
 use super::{Again, WRITES_AT_ONCE};
 use crate::runtime::operator::Operator;
 
 pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), Again> {
-    let holdings = judging.ledger();
-    let status = judging.registry(&holdings);
+    let mut ledger = judging.gathered.ledger.clone();
+    let filed = file(judging, &mut ledger, op).await;
+    let status = judging.registry();
     let mut registry = Arc::clone(&judging.gathered.registry);
     if status != registry.status {
         op.events.registry(&registry, &status).await;
         registry = op.write_registry_status(&registry, status).await?.into();
     }
-    op.metrics.registry(&judging.gathered.key, &registry.status);
+    op.metrics.registry(&judging.gathered.key, &registry.status, ledger.document(REGISTRY_POLICY));
+    for object in judging.withdrawn().into_iter().filter(|object| !ledger.slices().mentions(&object.id)) {
+        let touched = op.with_index(|index| index.has_withdrawn(&judging.gathered.key, object));
+        op.touch(touched);
+    }
     let told = tell(judging.objects(), op).await;
     for (duplicate, _) in &judging.gathered.duplicates {
         let status = judging.duplicate(duplicate);
         if status != duplicate.status {
             op.write_registry_status(duplicate, status).await?;
         }
-        release_registry(duplicate, duplicate.status.ledger.is_empty(), op).await?;
+        release_registry(duplicate, true, op).await?;
     }
-    let is_empty = !holdings.values().any(Holding::holds_something);
-    release_registry(&registry, judging.gathered.attached.is_empty() && is_empty, op).await?;
-    told
+    let attached = judging.gathered.attached.iter().any(|object| object.meta.finalized);
+    release_registry(&registry, !attached && !ledger.slices().has_entries(), op).await?;
+    told.and(filed)
+}
+
+/// Puts on record what everybody has by now: first what is added or changed, then the record of the document, by which
+/// what was under way counts as applied, then what is gone.
+async fn file(judging: &Judging<'_>, ledger: &mut Ledger, op: &Operator) -> Result<(), Again> {
+    let applied = judging.applied;
+    let before = ledger.document(REGISTRY_POLICY).cloned().unwrap_or_default();
+    let confirmed = if applied.confirmed && !applied.unanswered {
+        ledger.last_write().max(before.confirmed).max(1)
+    } else {
+        before.confirmed
+    };
+    let changes = ledger.changes_to(&judging.ledger(), confirmed);
+    let is_edited = ledger.slices().own().any(|slice| slice.is_edited());
+    let is_displaced = ledger.slices().own().any(|slice| slice.deleting && slice.namespace.is_none());
+    let mut unwritten = filing::add(ledger, &changes, applied.confirmed, false, op).await;
+    if let Some(record) = &applied.record {
+        let confirmed = ledger.confirmable(&unwritten.namespaces, before.confirmed, confirmed);
+        let record = record.clone().confirmed_as(confirmed, &before);
+        if record != before || is_edited || is_displaced {
+            let documents = BTreeMap::from([(REGISTRY_POLICY.to_owned(), record)]);
+            filing::record(ledger, &documents, judging.gathered.registry.name(), &mut unwritten, op).await;
+        }
+    }
+    filing::remove(ledger, &changes, &mut unwritten, op).await;
+    unwritten.result()?;
+    // What was edited is written anew by now, and the Registry still says that it was edited.
+    if is_edited && applied.confirmed { Err(Again::Soon) } else { Ok(()) }
 }
 
 /// A Registry that is being deleted goes once nobody is attached and nothing is on record, or a person lets it go.
@@ -45,38 +81,74 @@ async fn release_registry(registry: &RegistryObject, is_empty: bool, op: &Operat
     Ok(())
 }
 
-/// The objects of no Registry at all.
+/// The objects of no Registry at all, and ledgers that serve none.
 pub(super) async fn unattached(op: &Operator) -> Option<Duration> {
     let unattached = op.with_index(|index| index.ready().map(|snapshot| snapshot.gather_unattached()))?;
     let now = op.clock.timestamp();
     let fates = unattached.objects.iter().map(|object| {
         let on_record = unattached.on_record.contains(&object.id);
-        (object.as_ref(), judge::unattached(object, on_record, now))
+        let unreadable = unattached.unreadable.contains(&object.id);
+        (object.as_ref(), judge::unattached(object, on_record, unreadable, now))
     });
     let fates = fates.collect();
     let told = tell(fates, op).await;
-    told.is_err().then(|| op.clock.now() + op.settings.retry)
+    let mut unwritten = Unwritten::default();
+    for (key, slices) in &unattached.ledgers {
+        let in_use = slices.own().filter(|slice| !slice.entries.is_empty()).count();
+        op.metrics.unserved_ledgers(key, in_use);
+        if in_use > 0 {
+            tracing::warn!(registry = %key, ledgers = in_use, "no Registry stands for what is on record; create one, and the operator looks after it");
+            continue;
+        }
+        for slice in slices.own() {
+            filing::remove_slice(slice, &mut unwritten, op).await;
+        }
+    }
+    let removed = unwritten.result();
+    told.and(removed).is_err().then(|| op.clock.now() + op.settings.retry)
 }
 
 async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again> {
-    let telling: Vec<_> = fates.into_iter().map(|(object, fate)| tell_one(object, fate, op)).collect();
+    let going = fates.iter().filter(|(_, fate)| fate.release).map(|(object, _)| object.id.namespace.as_str());
+    let going: BTreeSet<&str> = going.collect();
+    let reading = going.into_iter().map(|namespace| async move { (namespace, op.writes.slices_of(namespace).await) });
+    let reading: Vec<_> = reading.collect();
+    let on_record: BTreeMap<_, _> = futures::stream::iter(reading).buffer_unordered(WRITES_AT_ONCE).collect().await;
+    let may_go = |object: &Attached| match on_record.get(object.id.namespace.as_str()) {
+        Some(Ok(slices)) => Ok(object.meta.abandon || !slices.iter().any(|slice| mentions(slice, object))),
+        Some(Err(failure)) => Err(op.lost_write(failure)),
+        None => Ok(false),
+    };
+    let telling = fates.into_iter().map(|(object, fate)| {
+        let goes = if fate.release { may_go(object) } else { Ok(false) };
+        async move { tell_one(object, fate, goes?, op).await }
+    });
+    let telling: Vec<_> = telling.collect();
     let told = futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE).collect::<Vec<_>>().await;
     told.into_iter().collect()
 }
 
-async fn tell_one(object: &Attached, fate: Fate, op: &Operator) -> Result<(), Again> {
-    if fate.release {
-        tracing::info!(object = %object.id, abandoned = object.meta.abandon, "releasing the object ({ABANDON} lets it go without AWS)");
-        let released = op.writes.release(object).await.map_err(|error| op.lost_write(&error))?;
+/// Whether a slice has an entry of the object, whatever registry it is of: a view may lack what etcd has.
+fn mentions(slice: &Slice, object: &Attached) -> bool {
+    slice.entries.keys().any(|part| part.is_of(&object.id))
+}
+
+async fn tell_one(object: &Attached, fate: Fate, goes: bool, op: &Operator) -> Result<(), Again> {
+    let mut object = Cow::Borrowed(object);
+    let goes_for_good = goes && object.meta.deleting;
+    if fate.status != object.status && !goes_for_good {
+        let written = op.writes.object_status(&object, fate.status).await.map_err(|error| op.lost_write(&error))?;
+        op.with_index(|index| index.wrote_object(&object.meta.resource_version, written.clone()));
+        announce(&object, &written.status, op).await;
+        object = Cow::Owned(written);
+    }
+    if goes {
+        if goes_for_good {
+            tracing::info!(object = %object.id, abandoned = object.meta.abandon, "releasing the object ({ABANDON} lets it go without AWS)");
+        }
+        let released = op.writes.release(&object).await.map_err(|error| op.lost_write(&error))?;
         op.with_index(|index| index.wrote_object(&object.meta.resource_version, released));
-        return Ok(());
     }
-    if fate.status == object.status {
-        return Ok(());
-    }
-    let written = op.writes.object_status(object, fate.status).await.map_err(|error| op.lost_write(&error))?;
-    op.with_index(|index| index.wrote_object(&object.meta.resource_version, written.clone()));
-    announce(object, &written.status, op).await;
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 
 use ecr_permissions_core::api::RegistryStatus;
 use ecr_permissions_core::names::RegistryKey;
-use ecr_permissions_core::pass::REGISTRY_POLICY;
 use ecr_permissions_core::pass::conditions::find;
+use ecr_permissions_core::pass::ledger::{DocumentRecord, REGISTRY_POLICY};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -38,6 +38,7 @@ pub struct Metrics {
     statements: Family<Of, Gauge>,
     foreign: Family<Of, Gauge>,
     orphans: Family<Of, Gauge>,
+    unserved: Family<Of, Gauge>,
 }
 
 impl Default for Metrics {
@@ -53,6 +54,7 @@ impl Default for Metrics {
             statements: Family::default(),
             foreign: Family::default(),
             orphans: Family::default(),
+            unserved: Family::default(),
         }
     }
 }
@@ -72,6 +74,7 @@ impl Metrics {
         prefix.register("policy_statements", "Own statements in the registry policy", self.statements.clone());
         prefix.register("policy_foreign_statements", "Statements of others in it", self.foreign.clone());
         prefix.register("orphans", "1 if something in AWS belongs to no object", self.orphans.clone());
+        prefix.register("unserved_ledgers", "RegistryLedgers that no Registry stands for", self.unserved.clone());
         let mut text = String::new();
         // Writing into a String cannot fail.
         if text::encode(&mut text, &all).is_err() {
@@ -93,13 +96,21 @@ impl Metrics {
         self.drift.get_or_create(&Of::key(key)).inc();
     }
 
-    pub(crate) fn registry(&self, key: &RegistryKey, status: &RegistryStatus) {
+    /// Ledgers that have something on record of a registry that no Registry stands for.
+    pub(crate) fn unserved_ledgers(&self, key: &RegistryKey, ledgers: usize) {
+        self.unserved.get_or_create(&Of::key(key)).set(number(ledgers));
+    }
+
+    pub(crate) fn registry(&self, key: &RegistryKey, status: &RegistryStatus, record: Option<&DocumentRecord>) {
         let of = Of::key(key);
         let is_true = |kind| find(&status.conditions, kind).is_some_and(|(status, _)| status == "True");
         self.ready.get_or_create(&of).set(i64::from(is_true("Ready")));
         self.orphans.get_or_create(&of).set(i64::from(is_true("Orphaned")));
-        if let Some(record) = status.documents.get(REGISTRY_POLICY) {
-            self.characters.get_or_create(&of).set(record.characters);
+        self.unserved.remove(&of);
+        if let Some(document) = status.documents.get(REGISTRY_POLICY) {
+            self.characters.get_or_create(&of).set(document.characters);
+        }
+        if let Some(record) = record {
             self.statements.get_or_create(&of).set(number(record.sids.len()));
             self.foreign.get_or_create(&of).set(number(record.foreign_hashes.len()));
         }

@@ -5,4 +5,5 @@ pub mod clock;
 pub mod leader;
 pub mod metrics;
 pub mod operator;
+pub mod pace;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use ecr_permissions_core::api::RegistryStatus;
 use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::ownership::InstallationId;
 use ecr_permissions_core::pass::index::Index;
+use ecr_permissions_core::pass::ledger::Slice;
 use ecr_permissions_core::pass::memory::{Memory, Patience};
 use ecr_permissions_core::pass::objects::RegistryObject;
 use ecr_permissions_core::pass::queue::{Key, Next, Queue};
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use super::clock::Clock;
 use super::leader::Leadership;
 use super::metrics::Metrics;
+use super::pace::LedgerPace;
 use crate::aws::gate::Rates;
 use crate::aws::session::Sessions;
 use crate::kube::events::Events;
@@ -75,6 +77,7 @@ pub struct Operator {
     pub(crate) installation: InstallationId,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
+    pub(crate) ledger_pace: LedgerPace,
     client: Client,
     index: Mutex<Index>,
     memories: Mutex<BTreeMap<RegistryKey, Memory>>,
@@ -92,16 +95,18 @@ impl Operator {
         let uid = kube_system.metadata.uid.unwrap_or_default();
         let (touch, touched) = unbounded_channel();
         let sessions = Sessions::new(aws, clock, settings.rates, leadership, metrics.aws.clone());
+        let installation = InstallationId::of_cluster(&uid);
         Ok(Self {
             clock,
             writes: Writes::new(client.clone()),
             events: Events::new(client.clone()),
             sessions,
-            installation: InstallationId::of_cluster(&uid),
+            index: Mutex::new(Index::new(&installation)),
+            installation,
+            ledger_pace: LedgerPace::default(),
             metrics,
             settings,
             client,
-            index: Mutex::default(),
             memories: Mutex::default(),
             touches: (touch, touched.into()),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
@@ -197,9 +202,19 @@ impl Operator {
         Ok(written)
     }
 
-    /// Shows a Registry we wrote, and touches the passes that hear of it by its ledger.
+    /// Shows a Registry we wrote.
     pub(crate) fn show_registry(&self, before: &RegistryObject, written: &RegistryObject) {
-        for key in self.with_index(|index| index.wrote_registry(before, written.clone())) {
+        self.with_index(|index| index.wrote_registry(&before.meta.resource_version, written.clone()));
+    }
+
+    /// Shows a slice we wrote or removed, and touches the passes that hear of it.
+    pub(crate) fn show_slice(&self, before: Option<&Slice>, written: Option<Slice>) {
+        let touched = self.with_index(|index| index.wrote_slice(before, written));
+        self.touch(touched);
+    }
+
+    pub(crate) fn touch(&self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
             // The driver alone listens, and ends no sooner than the passes.
             drop(self.touches.0.send(key));
         }

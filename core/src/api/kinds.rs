@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema::finished;
-use super::{CrossAccountPtcRole, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant};
+use super::{CrossAccountPtcRole, PullThroughCacheRule, Registry, RegistryLedger, RegistryPolicy, ReplicationGrant};
 
 /// The kinds that attach to a Registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +55,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         ReplicationGrant::crd(),
         PullThroughCacheRule::crd(),
         CrossAccountPtcRole::crd(),
+        RegistryLedger::crd(),
     ];
     crds.into_iter().map(finished).collect()
 }

@@ -19,13 +19,16 @@ pub use cross_account_ptc_role::{
     CrossAccountPtcRole, CrossAccountPtcRoleSpec, GrantVia, Grantee, PermissionScope, RoleUpstream,
 };
 pub use kinds::{Kind, crd_files, crds};
-pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState, OwnershipState};
+pub use ledger::{
+    LedgerDocument, LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState, OwnershipState, RegistryLedger,
+    RegistryLedgerSpec,
+};
 pub use pull_through_cache_rule::{
     AzureUpstream, EcrUpstream, PullThroughCacheRule, PullThroughCacheRuleSpec, ReplacePolicy, RoleRef, Upstream,
     UpstreamType,
 };
 pub use registry::{
-    AllowRule, AttachedCount, DocumentRecord, Identity, Management, NamespaceSelector, PlanStatus, Registry,
+    AllowRule, AttachedCount, DocumentStatus, Identity, Management, NamespaceSelector, PlanStatus, Registry,
     RegistryPolicySettings, RegistrySpec, RegistryStatus, RoleSettings, Scope,
 };
 pub use registry_policy::{PolicyStatement, RegistryPolicy, RegistryPolicySpec};
@@ -38,6 +41,10 @@ pub use status::{AttachedStatus, RegistryReference, RoleStatus, RuleStatus, Upst
 
 /// The API group of every kind.
 pub const GROUP: &str = "ecr-permissions.dev";
+/// The API group of what the operator keeps for itself.
+pub const INTERNAL_GROUP: &str = "internal.ecr-permissions.dev";
+/// The finalizer on every slice of a ledger: one that is deleted by hand stays readable until its entries stand elsewhere.
+pub const LEDGER_FINALIZER: &str = "ecr-permissions.dev/ledger";
 /// The finalizer on every object that may have something in AWS, and on a Registry that has anything attached.
 pub const FINALIZER: &str = "ecr-permissions.dev/finalizer";
 /// Lets an object go without an AWS call: its grants become orphans. Value `"true"`.

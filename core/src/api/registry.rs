@@ -1,5 +1,4 @@
-//! `Registry`: one private registry (an account in a Region), who may attach what to it, and the ledger of what its
-//! attached objects have in AWS.
+//! `Registry`: one private registry (an account in a Region), and who may attach what to it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::kinds::Kind;
-use super::ledger::LedgerEntry;
 use super::rules;
 use super::shared::{Adoption, Effect};
 use super::status::default_generation;
@@ -279,15 +277,10 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub attached: BTreeMap<String, AttachedCount>,
-    /// The documents in AWS as last read or written.
+    /// The documents in AWS: how long they are, and how long they may be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    pub documents: BTreeMap<String, DocumentRecord>,
-    /// What every attached object has in AWS. Written by the operator alone; grants are withdrawn by this record.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5000))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "namespace".into(), "name".into()]))]
-    pub ledger: Vec<LedgerEntry>,
+    pub documents: BTreeMap<String, DocumentStatus>,
     /// What would be written, while `Observe` or suspension forbids it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -303,7 +296,6 @@ impl Default for RegistryStatus {
             installation_id: None,
             attached: BTreeMap::new(),
             documents: BTreeMap::new(),
-            ledger: Vec::new(),
             plan: None,
         }
     }
@@ -319,27 +311,14 @@ pub struct AttachedCount {
     pub refused: i64,
 }
 
-/// A document in AWS, as last read or written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+/// A document in AWS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct DocumentRecord {
-    /// Hash of the document's meaning.
-    #[schemars(length(max = 64))]
-    pub hash: String,
-    /// Its length as sent, in characters.
+pub struct DocumentStatus {
+    /// Its length, in characters.
     pub characters: i64,
     /// The length AWS accepts, in characters.
     pub limit: i64,
-    /// The Sids of the operator's own statements in it, as last written.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500), inner(length(max = 64)))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub sids: Vec<String>,
-    /// Hashes of the foreign statements in it, in order, as last read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 500), inner(length(max = 64)))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub foreign_hashes: Vec<String>,
 }
 
 /// What would be written.

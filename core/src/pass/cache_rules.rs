@@ -116,7 +116,7 @@ impl Claim<CacheRule> {
     pub fn secret(&self) -> Option<&str> {
         match &self.stance {
             Stance::Wants(rule) | Stance::Holds(Some(rule), _) => rule.secret.as_deref(),
-            _ => None,
+            _ => self.lost.as_ref()?.secret.as_deref(),
         }
     }
 }
@@ -177,6 +177,9 @@ fn role_by_reference(
     let Some(arn) = &role.arn else {
         return waits(Reason::WaitingForRole, format!("CrossAccountPtcRole {name} has no role yet."));
     };
+    if claim.lost.is_some() {
+        return Ok(arn.clone());
+    }
     let has_it = claim.has.as_ref().is_some_and(|has| has.role_arn.as_ref() == Some(arn));
     if role.is_leaving && !has_it {
         // Whoever pulls by it keeps it from going, and nobody begins to.
@@ -209,20 +212,5 @@ pub fn status(rule: &LedgerRule, validity: Option<&Validity>) -> RuleStatus {
         credential_arn: rule.credential_arn.clone(),
         valid: validity.map(|v| v.valid),
         failure: validity.and_then(|v| v.failure.as_ref()).map(|text| text.chars().take(1024).collect()),
-    }
-}
-
-/// What an object says itself that it had: counts where the ledger says nothing (design: the ledger was lost). A rule
-/// that equals it is taken for the object's; whether it was adopted nobody knows, so whoever may adopt is taken to have.
-pub fn evidence(status: &RuleStatus, wanted: &CacheRule) -> LedgerRule {
-    LedgerRule {
-        prefix: wanted.prefix.to_string(),
-        upstream_url: status.upstream_host.clone(),
-        upstream_prefix: wanted.upstream_prefix.as_ref().map(ToString::to_string),
-        role_arn: status.role_arn.clone(),
-        credential_arn: status.credential_arn.clone(),
-        created_at: None,
-        adopted: (wanted.adoption > crate::api::Adoption::Never).then_some(true),
-        state: OwnershipState::Claimed,
     }
 }

@@ -121,8 +121,9 @@ pub trait Action: Clone + PartialEq {
 pub struct Claim<W, H> {
     pub id: ObjectId,
     pub created: Option<Timestamp>,
-    /// What the ledger says it has, or, if the ledger says nothing, what the object itself says it had: such a record is
-    /// `Claimed` without a time, and counts for what equals it.
+    /// What it asks for, if it goes without an entry: its record was lost, or it never had anything.
+    pub lost: Option<W>,
+    /// What the ledger says it has.
     pub has: Option<H>,
     /// When it was about to be made, if it may not have been seen since.
     pub claimed_at: Option<Timestamp>,
@@ -140,6 +141,7 @@ impl<W, H: Clone> Claim<W, H> {
         Self {
             id: id.clone(),
             created: None,
+            lost: None,
             has,
             claimed_at,
             stance: Stance::Orphaned,
@@ -152,7 +154,7 @@ impl<W, H: Clone> Claim<W, H> {
     /// The thing as AWS knows it. Who names what is not there keeps what it has, if that is still allowed; an orphan
     /// leaves once it is pruned.
     pub fn resolve<R>(&self, pruned: bool, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
-        let stance = match (self.stance.resolve(resolve), &self.outlawed) {
+        let stance = match (self.stance.resolve(&resolve), &self.outlawed) {
             // AWS did not say what is wanted, and will: the answer is not given for it.
             (Stance::Keeps(because), Some(_)) if because.reason.is_passing() => Stance::Holds(None, because),
             (Stance::Keeps(_), Some(because)) => Stance::Loses(because.clone()),
@@ -162,6 +164,7 @@ impl<W, H: Clone> Claim<W, H> {
         Claim {
             id: self.id.clone(),
             created: self.created,
+            lost: self.lost.as_ref().and_then(|lost| resolve(lost).ok()),
             has: self.has.clone(),
             claimed_at: self.claimed_at,
             stance,

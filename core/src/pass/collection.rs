@@ -1,6 +1,7 @@
-//! One watched kind: what is live, and a relist that replaces it whole or not at all.
+//! One watched kind: what is live, and a relist that replaces it whole or not at all. What cannot be read is kept by name:
+//! it is there, and nobody acts on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::objects::Watched;
@@ -12,10 +13,14 @@ pub enum Change<K, V> {
     Listing,
     /// One object of the list.
     ListItem(K, V),
+    /// One object of the list that cannot be read.
+    ListUnreadable(K),
     /// The list is complete.
     Listed,
     /// An object was made or changed.
     Apply(K, V),
+    /// An object was made or changed, and cannot be read as it is now.
+    Unreadable(K),
     /// An object is gone.
     Delete(K),
 }
@@ -28,10 +33,14 @@ pub(crate) enum Effect<V> {
     Everything,
 }
 
+/// What can be read of a list, and what cannot.
+type Listed<K, V> = (BTreeMap<K, Arc<V>>, BTreeSet<K>);
+
 #[derive(Debug)]
 pub(crate) struct Collection<K, V> {
     live: BTreeMap<K, Arc<V>>,
-    incoming: Option<BTreeMap<K, Arc<V>>>,
+    unreadable: BTreeSet<K>,
+    incoming: Option<Listed<K, V>>,
     ready: bool,
     /// Our own last write of an object, shown until the watch has moved past every version it was based on.
     overlays: BTreeMap<K, Overlay<V>>,
@@ -40,19 +49,30 @@ pub(crate) struct Collection<K, V> {
 /// What we wrote last, and the versions on the way to it that the watch may still show.
 #[derive(Debug)]
 struct Overlay<V> {
-    bases: Vec<String>,
-    ours: Arc<V>,
+    /// `None`: the object was not there.
+    bases: Vec<Option<String>>,
+    /// `None`: it is removed.
+    ours: Option<Arc<V>>,
+    /// A list that began after the write does not show an older state.
+    precedes_list: bool,
 }
 
 impl<V: Watched> Overlay<V> {
-    fn covers(&self, live: &V) -> bool {
-        self.bases.iter().any(|base| base == live.resource_version())
+    fn covers(&self, live: Option<&Arc<V>>) -> bool {
+        let live = live.map(|live| live.resource_version());
+        self.bases.iter().any(|base| base.as_deref() == live)
     }
 }
 
 impl<K: Ord + Clone, V: Watched> Collection<K, V> {
     pub(crate) fn new() -> Self {
-        Self { live: BTreeMap::new(), incoming: None, ready: false, overlays: BTreeMap::new() }
+        Self {
+            live: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            incoming: None,
+            ready: false,
+            overlays: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -60,57 +80,84 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&Arc<V>> {
-        let live = self.live.get(key)?;
+        let live = self.live.get(key);
         match self.overlays.get(key) {
-            Some(overlay) if overlay.covers(live) => Some(&overlay.ours),
-            _ => Some(live),
+            Some(overlay) if overlay.covers(live) => overlay.ours.as_ref(),
+            _ => live,
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &Arc<V>)> {
-        self.live.keys().filter_map(|key| self.get(key).map(|value| (key, value)))
+        let made = self.overlays.keys().filter(|key| !self.live.contains_key(*key));
+        self.live.keys().chain(made).filter_map(|key| self.get(key).map(|value| (key, value)))
+    }
+
+    /// Objects that are there and cannot be read.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = &K> {
+        self.unreadable.iter()
     }
 
     /// Shows what we wrote until the watch brings it: otherwise the next pass would judge by the state before it.
-    pub(crate) fn overlay(&mut self, key: K, base: &str, ours: V) {
-        let earlier = self.overlays.remove(&key).filter(|earlier| earlier.ours.resource_version() == base);
+    /// `base`: the version that was written over, if the object was there; `ours`: nothing, if it was removed.
+    pub(crate) fn overlay(&mut self, key: K, base: Option<&str>, ours: Option<V>) {
+        let follows = |earlier: &Overlay<V>| earlier.ours.as_ref().map(|ours| ours.resource_version()) == base;
+        let earlier = self.overlays.remove(&key).filter(follows);
         let mut bases = earlier.map(|earlier| earlier.bases).unwrap_or_default();
-        bases.push(base.to_owned());
-        self.overlays.insert(key, Overlay { bases, ours: Arc::new(ours) });
+        bases.push(base.map(str::to_owned));
+        self.overlays.insert(key, Overlay { bases, ours: ours.map(Arc::new), precedes_list: false });
     }
 
     pub(crate) fn change(&mut self, change: Change<K, V>) -> Effect<V> {
         match change {
             Change::Listing => {
-                self.incoming = Some(BTreeMap::new());
+                self.incoming = Some(Default::default());
+                self.overlays.values_mut().for_each(|overlay| overlay.precedes_list = true);
                 Effect::Nothing
             }
             Change::ListItem(key, value) => {
-                self.incoming.get_or_insert_default().insert(key, Arc::new(value));
+                self.incoming.get_or_insert_with(Default::default).0.insert(key, Arc::new(value));
+                Effect::Nothing
+            }
+            Change::ListUnreadable(key) => {
+                self.incoming.get_or_insert_with(Default::default).1.insert(key);
                 Effect::Nothing
             }
             Change::Listed => {
-                self.live = self.incoming.take().unwrap_or_default();
+                (self.live, self.unreadable) = self.incoming.take().unwrap_or_default();
                 let live = &self.live;
-                self.overlays.retain(|key, overlay| live.get(key).is_some_and(|live| overlay.covers(live)));
+                self.overlays.retain(|key, overlay| {
+                    let live = live.get(key);
+                    overlay.covers(live) && !(overlay.precedes_list && live.is_none())
+                });
                 self.ready = true;
                 Effect::Everything
             }
             Change::Apply(key, value) => {
                 let seen = self.get(&key).cloned();
                 let new = Arc::new(value);
+                let was_unreadable = self.unreadable.remove(&key);
                 self.live.insert(key.clone(), Arc::clone(&new));
-                if self.overlays.get(&key).is_some_and(|overlay| !overlay.covers(&new)) {
+                if self.overlays.get(&key).is_some_and(|overlay| !overlay.covers(Some(&new))) {
                     self.overlays.remove(&key);
                 }
                 match seen {
-                    Some(old) if !old.calls_for_a_pass(&new) => Effect::Nothing,
+                    Some(old) if !was_unreadable && !old.calls_for_a_pass(&new) => Effect::Nothing,
                     old => Effect::One { old, new: Some(new) },
                 }
             }
-            Change::Delete(key) => {
+            Change::Unreadable(key) => {
                 self.overlays.remove(&key);
+                self.unreadable.insert(key.clone());
                 Effect::One { old: self.live.remove(&key), new: None }
+            }
+            Change::Delete(key) => {
+                self.unreadable.remove(&key);
+                let seen = self.get(&key).cloned();
+                self.live.remove(&key);
+                if self.overlays.get(&key).is_some_and(|overlay| !overlay.covers(None) || overlay.ours.is_none()) {
+                    self.overlays.remove(&key);
+                }
+                Effect::One { old: seen, new: self.get(&key).cloned() }
             }
         }
     }
@@ -172,7 +219,7 @@ mod tests {
     #[test]
     fn our_own_write_is_seen_until_the_watch_has_moved() {
         let mut all = listed(&[(1, Thing("1", 0))]);
-        all.overlay(1, "1", Thing("2", 7));
+        all.overlay(1, Some("1"), Some(Thing("2", 7)));
         assert_eq!(all.get(&1).unwrap().1, 7);
         all.change(Change::Apply(1, Thing("1", 0)));
         assert_eq!(all.get(&1).unwrap().1, 7, "a repeated event of the base version moves nothing");
@@ -184,13 +231,53 @@ mod tests {
     #[test]
     fn our_second_write_is_seen_while_the_watch_still_shows_what_was_before_the_first() {
         let mut all = listed(&[(1, Thing("1", 0))]);
-        all.overlay(1, "1", Thing("2", 7));
-        all.overlay(1, "2", Thing("3", 8));
+        all.overlay(1, Some("1"), Some(Thing("2", 7)));
+        all.overlay(1, Some("2"), Some(Thing("3", 8)));
         for late in [Thing("1", 0), Thing("2", 7)] {
             all.change(Change::Apply(1, late));
             assert_eq!(all.get(&1).unwrap().1, 8);
         }
         all.change(Change::Apply(1, Thing("4", 9)));
         assert_eq!(all.get(&1).unwrap().1, 9);
+    }
+
+    #[test]
+    fn what_we_made_is_seen_until_the_watch_or_a_later_list_brings_it() {
+        let mut all = listed(&[]);
+        all.overlay(1, None, Some(Thing("2", 7)));
+        assert_eq!(all.iter().count(), 1);
+        assert!(matches!(all.change(Change::Apply(1, Thing("2", 7))), Effect::Nothing), "the echo calls for nothing");
+        all.change(Change::Delete(1));
+        assert_eq!(all.iter().count(), 0);
+        // A list that began before it was made may lack it; one that began after it may not.
+        all.change(Change::Listing);
+        all.overlay(1, None, Some(Thing("5", 7)));
+        all.change(Change::Listed);
+        assert_eq!(all.iter().count(), 1);
+        all.change(Change::Listing);
+        all.change(Change::Listed);
+        assert_eq!(all.iter().count(), 0);
+    }
+
+    #[test]
+    fn what_we_removed_is_not_seen_any_more_while_the_watch_still_shows_it() {
+        let mut all = listed(&[(1, Thing("1", 0))]);
+        all.overlay(1, Some("1"), Some(Thing("2", 0)));
+        all.overlay(1, Some("2"), None);
+        all.change(Change::Apply(1, Thing("2", 0)));
+        assert!(all.get(&1).is_none());
+        all.change(Change::Delete(1));
+        all.change(Change::Apply(1, Thing("9", 0)));
+        assert_eq!(all.get(&1).unwrap().0, "9", "another of the same name");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_known_to_be_there() {
+        let mut all = listed(&[(1, Thing("1", 0)), (2, Thing("2", 0))]);
+        assert!(matches!(all.change(Change::Unreadable(1)), Effect::One { old: Some(_), new: None }));
+        assert!(all.get(&1).is_none());
+        assert_eq!(all.unreadable().collect::<Vec<_>>(), [&1]);
+        assert!(matches!(all.change(Change::Apply(1, Thing("4", 0))), Effect::One { old: None, new: Some(_) }));
+        assert_eq!(all.unreadable().count(), 0);
     }
 }

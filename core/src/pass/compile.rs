@@ -11,12 +11,12 @@ pub use contribution::{Contribution, RoleClaim, RuleClaim, Stance};
 use contribution::{orphaned_role, orphaned_rule};
 
 use super::index::Gathered;
-use super::ledger::{self, Holding, Holdings, Things};
+use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
 use super::queue::Now;
 use super::scope::ScopeView;
-use crate::api::{DeletionPolicy, DocumentRecord, LedgerRole, LedgerState, Management, Scope};
+use crate::api::{DeletionPolicy, LedgerRole, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
 use crate::kinds::{Wanted, translate};
 use crate::ownership::InstallationId;
@@ -35,6 +35,10 @@ pub struct Desired {
     pub take_over: BTreeSet<InstallationId>,
     /// What a person has asked to be pruned.
     pub prune: Prune,
+    /// What is on record and not believed, or not understood: it stays as it stands in AWS.
+    pub protected: Vec<Statement>,
+    /// Whether something on record cannot be read: then nobody can say what belongs to nobody.
+    pub is_incomplete: bool,
 }
 
 /// A person's word that a set of orphans goes, and the last such word that was carried out.
@@ -74,6 +78,7 @@ impl Desired {
             asks || !c.has.is_empty() || c.wanted.as_ref().is_some_and(|wanted| !wanted.is_empty())
         };
         let is_asked = self.wants_scope_v2 || !self.take_over.is_empty() || self.prune.is_pending();
+        let is_asked = is_asked || !self.protected.is_empty();
         is_asked || self.contributions.iter().any(is_part) || record.is_none_or(|record| !record.sids.is_empty())
     }
 }
@@ -91,11 +96,11 @@ pub(super) fn kept(has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
 }
 
 pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memory, now: Now) -> Desired {
-    let holdings = ledger::parse(&gathered.registry.status.ledger);
-    let ledger_lost = ledger::is_lost(&gathered.registry.status);
-    let compiler = Compiler { gathered, installation, memory, now, holdings, ledger_lost };
+    let compiler = Compiler { gathered, installation, memory, now, holdings: &gathered.ledger.holdings };
     let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
     contributions.extend(gathered.guests.iter().map(|object| compiler.guest(object)));
+    contributions.extend(gathered.elsewhere.iter().map(|object| compiler.elsewhere(object)));
+    contributions.extend(gathered.unreadable.iter().filter_map(|id| compiler.unreadable(id)));
     contributions.extend(compiler.orphans());
     let spec = &gathered.registry.spec;
     let settings = spec.registry_policy.clone().unwrap_or_default();
@@ -109,6 +114,8 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
             asked: gathered.registry.meta.prune.clone(),
             handled: gathered.registry.status.last_handled_prune.clone(),
         },
+        protected: gathered.ledger.protected.clone(),
+        is_incomplete: gathered.ledger.is_incomplete,
     }
 }
 
@@ -130,8 +137,7 @@ struct Compiler<'a> {
     installation: &'a InstallationId,
     memory: &'a Memory,
     now: Now,
-    holdings: Holdings,
-    ledger_lost: bool,
+    holdings: &'a Holdings,
 }
 
 /// What a living object is answered.
@@ -139,6 +145,8 @@ enum Answer {
     Accepted(Wanted),
     /// Nothing of it is changed now.
     Held(Because),
+    /// It would be accepted, and does not carry our finalizer yet: deleted now, it would be gone without a word.
+    Unfinalized(Because),
     /// It keeps what it has, as far as that is allowed and, if it can be told, asked for.
     Refused(Option<Wanted>, Because),
 }
@@ -150,24 +158,22 @@ impl Compiler<'_> {
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         let things = holding.map(|holding| holding.things.clone()).unwrap_or_default();
         let wanted = translated.as_ref().ok().map(|wanted| self.statements(wanted, &has));
-        let lost = holding.is_none() && self.ledger_lost && object.meta.finalized && object.status.registry.is_some();
-        if lost {
-            // Second evidence: our finalizer and its own status say that it had what it asks for.
-            has = wanted.clone().unwrap_or_default();
-        }
+        let said = self.said_to_have(object, holding, wanted.as_deref().unwrap_or_default());
         let depends_on_scope = translated.as_ref().is_ok_and(|wanted| !wanted.under_v2.is_empty());
         let written = translated.as_ref().ok().cloned();
         let stance;
+        let mut awaits_finalizer = false;
         let pulls = written.as_ref().and_then(|wanted| wanted.role.clone());
         let mut rule = self.rule_claim(object, written.as_ref(), &things);
         let mut role = self.role_claim(object, pulls.as_ref(), &things);
-        if object.meta.deleting {
+        if object.meta.deleting && !self.gathered.ledger.unreadable.contains(&object.id) {
             if let Some(rule) = &mut rule {
                 rule.stance = things::leaving(object);
             }
             if let Some(role) = &mut role {
                 role.stance = things::leaving(object);
             }
+            has.extend(said);
             stance = self.leaving(object, &has);
         } else {
             let has_thing = rule.as_ref().is_some_and(|rule| rule.has.is_some())
@@ -179,6 +185,10 @@ impl Compiler<'_> {
             if let Some(role) = &mut role {
                 role.stance = things::role_living(&answer, role, pulls.as_ref());
             }
+            if !matches!(answer, Answer::Accepted(_)) {
+                has.extend(said);
+            }
+            awaits_finalizer = matches!(answer, Answer::Unfinalized(_));
             let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h| h.generation);
             stance = self.living(object, &has, gone, answer);
         }
@@ -196,6 +206,64 @@ impl Compiler<'_> {
             role,
             pulls,
             is_guest: false,
+            awaits_finalizer,
+        }
+    }
+
+    /// Our finalizer comes with acceptance alone, so an object that carries it and has no entry never grew, or its record
+    /// was lost: then what stands of what it asks for counts as its own, as far as `allow` lets it ask. Anybody can put a
+    /// finalizer on an object, and gains nothing by it.
+    fn said_to_have(&self, object: &Attached, holding: Option<&Holding>, wanted: &[Statement]) -> Vec<Statement> {
+        let is_on_record = holding.is_some() || self.gathered.ledger.unreadable.contains(&object.id);
+        if is_on_record || !object.meta.finalized { Vec::new() } else { self.still_allowed(&object.id, wanted) }
+    }
+
+    /// An object that names another Registry by now, or can be read no more: what it has here stays until it goes.
+    fn elsewhere(&self, object: &Attached) -> Contribution {
+        let message = format!("The object is attached to Registry {} now.", object.body.registry_name());
+        let held = Because::new(Reason::Progressing, message);
+        let mut contribution = self.held(&object.id, held);
+        if object.meta.deleting {
+            contribution.stance = self.leaving(object, &contribution.has);
+            contribution.rule.iter_mut().for_each(|rule| rule.stance = things::leaving(object));
+            contribution.role.iter_mut().for_each(|role| role.stance = things::leaving(object));
+        }
+        contribution
+    }
+
+    fn unreadable(&self, id: &ObjectId) -> Option<Contribution> {
+        let held = Because::new(Reason::Progressing, "The object cannot be read by this version.");
+        self.holdings.contains_key(id).then(|| self.held(id, held))
+    }
+
+    /// What is on record of an object, held as it stands.
+    fn held(&self, id: &ObjectId, because: Because) -> Contribution {
+        let holding = self.holdings.get(id);
+        let has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
+        let things = holding.map(|holding| self.left_here(id, &holding.things)).unwrap_or_default();
+        let mut rule = orphaned_rule(id, &things);
+        if let Some(rule) = &mut rule {
+            rule.stance = super::claims::Stance::Holds(None, because.clone());
+        }
+        let mut role = orphaned_role(id, &things);
+        if let Some(role) = &mut role {
+            role.stance = super::claims::Stance::Holds(None, because.clone());
+        }
+        Contribution {
+            id: id.clone(),
+            uid: holding.map(|holding| holding.uid.clone()).unwrap_or_default(),
+            generation: holding.map(|holding| holding.generation).unwrap_or_default(),
+            state: holding.map(|holding| holding.state),
+            wanted: None,
+            depends_on_scope: false,
+            stance: Stance::Holds(self.still_allowed(id, &has), because),
+            has,
+            things,
+            rule,
+            role,
+            pulls: None,
+            is_guest: true,
+            awaits_finalizer: false,
         }
     }
 
@@ -218,14 +286,18 @@ impl Compiler<'_> {
         Stance::Leaves { retained: if retains { self.still_allowed(&object.id, has) } else { Vec::new() } }
     }
 
-    /// What today's `allow` covers of it; all of it as long as the namespace is not there to be judged.
+    /// What today's `allow` covers of it; where the namespace is not there to be judged, what some rule could cover.
     fn still_allowed(&self, id: &ObjectId, statements: &[Statement]) -> Vec<Statement> {
-        let Some(view) = self.gathered.namespaces.get(&id.namespace) else { return statements.to_vec() };
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
         let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
-        consented(allow, key, id.kind, &id.namespace, &view.labels, statements)
+        consented(allow, key, id.kind, &id.namespace, labels, statements)
     }
 
     fn answer(&self, object: &Attached, is_new: bool, translated: Result<Wanted, Because>) -> Answer {
+        if self.gathered.ledger.unreadable.contains(&object.id) {
+            let message = "What the object has is on record in a form that this version cannot read: nothing of it is changed. Go back to the version that wrote it, or see the Registry's conditions.";
+            return Answer::Held(Because::new(Reason::LedgerUnreadable, message));
+        }
         let Some(labels) = self.gathered.namespaces.get(&object.id.namespace).map(|view| &view.labels) else {
             let message = format!("Namespace {} has not been seen yet.", object.id.namespace);
             return Answer::Held(Because::new(Reason::NamespaceNotSeen, message));
@@ -253,9 +325,8 @@ impl Compiler<'_> {
             return Answer::Refused(Some(wanted), because);
         }
         if !object.meta.finalized {
-            // Deleted now, it would be gone without a word, and what it has would be nobody's.
             let message = "The finalizer is not on the object yet: nothing is added before.";
-            return Answer::Held(Because::new(Reason::Progressing, message));
+            return Answer::Unfinalized(Because::new(Reason::Progressing, message));
         }
         Answer::Accepted(wanted)
     }
@@ -263,7 +334,9 @@ impl Compiler<'_> {
     fn living(&self, object: &Attached, has: &[Statement], principal_gone_at: Option<i64>, answer: Answer) -> Stance {
         let still_allowed = |statements: &[Statement]| self.still_allowed(&object.id, statements);
         let wanted = match answer {
-            Answer::Held(because) => return Stance::Holds(still_allowed(has), because),
+            Answer::Held(because) | Answer::Unfinalized(because) => {
+                return Stance::Holds(still_allowed(has), because);
+            }
             Answer::Refused(None, because) => return Stance::Keeps(still_allowed(has), because),
             Answer::Refused(Some(wanted), because) => {
                 return Stance::Keeps(still_allowed(&kept(has, &self.statements(&wanted, has))), because);
@@ -280,12 +353,25 @@ impl Compiler<'_> {
     }
 
     fn orphans(&self) -> Vec<Contribution> {
-        let here = self.gathered.attached.iter().chain(&self.gathered.guests);
-        let here: BTreeSet<_> = here.map(|object| &object.id).collect();
+        let here = self.gathered.attached.iter().chain(&self.gathered.guests).chain(&self.gathered.elsewhere);
+        let here: BTreeSet<_> = here.map(|object| &object.id).chain(&self.gathered.unreadable).collect();
         let has_something = |holding: &Holding| !holding.statements.is_empty() || !holding.things.is_empty();
         let gone = self.holdings.iter().filter(|(id, holding)| !here.contains(id) && has_something(holding));
         let orphan = |(id, holding): (&ObjectId, &Holding)| {
             let things = self.left_here(id, &holding.things);
+            let mut rule = orphaned_rule(id, &things);
+            let mut role = orphaned_role(id, &things);
+            // What `allow` covers no more goes, whoever is there to say so.
+            if let Some((claim, because)) =
+                rule.as_mut().zip(things.rule.as_ref().and_then(|r| self.is_outlawed(id, r)))
+            {
+                claim.stance = super::claims::Stance::Loses(because);
+            }
+            if let Some((claim, because)) =
+                role.as_mut().zip(things.role.as_ref().and_then(|r| self.is_role_outlawed(id, r)))
+            {
+                claim.stance = super::claims::Stance::Loses(because);
+            }
             Contribution {
                 id: id.clone(),
                 uid: holding.uid.clone(),
@@ -295,11 +381,12 @@ impl Compiler<'_> {
                 wanted: None,
                 depends_on_scope: false,
                 stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
-                rule: orphaned_rule(id, &things),
-                role: orphaned_role(id, &things),
+                rule,
+                role,
                 things,
                 pulls: None,
                 is_guest: false,
+                awaits_finalizer: false,
             }
         };
         gone.map(orphan).filter(|c| !c.has.is_empty() || !c.things.is_empty()).collect()
@@ -310,9 +397,12 @@ impl Compiler<'_> {
     fn left_here(&self, id: &ObjectId, things: &Things) -> Things {
         let own = &self.gathered.key.account;
         let beside = self.gathered.others.iter().filter(|(key, _)| key.account == *own);
-        let living =
-            beside.filter_map(|(_, registry)| registry.on_record(id)).filter(|e| e.state != LedgerState::Orphan);
-        let has_it = |role: &LedgerRole| living.clone().any(|e| e.role.as_ref().is_some_and(|has| has.arn == role.arn));
+        let living: Vec<_> = beside
+            .filter_map(|(_, registry)| registry.on_record(id))
+            .filter(|holding| holding.state != LedgerState::Orphan)
+            .collect();
+        let has_it =
+            |role: &LedgerRole| living.iter().any(|e| e.things.role.as_ref().is_some_and(|has| has.arn == role.arn));
         Things { role: things.role.clone().filter(|role| !has_it(role)), ..things.clone() }
     }
 }

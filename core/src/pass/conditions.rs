@@ -82,9 +82,16 @@ impl Maker<'_> {
     }
 }
 
-/// The Registry's word that something in AWS belongs to nobody who is there; it stands only while that is so.
-pub(super) fn orphaned(message: &str, generation: i64, before: &[Condition], now: Timestamp) -> Condition {
-    Maker { generation, before, now }.condition("Orphaned", "True", "OrphansFound", message)
+/// A condition that stands only while it is so.
+pub(super) fn standing(
+    kind: &str,
+    reason: &str,
+    message: &str,
+    generation: i64,
+    before: &[Condition],
+    now: Timestamp,
+) -> Condition {
+    Maker { generation, before, now }.condition(kind, "True", reason, message)
 }
 
 /// Status and reason of a condition, if it is there.

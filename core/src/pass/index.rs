@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use super::collection::{Change, Collection, Effect};
 use super::conditions::find;
-use super::ledger;
+use super::ledger::{Holding, Ledger, PartId, Slice, Slices};
 use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::queue::Key;
-use crate::api::{Kind, LedgerEntry};
+use crate::api::Kind;
 use crate::kinds::References;
 use crate::names::RegistryKey;
+use crate::ownership::InstallationId;
 
 /// A change of anything that is watched.
 #[derive(Clone, Debug)]
@@ -20,26 +21,35 @@ pub enum WatchEvent {
     Registry(Change<String, RegistryObject>),
     Namespace(Change<String, NamespaceView>),
     Attached(Kind, Change<ObjectId, Attached>),
+    Ledger(Change<String, Slice>),
 }
 
 #[derive(Debug)]
 pub struct Index {
+    installation: InstallationId,
     registries: Collection<String, RegistryObject>,
     namespaces: Collection<String, NamespaceView>,
     attached: BTreeMap<Kind, Collection<ObjectId, Attached>>,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self {
-            registries: Collection::new(),
-            namespaces: Collection::new(),
-            attached: Kind::ALL.into_iter().map(|kind| (kind, Collection::new())).collect(),
-        }
-    }
+    ledgers: Collection<String, Slice>,
+    /// The slices of each namespace, by name.
+    by_namespace: BTreeMap<String, BTreeSet<String>>,
+    /// Deleting objects of which an upstream has read its policy and has nothing left, by the upstream and the uid.
+    withdrawn: BTreeSet<(RegistryKey, ObjectId, String)>,
 }
 
 impl Index {
+    pub fn new(installation: &InstallationId) -> Self {
+        Self {
+            installation: installation.clone(),
+            registries: Collection::new(),
+            namespaces: Collection::new(),
+            attached: Kind::ALL.into_iter().map(|kind| (kind, Collection::new())).collect(),
+            ledgers: Collection::new(),
+            by_namespace: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+        }
+    }
+
     /// Takes a change in, and says which passes must answer it.
     pub fn take(&mut self, event: WatchEvent) -> BTreeSet<Key> {
         match event {
@@ -69,71 +79,135 @@ impl Index {
                     Effect::Nothing => BTreeSet::new(),
                     Effect::Everything => self.every_key(),
                     Effect::One { old, new } => {
+                        if let (Some(old), None) = (&old, &new) {
+                            self.withdrawn.retain(|(_, id, _)| *id != old.id);
+                        }
                         [old, new].into_iter().flatten().flat_map(|object| self.keys_of(&object)).collect()
                     }
                 }
             }
+            WatchEvent::Ledger(change) => {
+                if let Change::Apply(_, slice) | Change::ListItem(_, slice) = &change {
+                    self.note(slice);
+                }
+                self.take_ledger(change)
+            }
         }
     }
 
-    /// Shows a status we wrote until the watch brings it.
+    fn take_ledger(&mut self, change: Change<String, Slice>) -> BTreeSet<Key> {
+        match self.ledgers.change(change) {
+            Effect::Nothing => BTreeSet::new(),
+            Effect::Everything => self.every_key(),
+            Effect::One { old, new } => {
+                let own = [&old, &new].into_iter().flatten().filter_map(|slice| slice.key().map(Key::Registry));
+                let own: BTreeSet<_> = own.chain([Key::Orphans]).collect();
+                own.into_iter().chain(self.concerned(old.as_deref(), new.as_deref())).collect()
+            }
+        }
+    }
+
+    /// Where the slices of a namespace are found.
+    fn note(&mut self, slice: &Slice) {
+        if let Some(namespace) = &slice.namespace {
+            self.by_namespace.entry(namespace.clone()).or_default().insert(slice.name.clone());
+        }
+    }
+
+    /// Shows an object we wrote until the watch brings it.
     pub fn wrote_object(&mut self, base: &str, object: Attached) {
         if let Some(collection) = self.attached.get_mut(&object.id.kind) {
-            collection.overlay(object.id.clone(), base, object);
+            collection.overlay(object.id.clone(), Some(base), Some(object));
         }
     }
 
-    /// Shows a Registry we wrote until the watch brings it, and says which other passes must answer it: they hear of each
-    /// other by their ledgers alone.
+    /// The same of a Registry.
+    pub fn wrote_registry(&mut self, base: &str, registry: RegistryObject) {
+        self.registries.overlay(registry.meta.name.clone(), Some(base), Some(registry));
+    }
+
+    /// Shows a slice we wrote, or nothing where we removed it, until the watch brings it, and says which other passes must
+    /// answer it: they hear of each other by their ledgers alone.
     ///
     /// Told from what was written over: the watch may have brought the new version before the write was answered.
-    pub fn wrote_registry(&mut self, before: &RegistryObject, written: RegistryObject) -> BTreeSet<Key> {
-        let (own, ledger) = (written.key().map(Key::Registry), written.status.ledger.clone());
-        self.registries.overlay(written.meta.name.clone(), &before.meta.resource_version, written);
-        let mut touched = self.concerned(&before.status.ledger, &ledger);
-        touched.extend(self.concerned(&ledger, &before.status.ledger));
+    pub fn wrote_slice(&mut self, before: Option<&Slice>, written: Option<Slice>) -> BTreeSet<Key> {
+        let Some(any) = written.as_ref().or(before) else { return BTreeSet::new() };
+        let (name, own) = (any.name.clone(), any.key().map(Key::Registry));
+        if let Some(slice) = &written {
+            self.note(slice);
+        }
+        let mut touched = self.concerned(before, written.as_ref());
+        self.ledgers.overlay(name, before.map(|slice| slice.resource_version.as_str()), written);
         touched.retain(|key| Some(key) != own.as_ref());
         touched
     }
 
-    /// The passes that have to do with an entry of `some` which is not the same in `others`: those of the roles whose
-    /// grants or whose rules they are.
-    fn concerned(&self, some: &[LedgerEntry], others: &[LedgerEntry]) -> BTreeSet<Key> {
-        let others: BTreeSet<&LedgerEntry> = others.iter().collect();
-        let mut touched = BTreeSet::new();
-        for entry in some.iter().filter(|entry| !others.contains(entry)) {
-            let by_role = entry.rule.as_ref().and_then(|rule| rule.role_arn.as_deref());
-            let has_role = |other: &&LedgerEntry| other.role.as_ref().map(|role| role.arn.as_str()) == by_role;
-            let of_role = some.iter().filter(|other| by_role.is_some() && other.namespace == entry.namespace);
-            let concerned = of_role.filter(has_role).chain([entry]).filter(|e| e.kind == Kind::CrossAccountPtcRole);
-            for entry in concerned {
-                let id = ObjectId { kind: entry.kind, namespace: entry.namespace.clone(), name: entry.name.clone() };
-                let object = self.attached.get(&id.kind).and_then(|collection| collection.get(&id));
-                touched.extend(object.into_iter().flat_map(|object| self.keys_of(object)));
-            }
+    /// The passes that have to do with a slice that is not what it was: those of the roles whose grants, rules or upstreams
+    /// it speaks of.
+    fn concerned(&self, before: Option<&Slice>, after: Option<&Slice>) -> BTreeSet<Key> {
+        let Some(any) = after.or(before) else { return BTreeSet::new() };
+        let Some(namespace) = &any.namespace else { return self.concerned_by_documents(before, after) };
+        let lacks = |slice: Option<&Slice>, part: &PartId, text: &String| {
+            slice.is_none_or(|slice| slice.entries.get(part) != Some(text))
+        };
+        let changed = |one: Option<&Slice>, other: Option<&Slice>| -> BTreeSet<PartId> {
+            let entries = one.into_iter().flat_map(|slice| &slice.entries);
+            entries.filter(|(part, text)| lacks(other, part, text)).map(|(part, _)| part.clone()).collect()
+        };
+        let parts: BTreeSet<_> = changed(before, after).into_iter().chain(changed(after, before)).collect();
+        let (role, rule) = (Kind::CrossAccountPtcRole, Kind::PullThroughCacheRule);
+        // Whose role a rule pulls by is told by the ARN: all roles of the namespace are asked.
+        let concerns_all = parts.iter().any(|part| part.kind == rule.as_str());
+        let roles = self.attached.get(&role).into_iter().flat_map(Collection::iter);
+        let concerned = roles
+            .filter(|(id, _)| id.namespace == *namespace && (concerns_all || parts.iter().any(|part| part.is_of(id))));
+        concerned.flat_map(|(_, object)| self.keys_of(object)).collect()
+    }
+
+    /// What was under way counts as applied once the record of its document says so.
+    fn concerned_by_documents(&self, before: Option<&Slice>, after: Option<&Slice>) -> BTreeSet<Key> {
+        if before.map(|slice| &slice.documents) == after.map(|slice| &slice.documents) {
+            return BTreeSet::new();
         }
-        touched
+        let Some(key) = after.or(before).and_then(Slice::key) else { return BTreeSet::new() };
+        let slices = self.slices_of(&key);
+        let roles = self.attached.get(&Kind::CrossAccountPtcRole).into_iter().flat_map(Collection::iter);
+        roles.filter(|(id, _)| slices.mentions(id)).flat_map(|(_, object)| self.keys_of(object)).collect()
+    }
+
+    fn slices_of(&self, key: &RegistryKey) -> Slices {
+        let (account, region) = (key.account.as_str(), key.region.to_string());
+        let of_key = self.ledgers.iter().map(|(_, slice)| slice);
+        let of_key = of_key.filter(|slice| slice.account == account && slice.region == region);
+        Slices::new(&self.installation, of_key.cloned())
+    }
+
+    /// An upstream has read its policy, and nothing of the deleting object stands there. Says which passes waited for it.
+    pub fn has_withdrawn(&mut self, upstream: &RegistryKey, object: &Attached) -> BTreeSet<Key> {
+        let is_new = self.withdrawn.insert((upstream.clone(), object.id.clone(), object.meta.uid.clone()));
+        if is_new { self.keys_of(object) } else { BTreeSet::new() }
     }
 
     /// The world as a pass may see it; `None` until every watch has listed.
     pub fn ready(&self) -> Option<Snapshot<'_>> {
         let all = self.registries.is_ready()
             && self.namespaces.is_ready()
+            && self.ledgers.is_ready()
             && self.attached.values().all(Collection::is_ready);
         all.then_some(Snapshot(self))
     }
 
     /// Whether the object lives and has the role that its Registry had on record for it, and the Registry still says the
     /// same, as far as the watches have told.
-    pub fn still_has(&self, home: &RegistryObject, id: &ObjectId) -> bool {
+    pub fn still_has(&self, home: &OtherRegistry, id: &ObjectId) -> bool {
         let object = self.attached.get(&id.kind).and_then(|collection| collection.get(id));
-        let role_of = |registry: &RegistryObject| registry.on_record(id).and_then(|entry| entry.role.clone());
         let is_same = |now: &Arc<RegistryObject>| {
-            now.meta.uid == home.meta.uid
-                && now.meta.generation == home.meta.generation
-                && role_of(now) == role_of(home)
+            now.meta.uid == home.registry.meta.uid
+                && now.meta.generation == home.registry.meta.generation
+                && now.key().is_some_and(|key| role_of(&self.slices_of(&key), id) == role_of(&home.ledger, id))
         };
-        object.is_some_and(|object| !object.meta.deleting) && self.registries.get(&home.meta.name).is_some_and(is_same)
+        object.is_some_and(|object| !object.meta.deleting)
+            && self.registries.get(&home.registry.meta.name).is_some_and(is_same)
     }
 
     fn key_of(&self, object: &Attached) -> Key {
@@ -143,18 +217,18 @@ impl Index {
             .map_or(Key::Orphans, Key::Registry)
     }
 
-    /// All passes that an object concerns: that of the registry it is attached to, and those of the registries its role
-    /// pulls from, or did.
+    /// All passes that an object concerns: that of the registry it is attached to, those that have something of it on
+    /// record, and those of the registries its role pulls from.
     fn keys_of(&self, object: &Attached) -> BTreeSet<Key> {
-        let own = [self.key_of(object)];
-        if object.id.kind != Kind::CrossAccountPtcRole {
-            return own.into();
-        }
+        let slices = self.by_namespace.get(&object.id.namespace).into_iter().flatten();
+        let slices = slices.filter_map(|name| self.ledgers.get(name));
+        let recorded = slices.filter(|slice| slice.entries.keys().any(|part| part.is_of(&object.id)));
+        let recorded = recorded.filter_map(|slice| slice.key());
         let targets = object.body.targets();
-        let named = targets.iter().filter_map(|target| self.registries.get(&target.registry_name()?.to_owned()));
-        let recorded = self.registries.iter().map(|(_, registry)| registry).filter(|r| r.has_on_record(&object.id));
-        let beside = named.chain(recorded).filter_map(|registry| registry.key().map(Key::Registry));
-        beside.chain(own).collect()
+        let is_role = object.id.kind == Kind::CrossAccountPtcRole;
+        let named = targets.iter().filter(|_| is_role);
+        let named = named.filter_map(|target| self.registries.get(&target.registry_name()?.to_owned())?.key());
+        named.chain(recorded).map(Key::Registry).chain([self.key_of(object)]).collect()
     }
 
     fn every_key(&self) -> BTreeSet<Key> {
@@ -178,10 +252,33 @@ impl Index {
     }
 }
 
+fn role_of(ledger: &Slices, id: &ObjectId) -> Option<crate::api::LedgerRole> {
+    ledger.on_record(id).and_then(|holding| holding.things.role)
+}
+
+/// Another registry, as a pass sees it: passes hear of each other by their ledgers.
+#[derive(Clone, Debug)]
+pub struct OtherRegistry {
+    pub registry: Arc<RegistryObject>,
+    pub ledger: Slices,
+}
+
+impl OtherRegistry {
+    pub fn name(&self) -> &str {
+        self.registry.name()
+    }
+
+    /// What its ledger has of an object.
+    pub fn on_record(&self, id: &ObjectId) -> Option<Holding> {
+        self.ledger.on_record(id)
+    }
+}
+
 /// What a complete view shows of one registry.
 #[derive(Clone, Debug)]
 pub struct Gathered {
     pub key: RegistryKey,
+    pub ledger: Ledger,
     /// The Registry that stands for the key.
     pub registry: Arc<RegistryObject>,
     /// Registries that would stand for the same key, and the objects that name them.
@@ -192,11 +289,16 @@ pub struct Gathered {
     pub references: References,
     /// The namespaces that were seen.
     pub namespaces: BTreeMap<String, Arc<NamespaceView>>,
-    /// The Registries that stand for other registries, if roles have to do with this one: passes hear of each other by
-    /// their ledgers.
-    pub others: BTreeMap<RegistryKey, Arc<RegistryObject>>,
+    /// The Registries that stand for other registries, if roles have to do with this one.
+    pub others: BTreeMap<RegistryKey, OtherRegistry>,
     /// Roles attached elsewhere that pull from this registry, or did.
     pub guests: Vec<Arc<Attached>>,
+    /// Objects attached elsewhere that have something on record here, and nothing to ask for.
+    pub elsewhere: Vec<Arc<Attached>>,
+    /// Objects that are there and cannot be read.
+    pub unreadable: BTreeSet<ObjectId>,
+    /// Deleting objects that pull from other registries: which of those have nothing of them left.
+    pub withdrawn: BTreeSet<(RegistryKey, ObjectId)>,
 }
 
 impl Gathered {
@@ -216,8 +318,12 @@ impl Gathered {
 #[derive(Clone, Debug, Default)]
 pub struct Unattached {
     pub objects: Vec<Arc<Attached>>,
-    /// Those of which a Registry that is there has something on record.
+    /// Those that some ledger mentions.
     pub on_record: BTreeSet<ObjectId>,
+    /// Those whose Registry is there and cannot be read.
+    pub unreadable: BTreeSet<ObjectId>,
+    /// Ledgers whose registry no Registry stands for.
+    pub ledgers: BTreeMap<RegistryKey, Slices>,
 }
 
 /// A view of everything, made only when every watch has listed.
@@ -227,17 +333,22 @@ pub struct Snapshot<'a>(&'a Index);
 impl Snapshot<'_> {
     /// Who is attached to the registry, and its ledger; `None`: no Registry stands for the key.
     pub fn gather(&self, key: &RegistryKey) -> Option<Gathered> {
-        let mut candidates = self.standing_for(key).into_iter();
+        let slices = self.0.slices_of(key);
+        let mut candidates = self.standing_for(key, &slices).into_iter();
         let registry = candidates.next()?;
         let of = |name: &str| -> Vec<Arc<Attached>> {
             self.0.objects().filter(|object| object.body.registry_name() == name).cloned().collect()
         };
         let attached = of(registry.name());
-        let guests = self.guests(&registry, key);
+        let guests = self.guests(&registry, key, &slices);
+        let unreadable = self.0.attached.values().flat_map(Collection::unreadable);
+        let unreadable: BTreeSet<_> = unreadable.filter(|id| slices.mentions(id)).cloned().collect();
+        let recorded = slices.objects().into_iter().filter(|id| id.kind != Kind::CrossAccountPtcRole);
+        let recorded = recorded.filter_map(|id| self.0.attached.get(&id.kind)?.get(&id).cloned());
+        let elsewhere: Vec<_> = recorded.filter(|object| object.body.registry_name() != registry.name()).collect();
         let mut namespaces = BTreeMap::new();
-        let named = attached.iter().chain(&guests).map(|object| object.id.namespace.as_str());
-        let recorded = registry.status.ledger.iter().map(|entry| entry.namespace.as_str());
-        for name in named.chain(recorded) {
+        let named = attached.iter().chain(&guests).chain(&elsewhere).map(|object| object.id.namespace.as_str());
+        for name in named.chain(slices.namespaces()) {
             if !namespaces.contains_key(name)
                 && let Some(view) = self.0.namespaces.get(&name.to_owned())
             {
@@ -248,33 +359,59 @@ impl Snapshot<'_> {
         let references = self.0.registries.iter().filter_map(|(name, registry)| Some((name.clone(), registry.key()?)));
         let references = references.collect();
         let is_role = |object: &Arc<Attached>| object.id.kind == Kind::CrossAccountPtcRole;
-        let recorded = registry.status.ledger.iter().any(|entry| entry.kind == Kind::CrossAccountPtcRole);
-        let with_roles = recorded || attached.iter().any(is_role) || !guests.is_empty();
+        let with_roles =
+            slices.mentions_kind(Kind::CrossAccountPtcRole) || attached.iter().any(is_role) || !guests.is_empty();
         let others = if with_roles { self.others(key) } else { BTreeMap::new() };
-        Some(Gathered { key: key.clone(), registry, duplicates, attached, references, namespaces, others, guests })
+        let living: BTreeSet<&ObjectId> =
+            attached.iter().chain(&guests).chain(&elsewhere).map(|object| &object.id).chain(&unreadable).collect();
+        let take_over = registry.spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let ledger = Ledger::read(key, &self.0.installation, slices, &take_over, |id| living.contains(id));
+        let uids: BTreeSet<(&ObjectId, &str)> =
+            attached.iter().map(|object| (&object.id, object.meta.uid.as_str())).collect();
+        let withdrawn = self.0.withdrawn.iter().filter(|(_, id, uid)| uids.contains(&(id, uid.as_str())));
+        let withdrawn = withdrawn.map(|(upstream, id, _)| (upstream.clone(), id.clone())).collect();
+        let key = key.clone();
+        Some(Gathered {
+            key,
+            ledger,
+            registry,
+            duplicates,
+            attached,
+            references,
+            namespaces,
+            others,
+            guests,
+            elsewhere,
+            unreadable,
+            withdrawn,
+        })
     }
 
     /// The Registries that would stand for a registry; the first does.
-    fn standing_for(self, key: &RegistryKey) -> Vec<Arc<RegistryObject>> {
+    fn standing_for(self, key: &RegistryKey, ledger: &Slices) -> Vec<Arc<RegistryObject>> {
         let registries = self.0.registries.iter().map(|(_, registry)| registry);
         let mut candidates: Vec<_> = registries.filter(|r| r.key().as_ref() == Some(key)).cloned().collect();
-        candidates.sort_by_cached_key(|registry| registry.seniority());
+        candidates.sort_by_cached_key(|registry| registry.seniority(ledger.registry()));
         candidates
     }
 
-    fn others(self, own: &RegistryKey) -> BTreeMap<RegistryKey, Arc<RegistryObject>> {
+    fn others(self, own: &RegistryKey) -> BTreeMap<RegistryKey, OtherRegistry> {
         let keys: BTreeSet<_> = self.0.registries.iter().filter_map(|(_, registry)| registry.key()).collect();
-        let others = keys.into_iter().filter(|key| key != own);
-        others.filter_map(|key| Some((key.clone(), self.standing_for(&key).into_iter().next()?))).collect()
+        let other = |key: RegistryKey| {
+            let ledger = self.0.slices_of(&key);
+            let registry = self.standing_for(&key, &ledger).into_iter().next()?;
+            Some((key, OtherRegistry { registry, ledger }))
+        };
+        keys.into_iter().filter(|key| key != own).filter_map(other).collect()
     }
 
-    fn guests(self, registry: &RegistryObject, key: &RegistryKey) -> Vec<Arc<Attached>> {
+    fn guests(self, registry: &RegistryObject, key: &RegistryKey, ledger: &Slices) -> Vec<Arc<Attached>> {
         let Some(roles) = self.0.attached.get(&Kind::CrossAccountPtcRole) else { return Vec::new() };
         let leads_here =
             |name: &str| self.0.registries.get(&name.to_owned()).and_then(|r| r.key()).as_ref() == Some(key);
         let is_guest = |object: &&Arc<Attached>| {
             let pulls = object.body.targets().iter().any(|target| target.registry_name().is_some_and(leads_here));
-            object.body.registry_name() != registry.name() && (pulls || registry.has_grants_on_record(&object.id))
+            object.body.registry_name() != registry.name() && (pulls || ledger.mentions(&object.id))
         };
         roles.iter().map(|(_, object)| object).filter(is_guest).cloned().collect()
     }
@@ -282,12 +419,21 @@ impl Snapshot<'_> {
     pub fn gather_unattached(&self) -> Unattached {
         let objects: Vec<_> =
             self.0.objects().filter(|object| self.0.key_of(object) == Key::Orphans).cloned().collect();
-        let holds = |registry: &RegistryObject, id: &ObjectId| {
-            registry.on_record(id).is_some_and(|entry| ledger::holding(entry).holds_something())
+        let mentions = |id: &ObjectId| {
+            let slices = self.0.ledgers.iter().map(|(_, slice)| slice);
+            let mut slices = slices.filter(|slice| slice.namespace.as_ref() == Some(&id.namespace));
+            slices.any(|slice| slice.entries.keys().any(|part| part.is_of(id)))
         };
-        let is_recorded = |id: &&ObjectId| self.0.registries.iter().any(|(_, registry)| holds(registry, id));
-        let on_record = objects.iter().map(|object| &object.id).filter(is_recorded).cloned().collect();
-        Unattached { objects, on_record }
+        let on_record = objects.iter().map(|object| object.id.clone()).filter(mentions).collect();
+        let unread: BTreeSet<&str> = self.0.registries.unreadable().map(String::as_str).collect();
+        let unreadable = objects.iter().filter(|object| unread.contains(object.body.registry_name()));
+        let unreadable = unreadable.map(|object| object.id.clone()).collect();
+        let served: BTreeSet<_> = self.0.registries.iter().filter_map(|(_, registry)| registry.key()).collect();
+        let keys: BTreeSet<_> = self.0.ledgers.iter().filter_map(|(_, slice)| slice.key()).collect();
+        // A Registry that cannot be read may stand for any of them.
+        let keys = keys.into_iter().filter(|key| unread.is_empty() && !served.contains(key));
+        let ledgers = keys.map(|key| (key.clone(), self.0.slices_of(&key))).collect();
+        Unattached { objects, on_record, unreadable, ledgers }
     }
 
     /// How many objects of each kind there are, for the metrics.

@@ -15,20 +15,25 @@ use super::claims;
 use super::compile::{Contribution, Desired, Stance};
 use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
-use super::ledger::{self, Holding, Holdings, Things};
+use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
 use super::orphans::Orphans;
 use super::roles;
-use crate::api::{AttachedStatus, DocumentRecord, LedgerState, PlanStatus, RegistryReference};
+use crate::api::{AttachedStatus, DocumentStatus, LedgerState, PlanStatus, RegistryReference};
 use crate::ownership::InstallationId;
 use crate::policy::Statement;
-use crate::reason::{Because, Reason, Verdict};
+use crate::reason::{Aspect, Because, Reason, Verdict};
 
 /// What the AWS half of a pass came to.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one pass")]
 pub struct Applied {
     /// What each object has, if AWS was read and equals the composition.
     pub has: Option<BTreeMap<ObjectId, Vec<Statement>>>,
+    /// AWS was read and equals the composition: what was written before has arrived.
+    pub confirmed: bool,
+    /// Whether a write of the ledger was made is not known: what it holds cannot be confirmed yet.
+    pub unanswered: bool,
     /// What keeps single objects from what they want.
     pub verdicts: BTreeMap<ObjectId, Because>,
     /// What kept everybody from it: the account was not proven, AWS did not answer …
@@ -38,6 +43,8 @@ pub struct Applied {
     /// Objects that keep their claim to what is not given back to them now.
     pub withheld: BTreeSet<ObjectId>,
     pub record: Option<DocumentRecord>,
+    /// How long the document is.
+    pub document: Option<DocumentStatus>,
     pub plan: Option<PlanStatus>,
     pub orphans: Orphans,
     /// A write may be under way whose outcome is not known.
@@ -84,7 +91,7 @@ impl Judging<'_> {
         let released = self.is_released(contribution);
         let outcome = self.outcome(contribution);
         let keep = matches!(&outcome, Outcome::Not(because) if self.stays_proven(object, because));
-        let accepted = !matches!(&outcome, Outcome::Not(b) if b.reason.aspect() < crate::reason::Aspect::Synced);
+        let accepted = !matches!(&outcome, Outcome::Not(b) if b.reason.aspect() < Aspect::Synced);
         let mut status = object.status.clone();
         if !keep {
             status.observed_generation = object.meta.generation;
@@ -104,7 +111,15 @@ impl Judging<'_> {
             status.upstreams = self.upstreams(object, contribution, role);
         }
         status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
-        Fate { status, release: object.meta.deleting && object.meta.finalized && released }
+        let release = if object.meta.deleting { released } else { self.needs_no_finalizer(contribution) };
+        Fate { status, release: object.meta.finalized && release }
+    }
+
+    /// A living object that is refused and has nothing: it keeps nobody waiting, and no Registry from going.
+    fn needs_no_finalizer(&self, contribution: &Contribution) -> bool {
+        let Stance::Keeps(_, because) = &contribution.stance else { return false };
+        let is_refused = because.reason.verdict() == Verdict::False && because.reason.aspect() == Aspect::Accepted;
+        is_refused && self.holding(contribution).is_none() && self.has_nothing_left(contribution)
     }
 
     /// Being unable to reach AWS proves nothing about what was proven before: the Registry says it, for all.
@@ -128,17 +143,35 @@ impl Judging<'_> {
         }
     }
 
+    /// Deleting objects of other registries that have nothing in this one, as it was read.
+    pub fn withdrawn(&self) -> Vec<&Attached> {
+        let leaves = |c: &&Contribution| c.is_guest && matches!(c.stance, Stance::Leaves { .. });
+        let gone = self.desired.contributions.iter().filter(leaves).filter(|c| self.has_nothing_left(c));
+        let ids: BTreeSet<_> = gone.map(|c| &c.id).collect();
+        let objects = self.gathered.guests.iter().filter(|object| ids.contains(&object.id));
+        objects.map(AsRef::as_ref).collect()
+    }
+
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
-        let had = contribution.things_held();
+        let had = &contribution.things;
         let no_rule = self.applied.rules.has_nothing(&contribution.id, had.rule.is_some());
-        let no_role = self.applied.roles.has_nothing(&contribution.id, had.role.is_some());
+        let no_role = self.applied.roles.has_nothing(&contribution.id, self.says_it_had_a_role(contribution));
         let no_grant = self.granted_elsewhere(contribution).is_none();
         no_rule && no_role && no_grant && self.no_statement_is_left(contribution)
     }
 
+    /// By its entry or, where that was lost, by its own status: then it waits for an AWS that cannot be asked. Whoever says so
+    /// of itself keeps nobody waiting but itself.
+    fn says_it_had_a_role(&self, contribution: &Contribution) -> bool {
+        let object = self.gathered.attached.iter().find(|object| object.id == contribution.id);
+        contribution.things.role.is_some() || object.is_some_and(|object| object.status.role.is_some())
+    }
+
     fn no_statement_is_left(&self, contribution: &Contribution) -> bool {
         let has = self.applied.has.as_ref().and_then(|has| has.get(&contribution.id));
-        contribution.has.is_empty() || has.is_some_and(Vec::is_empty)
+        // What is on no record keeps nobody waiting for an AWS that cannot be asked.
+        let is_unasked = contribution.state.is_none() && self.applied.failure.as_ref().is_some_and(is_out_of_reach);
+        contribution.has.is_empty() || has.is_some_and(Vec::is_empty) || is_unasked
     }
 
     fn outcome(&self, contribution: &Contribution) -> Outcome {
@@ -222,13 +255,14 @@ impl Judging<'_> {
         if self.has_nothing_left(contribution) {
             return Because::new(Reason::Progressing, "Nothing of the object is left in AWS.");
         }
+        // The way out comes first: a long reason may be cut.
         Because::new(
             Reason::DeletionBlocked,
             format!(
-                "What the object has in AWS cannot be removed now ({}): {} To let it go and keep its grants as orphans, annotate it with {}=true.",
+                "What the object has in AWS cannot be removed now; to let it go all the same and keep its grants as orphans, annotate it with {}=true. {}: {}",
+                crate::api::ABANDON,
                 why.reason,
                 why.message,
-                crate::api::ABANDON
             ),
         )
     }
@@ -279,8 +313,8 @@ impl Judging<'_> {
         status.conditions =
             conditions(&Outcome::Not(because), object.meta.generation, &object.status.conditions, self.now);
         status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
-        let has_nothing = !ledger::parse(&registry.status.ledger).contains_key(&object.id);
-        Fate { status, release: object.meta.deleting && object.meta.finalized && (has_nothing || object.meta.abandon) }
+        // Whatever is on record of it is the other Registry's to withdraw, and is looked for before it goes.
+        Fate { status, release: object.meta.deleting && object.meta.finalized }
     }
 
     fn is_duplicate(&self, registry: &RegistryObject) -> Because {
@@ -295,25 +329,34 @@ impl Judging<'_> {
     }
 }
 
+/// Whether AWS could not be asked at all.
+fn is_out_of_reach(because: &Because) -> bool {
+    matches!(
+        because.reason,
+        Reason::Unreachable | Reason::AssumeRoleDenied | Reason::AccountMismatch | Reason::AccessDenied
+    )
+}
+
 fn same(a: &[Statement], b: &[Statement]) -> bool {
     crate::policy::atoms(a.to_vec()) == crate::policy::atoms(b.to_vec())
 }
 
 /// The status of an object whose Registry does not exist, and whether it may go.
 ///
-/// `on_record`: a Registry that is there has something of it on record.
-pub fn unattached(object: &Attached, on_record: bool, now: Timestamp) -> Fate {
+/// `on_record`: some ledger has something of it; whether one has is looked up once more before it goes. `unreadable`: the
+/// Registry is there and cannot be read.
+pub fn unattached(object: &Attached, on_record: bool, unreadable: bool, now: Timestamp) -> Fate {
     let registry = object.body.registry_name();
-    // It was accepted once or had something, so something of it may be in AWS, and nobody is left to say what.
-    let AttachedStatus { registry: accepted_by, rule, role, .. } = &object.status;
-    let had_something = accepted_by.is_some() || rule.is_some() || role.is_some() || on_record;
-    let may_have_grants = had_something && !object.meta.abandon;
+    let may_have_grants = (on_record || unreadable) && !object.meta.abandon;
     let because = if object.meta.deleting && may_have_grants {
         let message = format!(
-            "Registry {registry} is gone, and what the object has in AWS cannot be removed without it: create it again, or let the object go with the annotation {}=true.",
+            "Registry {registry} is gone or cannot be read, and what the object has in AWS cannot be removed without it: create it again, or let the object go with the annotation {}=true.",
             crate::api::ABANDON
         );
         Because::new(Reason::DeletionBlocked, message)
+    } else if unreadable {
+        let message = format!("Registry {registry} cannot be read by this version of the operator.");
+        Because::new(Reason::RegistryNotFound, message)
     } else {
         let message =
             format!("Registry {registry} does not exist; create it, or name another one in spec.registryRef.");

@@ -23,8 +23,5 @@ pub mod steps;
 
 pub use collection::Change;
 
-/// The name of the registry policy in `Registry.status.documents`.
-pub const REGISTRY_POLICY: &str = "registry-policy";
-
 #[cfg(test)]
 mod tests;

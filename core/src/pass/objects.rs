@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{self, AttachedStatus, Kind, LedgerEntry, Registry, RegistrySpec, RegistryStatus};
+use super::ledger::Slice;
+use crate::api::{self, AttachedStatus, Kind, RegistrySpec, RegistryStatus};
 use crate::kinds::Body;
 use crate::names::RegistryKey;
 
@@ -104,8 +105,8 @@ pub struct RegistryObject {
 }
 
 impl RegistryObject {
-    pub fn of(registry: Registry) -> Self {
-        Self { meta: Meta::of(&registry.metadata), spec: registry.spec, status: registry.status.unwrap_or_default() }
+    pub fn of(meta: &ObjectMeta, spec: RegistrySpec, status: RegistryStatus) -> Self {
+        Self { meta: Meta::of(meta), spec, status }
     }
 
     pub fn name(&self) -> &str {
@@ -117,28 +118,10 @@ impl RegistryObject {
         Some(RegistryKey { account: self.spec.account_id.parse().ok()?, region: self.spec.region.parse().ok()? })
     }
 
-    /// What its ledger has of an object.
-    pub fn on_record(&self, id: &ObjectId) -> Option<&LedgerEntry> {
-        let is_of = |e: &&LedgerEntry| e.kind == id.kind && e.namespace == id.namespace && e.name == id.name;
-        self.status.ledger.iter().find(is_of)
-    }
-
-    pub(super) fn has_on_record(&self, id: &ObjectId) -> bool {
-        self.on_record(id).is_some()
-    }
-
-    /// Whether its ledger has an entry of a guest: one that has grants, or speaks of no thing in the registry. A role has
-    /// no statements in its own registry.
-    pub(super) fn has_grants_on_record(&self, id: &ObjectId) -> bool {
-        let is_of_a_guest =
-            |entry: &LedgerEntry| !entry.statements.is_empty() || entry.rule.is_none() && entry.role.is_none();
-        self.on_record(id).is_some_and(is_of_a_guest)
-    }
-
-    /// Who the Registry is when two stand for the same key: whoever has a ledger, then whoever carries our finalizer,
-    /// since it had one (a backup may come back without statuses), then the older, then the name.
-    pub(crate) fn seniority(&self) -> impl Ord + use<> {
-        (self.status.ledger.is_empty(), !self.meta.finalized, self.meta.created, self.meta.name.clone())
+    /// Who the Registry is when two stand for the same key: whom the ledger names, then whoever carries our finalizer, since
+    /// it had one (a backup may come back without ledgers), then the older, then the name.
+    pub(crate) fn seniority(&self, served: Option<&str>) -> impl Ord + use<> {
+        (served != Some(self.name()), !self.meta.finalized, self.meta.created, self.meta.name.clone())
     }
 }
 
@@ -178,5 +161,15 @@ impl Watched for NamespaceView {
     }
     fn calls_for_a_pass(&self, newer: &Self) -> bool {
         self != newer
+    }
+}
+
+impl Watched for Slice {
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+    fn calls_for_a_pass(&self, newer: &Self) -> bool {
+        let as_text = |slice: &Self| Self { resource_version: String::new(), finalized: true, ..slice.clone() };
+        as_text(self) != as_text(newer) || self.finalized && !newer.finalized
     }
 }

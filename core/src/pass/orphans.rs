@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compile::{Contribution, Prune, Stance};
+use super::compile::{Desired, Stance};
 use super::objects::ObjectId;
 use crate::policy::Statement;
 use crate::policy::digest::digest;
@@ -15,6 +15,8 @@ use crate::policy::digest::digest;
 pub struct Orphans {
     pub of: BTreeMap<ObjectId, Vec<Statement>>,
     pub unclaimed: BTreeSet<Statement>,
+    /// The same, while something on record cannot be read: nobody's word takes them.
+    pub undecided: BTreeSet<Statement>,
     /// Names this set for `prune`; empty if there is none.
     pub token: String,
     /// Pruned by this pass.
@@ -23,7 +25,7 @@ pub struct Orphans {
 
 impl Orphans {
     pub fn is_empty(&self) -> bool {
-        self.of.is_empty() && self.unclaimed.is_empty()
+        self.of.is_empty() && self.unclaimed.is_empty() && self.undecided.is_empty()
     }
 
     /// Whether there is nothing of them in the policy.
@@ -31,7 +33,8 @@ impl Orphans {
         self.unclaimed.is_empty() && self.of.values().all(Vec::is_empty)
     }
 
-    pub fn find(contributions: &[Contribution], unclaimed: BTreeSet<Statement>, prune: &Prune) -> Self {
+    pub fn find(desired: &Desired, unclaimed: BTreeSet<Statement>) -> Self {
+        let (contributions, prune) = (&desired.contributions, &desired.prune);
         let mut of = BTreeMap::new();
         let mut lines = Vec::new();
         for contribution in contributions {
@@ -52,11 +55,14 @@ impl Orphans {
             lines.extend(has.iter().map(named));
             of.insert(contribution.id.clone(), statements);
         }
+        // What cannot be read may say whose they are.
+        let (unclaimed, undecided) =
+            if desired.is_incomplete { (BTreeSet::new(), unclaimed) } else { (unclaimed, BTreeSet::new()) };
         lines.extend(unclaimed.iter().map(Statement::canonical));
         let none = of.is_empty() && unclaimed.is_empty();
         let token = if none { String::new() } else { token(lines, prune.handled.as_deref()) };
         let pruned = !token.is_empty() && prune.asked.as_deref() == Some(token.as_str());
-        Self { of, unclaimed, token, pruned }
+        Self { of, unclaimed, undecided, token, pruned }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile::{Contribution, Desired, Stance, is_v1, principal_gone};
+use super::ledger::DocumentRecord;
 use super::memory::Memory;
 use super::objects::ObjectId;
 use super::orphans::Orphans;
@@ -11,7 +12,7 @@ use super::queue::Now;
 use super::scope::{self, ScopeView};
 use super::standing::{Known, Standing};
 use super::steps;
-use crate::api::{DocumentRecord, LedgerState};
+use crate::api::LedgerState;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Sid};
 use crate::policy::{
@@ -83,6 +84,8 @@ pub struct Plan {
     /// Indexes of the growth that fits.
     pub admitted: Vec<usize>,
     retained: Vec<Retained>,
+    /// What stands of what is on record and not believed.
+    protected: Vec<Statement>,
     /// Objects that are not given back now what somebody took from them; they keep their claim to it.
     pub withheld: BTreeSet<ObjectId>,
     /// What each object will have if nothing grows.
@@ -112,9 +115,10 @@ pub fn plan(
     let standing = Standing::of(observed.document, &known);
     let drift = drift(observed.record, &standing);
     let scope = scope::decide(desired, observed, partition, &known);
-    let mut unclaimed = standing.unclaimed(&desired.contributions);
+    let mut unclaimed = standing.unclaimed(&desired.contributions, &desired.protected);
     unclaimed.retain(|atom| !memory.gave_up(atom));
-    let orphans = Orphans::find(&desired.contributions, unclaimed, &desired.prune);
+    let orphans = Orphans::find(desired, unclaimed);
+    let protected = standing.exactly(&desired.protected);
     let mut plan = Plan {
         document: observed.document.cloned(),
         known,
@@ -123,6 +127,7 @@ pub fn plan(
         growth: Vec::new(),
         admitted: Vec::new(),
         retained: Vec::new(),
+        protected,
         withheld: BTreeSet::new(),
         without_growth: BTreeMap::new(),
         as_it_is: BTreeMap::new(),
@@ -169,8 +174,8 @@ impl Plan {
             Stance::Wants(wanted) => self.place_wanted(contribution, wanted, deciding),
             Stance::Keeps(floor, because) => {
                 self.verdicts.insert(id.clone(), because.clone());
-                // While a write is on record, what it has is what AWS shows of it: its refused part never was there.
-                let restorable = contribution.state != Some(LedgerState::Writing);
+                // While a write is on record, or nothing is, what it has is what AWS shows of it: the rest perhaps never was there.
+                let restorable = contribution.state.is_some_and(|state| state != LedgerState::Writing);
                 self.grow(contribution, floor, restorable, restorable, deciding);
             }
             Stance::Holds(floor, because) => {
@@ -295,8 +300,9 @@ impl Plan {
             },
         );
         let unclaimed = self.orphans.unclaimed.iter().filter(|_| !self.orphans.pruned);
+        let unclaimed = unclaimed.chain(&self.orphans.undecided);
         let settled = self.settled.iter().flat_map(|settled| &settled.statements);
-        let statements = grown.flatten().chain(settled).chain(unclaimed).cloned();
+        let statements = grown.flatten().chain(settled).chain(unclaimed).chain(&self.protected).cloned();
         let ours: BTreeMap<_, _> =
             compact(statements).into_iter().map(|s| (self.known.installation.sid(&s), s)).collect();
         let mut document = merge(self.document.as_ref(), &ours, |stored: &Stored| self.known.is_ours(stored));
@@ -344,6 +350,15 @@ impl Plan {
     pub fn admit_only(&mut self, may: impl Fn(&Growth) -> bool) {
         let growth = &self.growth;
         self.admitted.retain(|i| growth.get(*i).is_some_and(&may));
+    }
+
+    /// Leaves out the growth of these objects, and says why.
+    pub fn hold_back(&mut self, ids: &BTreeSet<ObjectId>, because: &Because) {
+        let held = self.growth.iter().map(|growth| &growth.id).filter(|id| ids.contains(*id));
+        for id in held {
+            self.verdicts.entry(id.clone()).or_insert_with(|| because.clone());
+        }
+        self.admit_only(|growth| !ids.contains(&growth.id));
     }
 
     fn report_findings(&mut self, deciding: &Deciding<'_>) {

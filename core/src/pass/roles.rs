@@ -14,7 +14,7 @@ pub use whose::Marks;
 
 use super::claims::{self, Latitude};
 use super::objects::ObjectId;
-use crate::api::{Adoption, LedgerRole, OwnershipState, RoleSettings, RoleStatus};
+use crate::api::{LedgerRole, RoleSettings, RoleStatus};
 use crate::kinds::PtcRole;
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
@@ -102,16 +102,4 @@ impl Place<'_> {
 /// What an object's status says of its role.
 pub fn status(role: &LedgerRole) -> RoleStatus {
     RoleStatus { name: role.name.clone(), arn: role.arn.clone() }
-}
-
-/// What an object says itself that it had: counts where the ledger says nothing. A role carries its object's tags, so
-/// this only tells where to look.
-pub fn evidence(status: &RoleStatus, adoption: Adoption) -> LedgerRole {
-    LedgerRole {
-        name: status.name.clone(),
-        arn: status.arn.clone(),
-        id: None,
-        adopted: (adoption > Adoption::Never).then_some(true),
-        state: OwnershipState::Claimed,
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile::{Contribution, Desired, Stance};
-use crate::api::DocumentRecord;
+use super::ledger::DocumentRecord;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Mark, Sid, is_intact};
 use crate::policy::{Document, Effect, Principal, Statement, Stored, atoms, compact, intersect};
@@ -65,7 +65,8 @@ impl Known {
             made_of.insert(installation.sid(&statement), statement);
         }
         written.extend(made_of.keys().cloned());
-        let claims = atoms(contributions.iter().flat_map(|c| c.has.iter().chain(c.wanted.iter().flatten())).cloned());
+        let claims = contributions.iter().flat_map(|c| c.has.iter().chain(c.wanted.iter().flatten()));
+        let claims = atoms(claims.chain(&desired.protected).cloned());
         let take_over = desired.take_over.clone();
         Self { installation: installation.clone(), partition, take_over, written, made_of, claims }
     }
@@ -179,8 +180,8 @@ impl Standing {
 
     /// What AWS grants under our mark and nobody has, wants or gives up. Who is held gets nothing new, and so does not
     /// want it in this sense: what stands there may be its own, of which the record was lost.
-    pub fn unclaimed(&self, contributions: &[Contribution]) -> BTreeSet<Statement> {
-        let has = atoms(contributions.iter().flat_map(|c| c.has.clone()));
+    pub fn unclaimed(&self, contributions: &[Contribution], protected: &[Statement]) -> BTreeSet<Statement> {
+        let has = atoms(contributions.iter().flat_map(|c| c.has.clone()).chain(protected.iter().cloned()));
         let is_held =
             |c: &&Contribution| matches!(&c.stance, Stance::Holds(_, why) if why.reason.aspect() > Aspect::Accepted);
         let wanting = contributions.iter().filter(|c| !is_held(c));

@@ -1,15 +1,18 @@
 //! What is told before a write: to everybody that somebody else changed the policy, and to the ledger what may be in AWS
 //! from now on.
 
+use std::collections::BTreeSet;
+
 use ecr_permissions_core::api::LedgerState;
 use ecr_permissions_core::pass::compile::{Stance, compile};
-use ecr_permissions_core::pass::ledger;
-use ecr_permissions_core::pass::objects::Attached;
+use ecr_permissions_core::pass::ledger::Changes;
+use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::plan::{Plan, without};
 use ecr_permissions_core::policy::atoms;
 use ecr_permissions_core::reason::Reason;
 
-use super::{Again, Writing};
+use super::Writing;
+use crate::pass::filing;
 
 impl Writing<'_> {
     /// Tells of drift that this write puts right.
@@ -27,10 +30,12 @@ impl Writing<'_> {
         repairs
     }
 
-    /// What may be in AWS is on record before it can be: a crash after the Put leaves nothing that is nobody's.
-    pub(super) async fn record_intent(&mut self, plan: &Plan) -> Result<(), Again> {
-        let mut holdings = ledger::parse(&self.gathered.registry.status.ledger);
-        let mut changed = false;
+    /// What may be in AWS is on record before it can be: a crash after the Put leaves nothing that is nobody's. Whoever
+    /// cannot be put on record does not grow.
+    pub(super) async fn record_intent(&mut self, plan: &Plan) {
+        let mut changes = Changes::new();
+        let ledger = &self.gathered.ledger;
+        let write = ledger.next_write();
         for growth in plan.admitted.iter().filter_map(|i| plan.growth.get(*i)) {
             let Some(contribution) = self.desired.contributions.iter().find(|c| c.id == growth.id) else { continue };
             let recorded = atoms(contribution.has.clone());
@@ -38,27 +43,39 @@ impl Writing<'_> {
                 continue;
             }
             // Of a write that was on record already only what AWS shows of it counts: intents do not pile up.
-            let mut statements = match contribution.state {
+            let before = match contribution.state {
                 Some(LedgerState::Writing) => plan.standing.present(&contribution.has),
                 _ => contribution.has.clone(),
             };
-            statements.extend(growth.to.iter().filter(|s| !contribution.has.contains(s)).cloned());
-            changed = true;
-            holdings.insert(growth.id.clone(), contribution.holding(LedgerState::Writing, statements));
+            let holding = contribution.holding(LedgerState::Writing, growth.to.clone());
+            changes.insert(growth.id.clone(), Some(ledger.intent(&growth.id, &holding, before, write)));
         }
         for contribution in self.desired.contributions.iter().filter(|c| matches!(c.stance, Stance::Wants(_))) {
             let verdict = plan.verdicts.get(&contribution.id);
             if verdict.is_some_and(|because| because.reason == Reason::PrincipalGone) {
                 // Known before the document forgets it: once the unique id is gone, nothing else tells.
-                changed = true;
                 let statements = without(&contribution.has, &plan.standing.gone);
-                holdings.insert(contribution.id.clone(), contribution.holding(LedgerState::PrincipalGone, statements));
+                let holding = contribution.holding(LedgerState::PrincipalGone, statements);
+                changes.insert(contribution.id.clone(), Some(ledger.entry_of(&contribution.id, &holding, write)));
             }
         }
-        if changed {
-            self.write_ledger(holdings).await?;
+        self.put_on_record(&changes).await;
+    }
+
+    /// Writes entries; of whom it fails nothing grows in this pass. Answers who that is.
+    pub(super) async fn put_on_record(&mut self, changes: &Changes) -> BTreeSet<ObjectId> {
+        if changes.is_empty() {
+            return BTreeSet::new();
         }
-        Ok(())
+        let unwritten = filing::add(&mut self.gathered.ledger, changes, false, true, self.op).await;
+        let failed = changes.keys().filter(|id| unwritten.namespaces.contains(&id.namespace));
+        let failed: BTreeSet<_> = failed.cloned().collect();
+        self.again = self.again.or(unwritten.again);
+        self.unanswered |= unwritten.unanswered;
+        self.unrecorded.extend(failed.iter().cloned());
+        self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
+        self.hold_prune();
+        failed
     }
 
     /// Whether a role of another registry that is to be granted something is being deleted by now, is no longer what it
@@ -72,23 +89,5 @@ impl Writing<'_> {
             home.is_some_and(|home| self.op.with_index(|index| index.still_has(home, &guest.id)))
         };
         guests.any(|guest| !is_as_it_was(guest))
-    }
-
-    /// Writes the ledger, with what objects say themselves that they had where it was lost: with the first entry it is
-    /// there again, and nobody asks them any more.
-    pub(super) async fn write_ledger(&mut self, mut holdings: ledger::Holdings) -> Result<(), Again> {
-        for contribution in &self.desired.contributions {
-            if !holdings.contains_key(&contribution.id) {
-                let state = if contribution.has.is_empty() { LedgerState::Applied } else { LedgerState::Writing };
-                let said = contribution.holding(state, contribution.has.clone());
-                holdings.extend(said.holds_something().then(|| (contribution.id.clone(), said)));
-            }
-        }
-        let mut status = self.gathered.registry.status.clone();
-        status.ledger = ledger::entries(&holdings);
-        self.gathered.registry = self.op.write_registry_status(&self.gathered.registry, status).await?.into();
-        self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
-        self.hold_prune();
-        Ok(())
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ecr_permissions_core::api::DocumentRecord;
+use ecr_permissions_core::api::DocumentStatus;
 use ecr_permissions_core::pass::judge::Applied;
+use ecr_permissions_core::pass::ledger::DocumentRecord;
 use ecr_permissions_core::pass::plan::{Composition, Plan};
 use ecr_permissions_core::pass::steps;
 use ecr_permissions_core::policy::{Document, REGISTRY_POLICY_LIMIT};
@@ -21,12 +22,15 @@ impl Writing<'_> {
         self.memory.readback_equalled();
         self.memory.write_was_seen();
         let has = plan.without_growth.clone();
-        Applied { has: Some(has), ..Self::described(plan, policy) }
+        Applied { has: Some(has), confirmed: true, ..Self::described(plan, policy) }
     }
 
     pub(super) fn described(plan: Plan, policy: &Policy) -> Applied {
+        let record = record(&plan, policy);
+        let limit = i64::try_from(REGISTRY_POLICY_LIMIT).unwrap_or(i64::MAX);
         Applied {
-            record: Some(record(&plan, policy)),
+            document: Some(DocumentStatus { characters: record.characters, limit }),
+            record: Some(record),
             verdicts: plan.verdicts,
             withheld: plan.withheld,
             findings: plan.findings,
@@ -54,6 +58,7 @@ impl Writing<'_> {
         let mut applied = Self::described(plan, policy);
         // What was read before the write is not what is known after it.
         applied.record = None;
+        applied.document = None;
         applied.has = stands;
         applied.unsettled = unsettled;
         if on_the_registry {
@@ -80,11 +85,6 @@ fn record(plan: &Plan, policy: &Policy) -> DocumentRecord {
     let awaited = plan.drift.iter().filter(|_| !plan.withheld.is_empty());
     let sids: BTreeSet<String> = plan.standing.intact.iter().chain(awaited).map(ToString::to_string).collect();
     let sids: Vec<String> = sids.into_iter().collect();
-    DocumentRecord {
-        hash: steps::hash(sids.iter().chain(&foreign_hashes)),
-        characters: number(text.chars().count()),
-        limit: number(REGISTRY_POLICY_LIMIT),
-        sids,
-        foreign_hashes,
-    }
+    let hash = steps::hash(sids.iter().chain(&foreign_hashes));
+    DocumentRecord::new(hash, number(text.chars().count()), sids, foreign_hashes)
 }

@@ -25,7 +25,7 @@ impl Writing<'_> {
 
     /// What belongs to nobody by the ledger alone.
     pub(super) fn orphans_on_record(&self) -> Orphans {
-        Orphans::find(&self.desired.contributions, BTreeSet::new(), &self.desired.prune)
+        Orphans::find(&self.desired, BTreeSet::new())
     }
 
     /// Notes what of it is still there once rules and roles were removed.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ecr_permissions_core::api::{LedgerState, OwnershipState};
 use ecr_permissions_core::pass::claims::{Action, Applied, Claim, LATE, Missing, Plan, Record, Stance};
 use ecr_permissions_core::pass::compile::{Contribution, Desired};
-use ecr_permissions_core::pass::ledger::{self, Things};
+use ecr_permissions_core::pass::ledger::{Changes, Things};
 use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::refusals::Denied;
@@ -14,7 +14,7 @@ use ecr_permissions_core::reason::{Because, Reason, Verdict};
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Again, BETWEEN_READS, Writing};
+use super::{Again, BETWEEN_READS, Writing, unrecorded};
 use crate::aws::error::{Error, Kind};
 
 /// Writes of one registry under way at once.
@@ -156,7 +156,11 @@ impl Writing<'_> {
                 return Ok((applied, Some(working.read)));
             }
             self.note_drift(&plan, &working).await;
-            self.record_claims::<T>(&plan).await?;
+            for id in self.record_claims::<T>(&plan).await {
+                if let Some(act) = plan.acts.remove(&id) {
+                    working.refused.insert(id, (act, unrecorded()));
+                }
+            }
             self.act_on(&plan, &mut working).await;
             working = match self.read_again(working, &plan.acts.values().collect::<Vec<_>>()).await {
                 Ok(working) => working,
@@ -218,10 +222,11 @@ impl Writing<'_> {
         Ok(Working { read: working.read.read_again(acts, self).await?, ..working })
     }
 
-    /// What is about to be made is on record before it can be: a crash after it leaves nothing that is nobody's.
-    async fn record_claims<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>) -> Result<(), Again> {
-        let mut holdings = ledger::parse(&self.gathered.registry.status.ledger);
-        let mut changed = false;
+    /// What is about to be made is on record before it can be: a crash after it leaves nothing that is nobody's. Answers
+    /// whose could not be written.
+    async fn record_claims<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>) -> BTreeSet<ObjectId> {
+        let ledger = &self.gathered.ledger;
+        let mut changes = Changes::new();
         let contributions: BTreeMap<_, _> = self.desired.contributions.iter().map(|c| (&c.id, c)).collect();
         let recorded = |id: &ObjectId| contributions.get(id).and_then(|c| T::recorded(&c.things));
         for (id, record) in plan.on_record(recorded) {
@@ -231,15 +236,14 @@ impl Writing<'_> {
             if !is_made && recorded(&id) == Some(&record) {
                 continue;
             }
-            changed = true;
-            let holding = holdings.entry(id).or_insert_with(|| contribution.holding(LedgerState::Applied, Vec::new()));
+            let recorded = ledger.holdings.get(&id).cloned();
+            let mut holding = recorded.unwrap_or_else(|| contribution.holding(LedgerState::Applied, Vec::new()));
             holding.things.claimed_at = is_made.then(|| self.op.clock.timestamp());
             T::record(&mut holding.things, record);
+            let entry = ledger.with_things(&id, &holding);
+            changes.insert(id, Some(entry));
         }
-        if changed {
-            self.write_ledger(holdings).await?;
-        }
-        Ok(())
+        self.put_on_record(&changes).await
     }
 
     async fn act_on<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>, working: &mut Working<T>) {

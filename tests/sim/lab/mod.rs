@@ -1,6 +1,7 @@
 //! One run: a cluster, an AWS, an operator that can be crashed and started again, and what must hold all the while.
 
 mod aws_client;
+pub mod ledger;
 pub mod objects;
 mod rules;
 
@@ -359,7 +360,7 @@ impl Lab {
     /// Ten intervals in which nothing may be written anywhere (behaviour 7, rule 3).
     pub async fn assert_at_rest(&mut self) {
         self.settle().await;
-        let (writes, before) = (self.writes(), self.all_objects());
+        let (writes, before) = (self.writes(), self.everything());
         let calls = self.aws.world(|world| world.calls().len());
         self.pass(Duration::from_secs(10 * 300)).await;
         let calls = self.aws.world(|world| world.calls().len()) - calls;
@@ -372,8 +373,14 @@ impl Lab {
         let budget = registries * 12 + of_caches + self.kube.list(objects::ROLES, "").len() * 6;
         assert!(calls <= budget * 10, "seed {}: {calls} AWS calls at rest\n{}", self.seed, self.describe());
         assert_eq!(self.writes(), writes, "seed {}: written at rest\n{}", self.seed, self.describe());
-        assert_eq!(self.all_objects(), before, "seed {}: an object changed at rest", self.seed);
+        assert_eq!(self.everything(), before, "seed {}: an object changed at rest", self.seed);
         rules::assert_truth(self);
+    }
+
+    /// Also what the operator keeps for itself.
+    fn everything(&self) -> BTreeMap<String, Vec<Value>> {
+        let ledgers = (ledger::LEDGERS.to_owned(), self.kube.list(ledger::LEDGERS, ""));
+        self.all_objects().into_iter().chain([ledgers]).collect()
     }
 
     pub fn all_objects(&self) -> BTreeMap<String, Vec<Value>> {
@@ -421,10 +428,11 @@ impl Lab {
     /// Everything a person would want to see of a failed run.
     pub fn describe(&self) -> String {
         let mut text = format!("at {:?}\n", self.clock.now());
-        for (plural, objects) in self.all_objects() {
+        for (plural, objects) in self.everything() {
             for object in objects {
                 let (namespace, name) = (&object["metadata"]["namespace"], &object["metadata"]["name"]);
-                let status = serde_json::to_string_pretty(&object["status"]).unwrap();
+                let shown = if plural == ledger::LEDGERS { &object["spec"] } else { &object["status"] };
+                let status = serde_json::to_string_pretty(shown).unwrap();
                 let _ = writeln!(text, "{plural} {namespace}/{name}: {status}");
             }
         }
@@ -442,7 +450,7 @@ impl Lab {
                 .collect::<Vec<_>>()
         });
         let trace = self.kube.trace();
-        let trace: Vec<_> = trace.iter().rev().take(15).collect();
+        let trace: Vec<_> = trace.iter().rev().filter(|line| !line.contains(" watch ")).take(15).collect();
         let _ = writeln!(text, "last AWS calls: {calls:#?}\nlast API calls: {trace:#?}");
         text + &format!("repeat with: SIM_SEED={} cargo test --test sim <name of the test>\n", self.seed)
     }

@@ -144,7 +144,8 @@ impl Lab {
     /// The token that a Registry prints for a prune of what belongs to nobody.
     pub fn prune_token(&self, registry: &str) -> String {
         let message = self.message(REGISTRIES, "", registry, "Orphaned");
-        message.rsplit_once("--confirm ").unwrap().1.to_owned()
+        let said = message.split_once("--confirm ").unwrap().1;
+        said.split_whitespace().next().unwrap().to_owned()
     }
 
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) {

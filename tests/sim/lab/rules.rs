@@ -174,7 +174,7 @@ impl Rules {
         }
         let Some(write) = &call.write else { return };
         if call.service == "iam" {
-            self.check_role(call, write, &of_call, &kube_uid(kube));
+            self.check_role(call, write, &of_call, kube);
             return;
         }
         if call.operation.ends_with("PullThroughCacheRule") {
@@ -329,10 +329,9 @@ fn assert_ledger(lab: &Lab, registry: &Value) {
     let stored = list(&document["Statement"]);
     let ours = stored.iter().filter(|s| s["Sid"].as_str().is_some_and(|sid| sid.starts_with(&mark)));
     let in_aws: BTreeSet<String> = ours.flat_map(grants).collect();
-    let entries = list(&registry["status"]["ledger"]);
+    let entries = super::ledger::entries(&lab.kube, account, region);
     let recorded = entries.iter().flat_map(|entry| list(&entry["statements"]));
-    let recorded: BTreeSet<String> =
-        recorded.flat_map(|statement| grants(&serde_json::from_str(statement.as_str().unwrap()).unwrap())).collect();
+    let recorded: BTreeSet<String> = recorded.flat_map(|statement| grants(&statement)).collect();
     assert_eq!(recorded, in_aws, "seed {}: the ledger (left) is not what stands in AWS\n{}", lab.seed, lab.describe());
     caches::assert_recorded(lab, account, region, &entries);
     roles::assert_recorded(lab, account);

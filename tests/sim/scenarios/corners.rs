@@ -138,7 +138,7 @@ fn a_late_watch_of_the_ledger_withdraws_nothing() {
         lab.apply(&pull("team-a", "first", "default", &[B], "team-a/*"));
         lab.until_ready(&["team-a/first"]).await;
         lab.settle().await;
-        lab.kube.freeze_watches(Kinds::only(&["registries"]));
+        lab.kube.freeze_watches(Kinds::only(&["registries", "registryledgers"]));
         lab.apply(&pull("team-b", "new", "default", &[C], "team-b/*"));
         lab.until_ready(&["team-b/new"]).await;
         lab.set(POLICIES, "team-b", "new", "/spec/suspend", &json!(true));
@@ -205,7 +205,7 @@ fn a_used_prune_token_prunes_nothing_again() {
             lab.until("the orphan is reported", |lab| orphaned(lab).contains("lost")).await;
             lab.settle().await;
             assert!(lab.may_pull(B, "team-a/app"), "pruned by a token of an earlier time ({time})");
-            let token = orphaned(lab).rsplit(' ').next().unwrap().to_owned();
+            let token = lab.prune_token("default");
             lab.annotate("registries", "", "default", "ecr-permissions.dev/prune", &token);
             lab.until("it is pruned", |lab| !lab.may_pull(B, "team-a/app")).await;
         }
@@ -224,13 +224,13 @@ fn a_used_prune_token_prunes_nothing_nameless_again() {
             lab.until_ready(&["team-a/lost"]).await;
             lab.stop();
             lab.kube.vanish(POLICIES, "team-a", "lost").unwrap();
-            lab.kube.edit("registries", "", "default", |registry| registry["status"]["ledger"] = json!([])).unwrap();
+            lab.lose_ledger("default");
             lab.start().await;
             let orphaned = |lab: &crate::lab::Lab| lab.message("registries", "", "default", "Orphaned");
             lab.until("the orphan is reported", |lab| orphaned(lab).contains("belong to no object")).await;
             lab.settle().await;
             assert!(lab.may_pull(B, "team-a/app"), "pruned by a token of an earlier time ({time})");
-            let token = orphaned(lab).rsplit(' ').next().unwrap().to_owned();
+            let token = lab.prune_token("default");
             lab.annotate("registries", "", "default", "ecr-permissions.dev/prune", &token);
             lab.until("it is pruned", |lab| !lab.may_pull(B, "team-a/app")).await;
             lab.settle().await;

@@ -8,6 +8,7 @@ use aws_sim::Scope;
 use kube_sim::{Fault, Matching, Phase, Verb};
 use serde_json::{Value, json};
 
+use crate::lab::ledger::of_registry;
 use crate::lab::objects::{GRANTS, POLICIES, condition, grant, namespace, pull, registry};
 use crate::lab::{A, B, CrashPoint, Lab, REGION, list, normal, run};
 
@@ -63,13 +64,14 @@ impl End {
             ledger: Vec::new(),
             orphaned: Vec::new(),
         };
-        for object in lab.all_objects().values().flatten() {
+        let objects = lab.all_objects();
+        for object in objects.values().flatten() {
             let meta = &object["metadata"];
             let name = format!("{} {} {}", object["kind"], meta["namespace"], meta["name"]);
             let (ready, reason) = condition(object, "Ready");
             let is_current = object["status"]["observedGeneration"] == meta["generation"];
             end.objects.insert(name, (ready, reason, is_current, meta["finalizers"].clone()));
-            for entry in list(&object["status"]["ledger"]) {
+            for entry in of_registry(&lab.kube, object) {
                 assert_eq!(entry["state"], "Applied", "seed {}: left in the ledger\n{}", lab.seed, lab.describe());
                 end.ledger.push(format!(
                     "{} {} {} {} {} {} {} {}",
@@ -338,8 +340,7 @@ fn nothing_is_granted_before_the_finalizer_is_there() {
         lab.apply(&pull("team-b", "within", "default", &[B], "team-a/app"));
         for _ in 0..400 {
             lab.pass(Duration::from_millis(50)).await;
-            let registry = lab.kube.get("registries", "", "default").unwrap();
-            for entry in list(&registry["status"]["ledger"]) {
+            for entry in lab.ledger("default") {
                 let part = |member: &str| entry[member].as_str().unwrap().to_owned();
                 let plural = if entry["kind"] == "RegistryPolicy" { POLICIES } else { GRANTS };
                 let object = lab.kube.get(plural, &part("namespace"), &part("name")).unwrap();

@@ -4,6 +4,7 @@ mod aws_reads;
 mod crash;
 mod iam_client;
 mod installations;
+mod ledger;
 mod random;
 mod world;
 

@@ -107,8 +107,8 @@ fn drift_under_observe_waits_for_enforce() {
         assert_eq!(steps(lab).len(), 1);
         lab.assert_at_rest().await;
         assert_eq!(lab.aws_writes_of(A), writes);
-        let ledger = lab.kube.get("registries", "", "default").unwrap()["status"]["ledger"].clone();
-        assert_eq!(ledger[0]["name"], "pull", "what was only observed is not forgotten: {ledger}");
+        let ledger = lab.ledger("default");
+        assert_eq!(ledger[0]["name"], "pull", "what was only observed is not forgotten: {ledger:?}");
         set(lab, "management", &Value::Null);
         lab.until_ready(&["team-a/pull"]).await;
         assert!(lab.may_pull(B, "team-a/app"));

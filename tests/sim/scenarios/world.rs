@@ -346,7 +346,7 @@ fn a_lost_ledger_withdraws_nothing_and_is_written_again() {
         for restarted in [false, true] {
             run(12, async |lab| {
                 standing(lab).await;
-                let ledger = lab.kube.get("registries", "", "default").unwrap()["status"]["ledger"].clone();
+                let ledger = lab.ledger("default");
                 let writes = lab.aws_writes_of(A);
                 lab.stop();
                 if restarted {
@@ -358,7 +358,7 @@ fn a_lost_ledger_withdraws_nothing_and_is_written_again() {
                     lose_status(lab, all);
                 }
                 nothing_was_withdrawn(lab, writes).await;
-                let again = lab.kube.get("registries", "", "default").unwrap()["status"]["ledger"].clone();
+                let again = lab.ledger("default");
                 assert_eq!(again, ledger, "the ledger is as it was\n{}", lab.describe());
                 assert_eq!(orphaned(lab), None);
                 lab.assert_at_rest().await;
@@ -372,6 +372,7 @@ fn lose_status(lab: &Lab, all: bool) {
         let wipe = |object: &mut Value| drop(object.as_object_mut().unwrap().shift_remove("status"));
         lab.kube.edit(plural, namespace, name, wipe).unwrap();
     };
+    lab.lose_ledger("default");
     lose("registries", "", "default");
     if all {
         lose(POLICIES, "team-a", "pull");

@@ -74,8 +74,9 @@ pub fn plan_rules(
     repositories: Option<&Repositories>,
 ) -> (RulesPlan, Asking) {
     let stored: BTreeMap<&str, &Stored> = stored.iter().map(|s| (s.rule.prefix.as_str(), s)).collect();
-    let mut planning =
-        Planning { creating: Vec::new(), stored, repositories, plan: RulesPlan::default(), asking: Asking::new() };
+    let claimed = claims.iter().filter_map(|claim| Some((prefix_of(claim)?.to_owned(), claim.id.clone()))).collect();
+    let (plan, asking) = Default::default();
+    let mut planning = Planning { creating: Vec::new(), stored, claimed, repositories, plan, asking };
     let mut ordered: Vec<&Claim<Rule>> = claims.iter().collect();
     ordered.sort_by_key(|claim| planning.seniority(claim));
     let mut served: Vec<&Claim<Rule>> = Vec::new();
@@ -95,6 +96,8 @@ struct Planning<'a> {
     /// Who gets a rule that is not there, those who had it first.
     creating: Vec<ObjectId>,
     stored: BTreeMap<&'a str, &'a Stored>,
+    /// Who has or wants a prefix.
+    claimed: BTreeMap<String, ObjectId>,
     repositories: Option<&'a Repositories>,
     plan: RulesPlan,
     asking: Asking,
@@ -182,7 +185,7 @@ impl<'a> Planning<'a> {
 
     /// What the object has in AWS, told from its entry and what AWS shows; `None`: nothing, or somebody else's rule.
     fn owned(&self, claim: &Claim<Rule>) -> Option<LedgerRule> {
-        let has = claim.has.as_ref()?;
+        let Some(has) = &claim.has else { return self.adoptable(claim) };
         let stored = self.stored.get(has.prefix.as_str())?;
         let recorded = Rule::of(has);
         // What a call made on the claim: not what stood there before, and not what came when no call could any more.
@@ -205,6 +208,18 @@ impl<'a> Planning<'a> {
         ours.then(|| LedgerRule {
             created_at: stored.created_at.map(|at| at.to_string()),
             adopted: has.adopted,
+            ..stored.rule.record(OwnershipState::Owned)
+        })
+    }
+
+    /// What an object that goes without an entry would have been given by its `adoption`: as adopted as that.
+    fn adoptable(&self, claim: &Claim<Rule>) -> Option<LedgerRule> {
+        let lost = claim.lost.as_ref().filter(|_| claim.may.adoption >= Adoption::IfIdentical)?;
+        let stored = self.stored.get(lost.prefix.as_str()).filter(|stored| stored.rule == *lost)?;
+        let is_anothers = self.claimed.get(lost.prefix.as_str()).is_some_and(|id| *id != claim.id);
+        (!is_anothers).then(|| LedgerRule {
+            created_at: stored.created_at.map(|at| at.to_string()),
+            adopted: Some(true),
             ..stored.rule.record(OwnershipState::Owned)
         })
     }
@@ -353,23 +368,27 @@ impl<'a> Planning<'a> {
     }
 }
 
+/// The prefix that an object wants, or has.
+fn prefix_of(claim: &Claim<Rule>) -> Option<&str> {
+    match &claim.stance {
+        Stance::Wants(rule) => Some(rule.prefix.as_str()),
+        _ => claim.has.as_ref().map(|has| has.prefix.as_str()),
+    }
+}
+
 /// Whether the prefix is somebody else's: taken, or above or below one that is another namespace's. `ROOT` serves what
 /// no other serves, so it takes nothing from anybody.
 fn contested(claim: &Claim<Rule>, wanted: &Rule, served: &[&Claim<Rule>]) -> Option<Because> {
-    let prefix_of = |other: &&Claim<Rule>| match &other.stance {
-        Stance::Wants(rule) => Some(rule.prefix.clone()),
-        _ => other.has.as_ref().map(|has| has.prefix.clone()),
-    };
     let nests = |a: &str, b: &str| {
         let parsed = a.parse::<CachePrefix>().ok().zip(b.parse::<CachePrefix>().ok());
         parsed.is_some_and(|(a, b)| a.overlaps(&b))
     };
     let taken = served.iter().filter(|other| other.id != claim.id).find(|other| {
         prefix_of(other).is_some_and(|prefix| {
-            prefix == wanted.prefix || (other.id.namespace != claim.id.namespace && nests(&prefix, &wanted.prefix))
+            prefix == wanted.prefix || (other.id.namespace != claim.id.namespace && nests(prefix, &wanted.prefix))
         })
     })?;
-    let how = if prefix_of(taken).as_deref() == Some(wanted.prefix.as_str()) { "is taken" } else { "overlaps another" };
+    let how = if prefix_of(taken) == Some(wanted.prefix.as_str()) { "is taken" } else { "overlaps another" };
     Some(Because::new(
         Reason::PrefixConflict,
         format!(

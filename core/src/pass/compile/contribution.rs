@@ -46,6 +46,8 @@ pub struct Contribution {
     pub pulls: Option<PtcRole>,
     /// It is attached to another registry, whose pass tells it its fate.
     pub is_guest: bool,
+    /// It would be accepted if it carried our finalizer.
+    pub awaits_finalizer: bool,
 }
 
 impl Contribution {
@@ -59,23 +61,15 @@ impl Contribution {
         self.role.as_ref().filter(|_| !self.is_guest)
     }
 
-    /// What it has besides statements, by the ledger or, where that says nothing, by the object's own word.
-    pub fn things_held(&self) -> Things {
-        let rule = self.rule.as_ref().and_then(|claim| claim.has.clone());
-        let role = self.role.as_ref().and_then(|claim| claim.has.clone());
-        Things { rule, role, claimed_at: self.things.claimed_at }
-    }
-
     /// Its entry in the ledger, with these statements.
     pub fn holding(&self, state: LedgerState, statements: Vec<Statement>) -> Holding {
         let (uid, generation) = (self.uid.clone(), self.generation);
-        Holding { uid, generation, state, statements, things: self.things_held(), refused: None }
+        Holding { uid, generation, state, statements, things: self.things.clone(), refused: None }
     }
 
-    /// Whether something of it is nobody's. A role that pulls from here may have left a thing here under its name, when it
-    /// was attached here.
+    /// Whether what it has is nobody's.
     pub fn is_orphaned(&self) -> bool {
-        matches!(self.stance, Stance::Orphaned(_)) || self.is_guest && !self.things.is_empty()
+        matches!(self.stance, Stance::Orphaned(_))
     }
 }
 

@@ -2,8 +2,8 @@
 //! to its own registry, whose pass makes the role and tells the object its fate; this pass speaks to that one by the
 //! ledger alone.
 
-use super::super::ledger;
-use super::super::objects::RegistryObject;
+use super::super::index::OtherRegistry;
+use super::super::roles::Place;
 use super::{
     Answer, Attached, Compiler, Contribution, Holding, LedgerState, Stance, Wanted, orphaned_role, orphaned_rule,
 };
@@ -11,16 +11,25 @@ use crate::api::{DeletionPolicy, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
 use crate::names::RegistryKey;
+use crate::ownership::InstallationId;
 use crate::policy::Statement;
 use crate::reason::{Because, Reason};
 
 /// The registry that a guest is attached to, and the role it has there, if it has one.
 struct Home<'a> {
     key: &'a RegistryKey,
-    registry: &'a RegistryObject,
+    registry: &'a OtherRegistry,
     role_arn: Option<String>,
-    /// Its ledger is there, and has no role of the object, not even a claim.
+    /// Its ledger has the object, and no role of it, not even a claim.
     has_lost_the_role: bool,
+}
+
+impl Home<'_> {
+    /// The ARN of the object's role: as it is on record, or as it would be made.
+    fn arn_of(&self, object: &Attached, role: &PtcRole, installation: &InstallationId) -> Option<String> {
+        let place = Place { registry: self.key, settings: self.registry.registry.spec.roles.as_ref(), installation };
+        self.role_arn.clone().or_else(|| Some(place.role(&object.id, role).ok()?.arn))
+    }
 }
 
 impl Compiler<'_> {
@@ -41,16 +50,31 @@ impl Compiler<'_> {
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         // What one of its name had here that was attached here and is gone.
         let things = holding.map(|holding| self.left_here(&object.id, &holding.things)).unwrap_or_default();
-        if holding.is_none() && self.ledger_lost && object.meta.finalized && was_granted(object, &here) {
-            // Second evidence: our finalizer and its own status say that it had what it asks for.
-            let said = object.status.role.as_ref().map(|role| role.arn.as_str());
-            has = match (&home, role, arn.or(said)) {
-                (Some(home), Some(role), Some(arn)) => grants(home, role, arn),
-                _ => Vec::new(),
-            };
-        }
+        let said = match (&home, role) {
+            (Some(home), Some(role)) if !home.has_lost_the_role => {
+                let arn = home.arn_of(object, role, self.installation);
+                let grants = arn.map(|arn| grants(home, role, &arn)).unwrap_or_default();
+                self.said_to_have(object, holding, &grants)
+            }
+            _ => Vec::new(),
+        };
+        let mut rule = orphaned_rule(&object.id, &things);
+        let mut of_iam = orphaned_role(&object.id, &things);
         let stance = match &home {
-            _ if object.meta.deleting => self.guest_leaving(object, home.as_ref(), &has),
+            _ if self.gathered.ledger.unreadable.contains(&object.id) => {
+                let message = "What the object has here is on record in a form that this version cannot read.";
+                Stance::Holds(Vec::new(), Because::new(Reason::LedgerUnreadable, message))
+            }
+            _ if object.meta.deleting => {
+                has.extend(said);
+                if let Some(rule) = &mut rule {
+                    rule.stance = super::things::leaving(object);
+                }
+                if let Some(role) = &mut of_iam {
+                    role.stance = super::things::leaving(object);
+                }
+                self.guest_leaving(object, home.as_ref(), &has)
+            }
             None => {
                 let message = "The Registry that the object is attached to is not there.";
                 self.living(object, &has, None, Answer::Held(Because::new(Reason::RegistryNotFound, message)))
@@ -58,10 +82,23 @@ impl Compiler<'_> {
             Some(home) => {
                 let answer =
                     self.guest_answer(object, home, pulls.unwrap_or_else(|| Err(not_there())), wanted.clone(), &has);
+                if !matches!(answer, Answer::Accepted(_)) {
+                    has.extend(said);
+                }
                 let gone = holding.filter(|h| h.state == LedgerState::PrincipalGone).map(|h: &Holding| h.generation);
                 self.living(object, &has, gone, answer)
             }
         };
+        if !object.meta.deleting {
+            // It is attached elsewhere, and its name had this here: nobody's prune takes it while the object is there.
+            let held = Because::new(Reason::Progressing, "The object is attached to another Registry now.");
+            if let Some(rule) = &mut rule {
+                rule.stance = super::super::claims::Stance::Holds(None, held.clone());
+            }
+            if let Some(role) = &mut of_iam {
+                role.stance = super::super::claims::Stance::Holds(None, held.clone());
+            }
+        }
         Contribution {
             id: object.id.clone(),
             uid: object.meta.uid.clone(),
@@ -71,22 +108,24 @@ impl Compiler<'_> {
             wanted,
             depends_on_scope: false,
             stance,
-            rule: orphaned_rule(&object.id, &things),
-            role: orphaned_role(&object.id, &things),
+            rule,
+            role: of_iam,
             things,
             pulls: None,
             is_guest: true,
+            awaits_finalizer: false,
         }
     }
 
     fn home(&self, object: &Attached) -> Option<Home<'_>> {
         let name = object.body.registry_name();
         let (key, registry) = self.gathered.others.iter().find(|(_, registry)| registry.name() == name)?;
-        let recorded = registry.on_record(&object.id).and_then(|entry| entry.role.as_ref());
-        let role_arn = recorded.filter(|role| role.state == OwnershipState::Owned).map(|role| role.arn.clone());
-        // A pass writes its ledger before it knows all; the last word of a pass comes with the generation.
-        let has_a_ledger = !ledger::is_lost(&registry.status) && registry.status.observed_generation >= 0;
-        Some(Home { key, registry, role_arn, has_lost_the_role: has_a_ledger && recorded.is_none() })
+        let entry = registry.on_record(&object.id);
+        // Without an entry nobody knows whether there is a role; with one that names none, there is none.
+        let has_lost_the_role = entry.as_ref().is_some_and(|entry| entry.things.role.is_none());
+        let recorded = entry.and_then(|entry| entry.things.role);
+        let role_arn = recorded.filter(|role| role.state == OwnershipState::Owned).map(|role| role.arn);
+        Some(Home { key, registry, role_arn, has_lost_the_role })
     }
 
     fn pulls(&self, object: &Attached, home: &Home<'_>) -> Result<PtcRole, Because> {
@@ -105,12 +144,8 @@ impl Compiler<'_> {
             return self.leaving(object, has);
         };
         let host = self.gathered.key.host();
-        let by_it = registry
-            .status
-            .ledger
-            .iter()
-            .filter_map(|entry| entry.rule.as_ref())
-            .find(|rule| rule.role_arn.as_deref() == Some(arn) && rule.upstream_url == host);
+        let by_it =
+            registry.ledger.rules().find(|rule| rule.role_arn.as_deref() == Some(arn) && rule.upstream_url == host);
         match by_it {
             None => self.leaving(object, has),
             Some(rule) => {
@@ -139,8 +174,9 @@ impl Compiler<'_> {
             let message = "The Registry is being deleted and takes nobody new.";
             return Answer::Refused(None, Because::new(Reason::RegistryTerminating, message));
         }
-        let consents =
-            |asked: &Asked| consent(&home.registry.spec.allow, home.key, id.kind, &id.namespace, labels, asked);
+        let consents = |asked: &Asked| {
+            consent(&home.registry.registry.spec.allow, home.key, id.kind, &id.namespace, labels, asked)
+        };
         // Whatever the spec says by now: without its own registry's leave the role is to have nothing.
         if let Err(because) = consents(&Asked::of_downstream(&self.gathered.key)) {
             return Answer::Refused(Some(Wanted::default()), because);
@@ -183,9 +219,8 @@ impl Compiler<'_> {
             return Answer::Held(Because::new(Reason::WaitingForRole, message));
         };
         if !object.meta.finalized {
-            // Deleted now, it would be gone without a word, and what it has would be nobody's.
             let message = "The finalizer is not on the object yet: nothing is added before.";
-            return Answer::Held(Because::new(Reason::Progressing, message));
+            return Answer::Unfinalized(Because::new(Reason::Progressing, message));
         }
         Answer::Accepted(Wanted::from(wanted))
     }
@@ -193,14 +228,4 @@ impl Compiler<'_> {
 
 fn not_there() -> Because {
     Because::new(Reason::WaitingForRole, "The object asks for no role.")
-}
-
-/// Whether the object's status says that these upstreams had granted to it.
-fn was_granted(object: &Attached, upstreams: &[&RoleUpstream]) -> bool {
-    let is_ready = |upstream: &&RoleUpstream| {
-        let status = object.status.upstreams.iter().find(|status| status.name == upstream.name);
-        let ready = status.and_then(|status| super::super::conditions::find(&status.conditions, "Ready"));
-        ready.is_some_and(|(status, _)| status == "True")
-    };
-    !upstreams.is_empty() && upstreams.iter().all(is_ready)
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::cache_rules::{Stance, evidence};
+use super::super::cache_rules::Stance;
 use super::super::claims::Latitude;
 use super::super::roles::{self, Place};
-use super::{Answer, Attached, Compiler, RoleClaim, RuleClaim, Things};
-use crate::api::{DeletionPolicy, LedgerRole, LedgerRule, RoleStatus};
+use super::{Answer, Attached, Compiler, ObjectId, RoleClaim, RuleClaim, Things};
+use crate::api::{Adoption, DeletionPolicy, LedgerRole, LedgerRule, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{CacheRule, PtcRole, Wanted};
 use crate::reason::Because;
@@ -15,16 +15,15 @@ impl Compiler<'_> {
     /// The object's word about its rule; where it stands is not told yet. Nothing, if it has to do with none.
     pub(super) fn rule_claim(&self, object: &Attached, wanted: Option<&Wanted>, things: &Things) -> Option<RuleClaim> {
         let written = wanted.and_then(|wanted| wanted.rule.as_ref());
-        // Second evidence: our finalizer and its own status say what it had.
-        let said = object.status.rule.as_ref().filter(|_| object.meta.finalized).zip(written);
-        let has = things.rule.clone().or_else(|| said.map(|(status, written)| evidence(status, written)));
+        let has = things.rule.clone();
         if has.is_none() && written.is_none() {
             return None;
         }
         Some(RuleClaim {
-            outlawed: has.as_ref().and_then(|has| self.is_outlawed(object, has)),
+            outlawed: has.as_ref().and_then(|has| self.is_outlawed(&object.id, has)),
             id: object.id.clone(),
             created: object.meta.created,
+            lost: self.is_lost(object).then(|| written.cloned()).flatten(),
             has,
             claimed_at: things.claimed_at,
             stance: Stance::Orphaned,
@@ -35,17 +34,15 @@ impl Compiler<'_> {
 
     /// The same about its role.
     pub(super) fn role_claim(&self, object: &Attached, wanted: Option<&PtcRole>, things: &Things) -> Option<RoleClaim> {
-        let said = object.status.role.clone().filter(|_| object.meta.finalized);
-        let adoption = wanted.map(|role| role.adoption).unwrap_or_default();
-        let said = said.or_else(|| self.left_behind(object, wanted?));
-        let has = things.role.clone().or_else(|| said.map(|status| roles::evidence(&status, adoption)));
+        let has = things.role.clone().or_else(|| self.left_behind(object, wanted?));
         if has.is_none() && wanted.is_none() {
             return None;
         }
         Some(RoleClaim {
-            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(object, has)),
+            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(&object.id, has)),
             id: object.id.clone(),
             created: object.meta.created,
+            lost: None,
             has,
             claimed_at: things.claimed_at,
             stance: roles::Stance::Orphaned,
@@ -54,36 +51,48 @@ impl Compiler<'_> {
         })
     }
 
-    /// Where the role of an object that goes would lie, if the Registry's status is gone and nothing says whether there is
-    /// one: its tags will tell.
-    fn left_behind(&self, object: &Attached, wanted: &PtcRole) -> Option<RoleStatus> {
-        let never_seen = self.gathered.registry.status.observed_generation < 0;
-        if !(never_seen && object.meta.deleting && object.meta.finalized) {
+    /// Where the role of an object that goes without an entry would lie: its tags will tell whether it is the object's.
+    fn left_behind(&self, object: &Attached, wanted: &PtcRole) -> Option<LedgerRole> {
+        if !self.is_lost(object) {
             return None;
         }
         let settings = self.gathered.registry.spec.roles.as_ref();
         let place = Place { registry: &self.gathered.key, settings, installation: self.installation };
         let role = place.role(&object.id, wanted).ok()?;
-        Some(RoleStatus { name: role.name, arn: role.arn })
+        Some(LedgerRole {
+            name: role.name,
+            arn: role.arn,
+            id: None,
+            adopted: (wanted.adoption > Adoption::Never).then_some(true),
+            state: OwnershipState::Claimed,
+        })
+    }
+
+    /// Whether the object goes, was accepted once, and has no entry.
+    fn is_lost(&self, object: &Attached) -> bool {
+        let is_on_record =
+            self.holdings.contains_key(&object.id) || self.gathered.ledger.unreadable.contains(&object.id);
+        object.meta.deleting && object.meta.finalized && !is_on_record
     }
 
     /// Why today's `allow` covers no such role. What it names besides, rules and grants are asked for by themselves.
-    fn is_role_outlawed(&self, object: &Attached, has: &LedgerRole) -> Option<Because> {
-        let view = self.gathered.namespaces.get(&object.id.namespace)?;
+    pub(super) fn is_role_outlawed(&self, id: &ObjectId, has: &LedgerRole) -> Option<Because> {
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
         let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
         let asked = Asked::of_recorded_role(has);
-        consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked).err()
+        consent(allow, key, id.kind, &id.namespace, labels, &asked).err()
     }
 
-    /// Why today's `allow` does not cover what is there. A namespace that is not there to be judged loses nothing.
-    fn is_outlawed(&self, object: &Attached, has: &LedgerRule) -> Option<Because> {
-        let view = self.gathered.namespaces.get(&object.id.namespace)?;
+    /// Why today's `allow` does not cover what is there. A namespace that is not there to be judged loses what no rule could
+    /// cover.
+    pub(super) fn is_outlawed(&self, id: &ObjectId, has: &LedgerRule) -> Option<Because> {
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
         let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
-        let roles = self.holdings.iter().filter(|(id, _)| id.namespace == object.id.namespace);
+        let roles = self.holdings.iter().filter(|(other, _)| other.namespace == id.namespace);
         let own_roles: BTreeSet<&str> =
             roles.filter_map(|(_, holding)| holding.things.role.as_ref()).map(|role| role.arn.as_str()).collect();
         let asked = Asked::of_recorded(has, &own_roles);
-        consent(allow, key, object.id.kind, &object.id.namespace, &view.labels, &asked).err()
+        consent(allow, key, id.kind, &id.namespace, labels, &asked).err()
     }
 }
 
@@ -105,7 +114,7 @@ pub(super) fn rule_living(answer: &Answer, claim: &RuleClaim, written: Option<Ca
             Stance::Wants(wanted.clone())
         }
         (_, Some(because)) => Stance::Loses(because.clone()),
-        (Answer::Held(because), None) => Stance::Holds(written, because.clone()),
+        (Answer::Held(because) | Answer::Unfinalized(because), None) => Stance::Holds(written, because.clone()),
         (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
         (Answer::Accepted(Wanted { rule: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
         (Answer::Accepted(_), None) => Stance::Leaves,
@@ -116,7 +125,9 @@ pub(super) fn rule_living(answer: &Answer, claim: &RuleClaim, written: Option<Ca
 pub(super) fn role_living(answer: &Answer, claim: &RoleClaim, written: Option<&PtcRole>) -> Stance<PtcRole> {
     match (answer, &claim.outlawed) {
         (_, Some(because)) => Stance::Loses(because.clone()),
-        (Answer::Held(because), None) => Stance::Holds(written.cloned(), because.clone()),
+        (Answer::Held(because) | Answer::Unfinalized(because), None) => {
+            Stance::Holds(written.cloned(), because.clone())
+        }
         (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
         (Answer::Accepted(Wanted { role: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
         (Answer::Accepted(_), None) => Stance::Leaves,

@@ -18,7 +18,7 @@ impl Judging<'_> {
         holdings
     }
 
-    fn holding(&self, contribution: &Contribution) -> Option<Holding> {
+    pub(super) fn holding(&self, contribution: &Contribution) -> Option<Holding> {
         let things = self.things(contribution);
         let refused = self.refusal(contribution);
         let (state, statements) = match self.statements_held(contribution) {
@@ -34,8 +34,7 @@ impl Judging<'_> {
             // All that the token names stays on record until all of it is gone.
             return contribution.things.clone();
         }
-        // Also what the object itself says it had, where the ledger does not: this pass may be the last to see it said.
-        let Things { rule, role, claimed_at } = contribution.things_held();
+        let Things { rule, role, claimed_at } = contribution.things.clone();
         let (rule, claimed) = recorded(&self.applied.rules, &contribution.id, rule.as_ref(), claimed_at);
         let (role, of_iam) = recorded(&self.applied.roles, &contribution.id, role.as_ref(), claimed_at);
         Things { rule, role, claimed_at: claimed.or(of_iam) }
@@ -44,10 +43,10 @@ impl Judging<'_> {
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
         let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.no_statement_is_left(contribution);
         let Some(has) = self.applied.has.as_ref().filter(|_| self.desired.restraint.is_none() || gone) else {
-            // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was.
-            let recorded =
-                contribution.state.filter(|_| !contribution.has.is_empty() || contribution.things.is_empty());
-            let state = recorded.or_else(|| (!contribution.has.is_empty()).then_some(LedgerState::Writing))?;
+            // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was. What only an
+            // object's spec says that it has is on no record before AWS has shown it.
+            let state =
+                contribution.state.filter(|_| !contribution.has.is_empty() || contribution.things.is_empty())?;
             return Some((Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
         };
         if let Some(state) = contribution.state.filter(|_| self.applied.withheld.contains(&contribution.id)) {

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::super::REGISTRY_POLICY;
 use super::super::compile::Stance;
 use super::super::conditions::{self, Outcome, Verified, conditions};
-use super::super::ledger::{self, Holdings};
+use super::super::ledger::{REGISTRY_POLICY, Things};
 use super::super::objects::{ObjectId, RegistryObject};
 use super::Judging;
 use crate::api::{AttachedCount, RegistryStatus};
@@ -15,14 +14,13 @@ use crate::reason::{Aspect, Because, Reason};
 
 impl Judging<'_> {
     /// The status of the Registry that stands for the key.
-    pub fn registry(&self, holdings: &Holdings) -> RegistryStatus {
+    pub fn registry(&self) -> RegistryStatus {
         let registry = &self.gathered.registry;
         let mut status = registry.status.clone();
         status.observed_generation = registry.meta.generation;
         status.installation_id = Some(self.installation.as_str().to_owned());
-        status.ledger = ledger::entries(holdings);
-        if let Some(record) = &self.applied.record {
-            status.documents.insert(REGISTRY_POLICY.to_owned(), record.clone());
+        if let Some(document) = self.applied.document {
+            status.documents.insert(REGISTRY_POLICY.to_owned(), document);
         }
         status.plan.clone_from(&self.applied.plan);
         status.attached = self.counts();
@@ -33,9 +31,8 @@ impl Judging<'_> {
         }
         status.conditions =
             conditions(&self.registry_outcome(), registry.meta.generation, &registry.status.conditions, self.now);
-        if let Some(orphans) = self.orphans_condition() {
-            status.conditions.push(orphans);
-        }
+        status.conditions.extend(self.orphans_condition());
+        status.conditions.extend(self.ledger_conditions());
         status
     }
 
@@ -63,6 +60,9 @@ impl Judging<'_> {
             let all: Vec<_> = self.applied.findings.iter().map(|finding| finding.message.as_str()).collect();
             return Outcome::Not(Because::new(first.reason, all.join(" ")));
         }
+        if let Some(because) = self.kept_from_going() {
+            return Outcome::Not(because);
+        }
         match (&self.applied.has, &self.desired.restraint) {
             (Some(_), Some(because)) if because.reason == Reason::Suspended => {
                 Outcome::ReadyThough(Verified(String::new()), because.clone())
@@ -70,6 +70,25 @@ impl Judging<'_> {
             (Some(_), _) => Outcome::Ready(Verified("AWS was read and equals what the objects say.".to_owned())),
             (None, _) => Outcome::Not(self.not_yet()),
         }
+    }
+
+    /// Why a Registry that is being deleted is still there.
+    fn kept_from_going(&self) -> Option<Because> {
+        if !self.gathered.registry.meta.deleting {
+            return None;
+        }
+        let attached = self.gathered.attached.iter().filter(|object| object.meta.finalized);
+        let attached: BTreeSet<String> = attached.map(|object| object.id.to_string()).collect();
+        let on_record = self.ledger();
+        let on_record = on_record.iter().filter(|(_, holding)| holding.holds_something()).map(|(id, _)| id.to_string());
+        let all: Vec<_> = attached.into_iter().chain(on_record).collect::<BTreeSet<_>>().into_iter().collect();
+        let (shown, rest) = all.split_at(all.len().min(10));
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        let message = format!(
+            "The Registry is being deleted, takes nobody new, and stays until nothing is attached to it: delete {}{more}.",
+            shown.join(", ")
+        );
+        (!all.is_empty()).then(|| Because::new(Reason::DeletionBlocked, message))
     }
 
     fn orphans_condition(&self) -> Option<Condition> {
@@ -87,14 +106,73 @@ impl Judging<'_> {
             0 => String::new(),
             n => format!(" {n} grants under this operator's Sids belong to no object."),
         };
-        let message = format!(
-            "Kept in AWS, their objects are gone: {}.{nameless}{staying} Remove them with: ecr-permissions prune {} --confirm {}",
-            if named.is_empty() { "(none)".to_owned() } else { named.join(", ") },
-            self.gathered.registry.name(),
-            orphans.token
-        );
-        let generation = self.gathered.registry.meta.generation;
-        Some(conditions::orphaned(&message, generation, &self.gathered.registry.status.conditions, self.now))
+        let undecided = match orphans.undecided.len() {
+            0 => String::new(),
+            n => format!(" {n} grants wait until all that is on record can be read."),
+        };
+        // The command comes first: a long list may be cut.
+        let remove = if orphans.token.is_empty() {
+            String::new()
+        } else {
+            let name = self.gathered.registry.name();
+            format!("Remove with: ecr-permissions prune {name} --confirm {} . ", orphans.token)
+        };
+        let named = if named.is_empty() { "(none)".to_owned() } else { named.join(", ") };
+        let message = format!("{remove}Kept in AWS, their objects are gone: {named}.{nameless}{undecided}{staying}");
+        Some(self.standing_condition("Orphaned", "OrphansFound", &message))
+    }
+
+    /// What must be known of the ledger, a condition for each kind of trouble.
+    fn ledger_conditions(&self) -> Vec<Condition> {
+        let findings = &self.gathered.ledger.findings;
+        let of = |reason: Reason| -> Vec<&str> {
+            findings.iter().filter(|found| found.reason == reason).map(|found| found.message.as_str()).collect()
+        };
+        let told = [
+            (
+                Reason::LedgerEdited,
+                "Somebody edited RegistryLedgers; nothing is withdrawn on their word, and they are written anew",
+            ),
+            (
+                Reason::LedgerUnreadable,
+                "Something on record cannot be read by this version, and nothing of it is changed",
+            ),
+            (
+                Reason::ForeignLedger,
+                "Another installation has a ledger for this registry; it is kept and not acted on (spec.takeOverInstallationIds takes it over)",
+            ),
+        ];
+        let mut conditions = Vec::new();
+        for (reason, what) in told {
+            let all = of(reason);
+            if !all.is_empty() {
+                let message = format!("{what}: {}", all.join("; "));
+                conditions.push(self.standing_condition(reason.as_str(), reason.as_str(), &message));
+            }
+        }
+        let is_held = |id: &ObjectId, things: &Things| {
+            let is_elsewhere = || self.gathered.elsewhere.iter().any(|object| object.id == *id);
+            !things.is_empty() || self.gathered.unreadable.contains(id) || is_elsewhere()
+        };
+        let held = self.desired.contributions.iter().filter(|c| c.is_guest && is_held(&c.id, &c.things));
+        let here: Vec<_> = held.map(|c| c.id.to_string()).collect();
+        if !here.is_empty() {
+            let message = format!(
+                "Objects that are there have something in this registry, and name another Registry now or cannot be read; it stays until they are deleted: {}",
+                here.join(", ")
+            );
+            conditions.push(self.standing_condition(
+                Reason::HeldElsewhere.as_str(),
+                Reason::HeldElsewhere.as_str(),
+                &message,
+            ));
+        }
+        conditions
+    }
+
+    fn standing_condition(&self, kind: &str, reason: &str, message: &str) -> Condition {
+        let registry = &self.gathered.registry;
+        conditions::standing(kind, reason, message, registry.meta.generation, &registry.status.conditions, self.now)
     }
 
     fn counts(&self) -> BTreeMap<String, AttachedCount> {

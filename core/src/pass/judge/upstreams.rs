@@ -1,11 +1,14 @@
 //! The upstreams of a role: what each of them says to it, and what this registry says to the roles of others.
 
 use super::super::conditions::{Outcome, Verified, conditions};
-use super::super::ledger;
 use super::super::roles::reach::{Reach, arn_of, reach, still_granted};
 use super::{Attached, Because, Contribution, Judging, LedgerState, Reason, Stance, Verdict};
-use crate::api::{LedgerRefusal, UpstreamStatus};
+use crate::api::{Kind, LedgerRefusal, UpstreamStatus};
 use crate::kinds::{PtcRole, RoleUpstream};
+use crate::reason::Aspect;
+
+/// As much of a message as an entry keeps.
+const REFUSAL_AT_MOST: usize = 256;
 
 impl Judging<'_> {
     /// How far each upstream is.
@@ -13,11 +16,6 @@ impl Judging<'_> {
         let arn = arn_of(&of.id, &of.things, &self.applied.roles);
         let status = |upstream: &RoleUpstream| {
             let before = object.status.upstreams.iter().find(|before| before.name == upstream.name);
-            let registry = self.gathered.others.get(&upstream.key);
-            if let Some(said) = before.filter(|_| registry.is_some_and(|r| ledger::is_lost(&r.status))) {
-                // The upstream's pass goes by it, having nothing else.
-                return said.clone();
-            }
             let outcome = match reach(self.gathered, &of.id, role, upstream, arn.as_deref()) {
                 Reach::Granted => Outcome::Ready(Verified("The upstream lets the role pull.".to_owned())),
                 Reach::External => Outcome::Not(Because::new(
@@ -57,27 +55,45 @@ impl Judging<'_> {
         still_granted(self.gathered, &of.id, None)
     }
 
-    /// What a role of another registry is told, by the ledger, of why it does not have what it asks of this one, or why
-    /// this one does not let it go.
+    /// Why an object that `allow` covers does not have what it asks for, as far as another pass has to know: a role of
+    /// another registry is told why this one does not grant or does not let it go, and upstreams are told that a role is
+    /// not the object's. What nobody consents to is no news: each pass computes it from `allow` itself.
     pub(super) fn refusal(&self, of: &Contribution) -> Option<LedgerRefusal> {
-        if !of.is_guest || matches!(of.stance, Stance::Orphaned(_)) {
+        if of.id.kind != Kind::CrossAccountPtcRole || matches!(of.stance, Stance::Orphaned(_)) {
             return None;
         }
-        let because = match &of.stance {
-            Stance::Leaves { .. } if self.no_statement_is_left(of) => return None,
-            Stance::Leaves { .. } => self.applied.failure.clone().unwrap_or_else(|| self.not_yet()),
+        let because = if of.is_guest { self.upstream_refusal(of)? } else { self.missing_role(of)? };
+        let is_told = because.reason.aspect() > Aspect::Accepted
+            && !matches!(because.reason, Reason::WaitingForRole | Reason::RegistryNotFound | Reason::NamespaceNotSeen);
+        let message = because.message.chars().take(REFUSAL_AT_MOST).collect();
+        is_told.then(|| LedgerRefusal { reason: because.reason.as_str().to_owned(), message })
+    }
+
+    fn upstream_refusal(&self, of: &Contribution) -> Option<Because> {
+        match &of.stance {
+            Stance::Leaves { .. } if self.no_statement_is_left(of) => None,
+            Stance::Leaves { .. } => Some(self.applied.failure.clone().unwrap_or_else(|| self.not_yet())),
             stance => {
                 let Outcome::Not(because) = self.outcome(of) else { return None };
                 let away = self.applied.failure.as_ref().filter(|failure| failure.reason.verdict() == Verdict::Waiting);
                 let is_unknown = away.is_some_and(|away| *away == because || matches!(stance, Stance::Holds(..)));
                 if is_unknown && of.state == Some(LedgerState::Applied) {
                     // It proves nothing about what was proven before.
-                    return self.gathered.registry.on_record(&of.id)?.refused.clone();
+                    let before = self.gathered.ledger.holdings.get(&of.id)?.refused.clone()?;
+                    let reason = Reason::ALL.iter().find(|reason| reason.as_str() == before.reason)?;
+                    return Some(Because::new(*reason, before.message));
                 }
-                because
+                Some(because)
             }
-        };
-        let message = because.message.chars().take(4096).collect();
-        Some(LedgerRefusal { reason: because.reason.as_str().to_owned(), message })
+        }
+    }
+
+    /// A living object without its role: without an entry that says so its upstreams would take the entry for lost.
+    fn missing_role(&self, of: &Contribution) -> Option<Because> {
+        let roles = &self.applied.roles;
+        let lacks_it =
+            roles.has.as_ref().is_some_and(|has| !has.contains_key(&of.id)) && !roles.missing.contains_key(&of.id);
+        let is_leaving = matches!(of.stance, Stance::Leaves { .. });
+        roles.verdicts.get(&of.id).filter(|_| lacks_it && !is_leaving).cloned()
     }
 }

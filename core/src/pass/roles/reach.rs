@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::conditions::find;
-use super::super::index::Gathered;
-use super::super::ledger::{self, Things};
-use super::super::objects::{Attached, ObjectId, RegistryObject};
+use super::super::index::{Gathered, OtherRegistry};
+use super::super::ledger::Things;
+use super::super::objects::{Attached, ObjectId};
 use super::super::{compile, roles};
-use crate::api::{LedgerEntry, LedgerState, OwnershipState, UpstreamStatus};
+use crate::api::{LedgerState, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, Target, is_good_for};
 use crate::names::RegistryKey;
@@ -55,19 +54,25 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         return Reach::Waits(Because::new(Reason::NamespaceNotSeen, message));
     };
     let asked = Asked::of_upstream(upstream, &gathered.key);
-    let allow = &registry.spec.allow;
+    let allow = &registry.registry.spec.allow;
     if let Err(because) = consent(allow, &upstream.key, id.kind, &id.namespace, &namespace.labels, &asked) {
         return Reach::Waits(because);
     }
     if wanted.is_empty() {
         return Reach::Granted;
     }
-    let entry = registry.on_record(id).map(ledger::holding);
+    let entry = registry.on_record(id);
     let waiting = || {
         let message = format!("Registry {} has not granted to the role yet.", registry.name());
         Because::new(Reason::WaitingForUpstream, message)
     };
-    let Some(entry) = entry else { return Reach::Waits(waiting()) };
+    let Some(entry) = entry else {
+        if registry.registry.meta.deleting {
+            let message = format!("Registry {} is being deleted and takes nobody new.", registry.name());
+            return Reach::Waits(Because::new(Reason::RegistryTerminating, message));
+        }
+        return Reach::Waits(waiting());
+    };
     if let Some(refused) = &entry.refused {
         let reason = Reason::ALL.iter().find(|reason| reason.as_str() == refused.reason);
         return Reach::Waits(Because::new(reason.copied().unwrap_or(Reason::WaitingForUpstream), &refused.message));
@@ -130,7 +135,7 @@ pub fn in_use(
 /// What keeps a role that is to go: a grant in another registry, which goes first, and what that one says of it.
 pub fn still_granted(gathered: &Gathered, id: &ObjectId, arn: Option<&str>) -> Option<Because> {
     let registry = granting(gathered, id, arn)?;
-    let refused = registry.on_record(id).and_then(|entry| entry.refused.as_ref());
+    let refused = registry.on_record(id).and_then(|entry| entry.refused);
     let why = refused.map(|refused| format!(" {}", refused.message)).unwrap_or_default();
     let message = format!("Registry {} still grants to the role: the grant goes first.{why}", registry.name());
     Some(Because::new(Reason::Progressing, message))
@@ -138,26 +143,32 @@ pub fn still_granted(gathered: &Gathered, id: &ObjectId, arn: Option<&str>) -> O
 
 /// A registry that grants to this role of the object, or to any that it has, as far as anybody knows. One of the object's
 /// name may have had another role before.
-pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) -> Option<&'a RegistryObject> {
+pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) -> Option<&'a OtherRegistry> {
     let is_to_it = |statement: &Statement| arn.is_none_or(|arn| is_good_for(statement, arn));
-    let grants = |entry: &LedgerEntry| ledger::holding(entry).statements.iter().any(is_to_it);
     let object = gathered.attached.iter().find(|object| object.id == *id);
-    let may_grant = |registry: &RegistryObject| {
-        ledger::is_lost(&registry.status) && object.is_some_and(|object| is_said_to_grant(gathered, object, registry))
+    let grants = |key: &RegistryKey, registry: &OtherRegistry| match registry.on_record(id) {
+        Some(entry) => entry.statements.iter().any(is_to_it),
+        None => object.is_some_and(|object| may_grant(gathered, object, key, registry)),
     };
-    let mut others = gathered.others.values();
-    others.find(|r| r.on_record(id).is_some_and(grants) || may_grant(r)).map(AsRef::as_ref)
+    gathered.others.iter().find(|(key, registry)| grants(key, registry)).map(|(_, registry)| registry)
 }
 
-/// Whether the object says itself that a registry it pulls from grants to it. It counts where that registry's ledger was
-/// lost, until its pass has read its policy.
-fn is_said_to_grant(gathered: &Gathered, object: &Attached, registry: &RegistryObject) -> bool {
-    let key = registry.key();
+/// Whether a registry that has nothing of a deleting object on record may grant to it all the same: its record may have
+/// been lost. It says itself once it has read its policy.
+fn may_grant(gathered: &Gathered, object: &Attached, key: &RegistryKey, registry: &OtherRegistry) -> bool {
     let leads_there =
-        |target: &Target<'_>| target.registry_name().is_some_and(|name| gathered.references.get(name) == key.as_ref());
-    let is_granted =
-        |status: &UpstreamStatus| find(&status.conditions, "Ready").is_some_and(|(ready, _)| ready == "True");
-    object.meta.finalized
+        |target: &Target<'_>| target.registry_name().is_some_and(|name| gathered.references.get(name) == Some(key));
+    let has_said_so = || gathered.withdrawn.contains(&(key.clone(), object.id.clone()));
+    let Some(namespace) = gathered.namespaces.get(&object.id.namespace) else { return false };
+    let is_covered = || {
+        let account = Asked::of_downstream(&gathered.key);
+        let allow = &registry.registry.spec.allow;
+        consent(allow, key, object.id.kind, &object.id.namespace, &namespace.labels, &account).is_ok()
+    };
+    object.meta.deleting
+        && object.meta.finalized
+        && !object.meta.abandon
         && object.body.targets().iter().any(leads_there)
-        && object.status.upstreams.iter().any(is_granted)
+        && !has_said_so()
+        && is_covered()
 }

@@ -52,6 +52,7 @@ fn wanting(name: &str, created: i64, rule: &Rule) -> Claim<Rule> {
     Claim {
         id: owner(&format!("team-{name}"), name),
         created: Some(at(created)),
+        lost: None,
         has: None,
         claimed_at: None,
         stance: Stance::Wants(rule.clone()),

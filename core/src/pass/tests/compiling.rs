@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::api::DocumentRecord;
 use crate::pass::compile::compile;
 use crate::reason::Reason;
 
@@ -40,6 +39,12 @@ fn plain() -> Attached {
     object("o", body(&[A, B], &["x/*"], &json!({})))
 }
 
+/// One that was never accepted.
+fn new() -> Attached {
+    let object = plain();
+    Attached { meta: Meta { finalized: false, ..object.meta.clone() }, ..object }
+}
+
 fn suspended() -> Attached {
     object("o", body(&[A, B], &["x/*"], &json!({"suspend": true})))
 }
@@ -56,7 +61,7 @@ fn both() -> Vec<Statement> {
 #[test]
 fn an_accepted_object_gets_all_and_a_refused_one_keeps_what_is_still_covered() {
     assert_eq!(stance(&gathered(registry(&[A, B]), &[], vec![plain()])), Stance::Wants(both()));
-    let new = stance(&gathered(registry(&[A]), &[], vec![plain()]));
+    let new = stance(&gathered(registry(&[A]), &[], vec![new()]));
     assert_eq!(keeps(&new), (vec![], Reason::NotAllowed));
     let revoked = stance(&gathered(registry(&[A]), &had(&both()), vec![plain()]));
     assert_eq!(keeps(&revoked), (pull(&[A], &["x/*"]), Reason::NotAllowed));
@@ -91,9 +96,13 @@ fn a_suspended_object_holds_what_is_allowed_of_it() {
 /// docs/api.md, "Consent": a namespace that is not seen is no revocation, one that is seen and does not match is.
 #[test]
 fn an_unseen_namespace_holds_everything() {
-    let mut unseen = gathered(registry(&[OWN]), &had(&both()), vec![plain()]);
-    unseen.namespaces.clear();
-    assert_eq!(holds(&stance(&unseen)), (both(), Reason::NamespaceNotSeen));
+    let unseen = |accounts: &[&str]| {
+        let mut gathered = gathered(registry(accounts), &had(&both()), vec![plain()]);
+        gathered.namespaces.clear();
+        holds(&stance(&gathered))
+    };
+    assert_eq!(unseen(&[A, B]), (both(), Reason::NamespaceNotSeen));
+    assert_eq!(unseen(&[A]), (pull(&[A], &["x/*"]), Reason::NamespaceNotSeen), "what no rule could cover is certain");
 }
 
 /// A Registry that goes serves on whoever has something, and takes nobody new.
@@ -101,7 +110,7 @@ fn an_unseen_namespace_holds_everything() {
 fn a_terminating_registry_takes_nobody_new() {
     let mut leaving = registry(&[A, B]);
     leaving.meta.deleting = true;
-    let new = stance(&gathered(leaving.clone(), &[], vec![plain()]));
+    let new = stance(&gathered(leaving.clone(), &[], vec![new()]));
     assert_eq!(keeps(&new), (vec![], Reason::RegistryTerminating));
     let incumbent = stance(&gathered(leaving, &had(&pull(&[A], &["x/*"])), vec![plain()]));
     assert_eq!(incumbent, Stance::Wants(both()));
@@ -158,20 +167,25 @@ fn what_was_refused_waits_and_what_was_edited_does_not() {
     assert_eq!(stance, Stance::Wants(pull(&[B], &["x/*"])));
 }
 
-/// The ledger is lost: our finalizer and the object's own status are evidence; a document on record says that nothing
-/// was lost, and that the object has nothing.
+/// Behaviour 41: an object that carries our finalizer and has no entry lost it, or never grew. What it asks for counts as
+/// its own while it goes or is held, as far as `allow` lets it ask; a finalizer is anybody's to set.
 #[test]
-fn where_the_ledger_is_lost_the_object_itself_is_evidence() {
-    let has = |gathered: &Gathered| compile(gathered, &us(), &memory(), NOW).contributions[0].has.clone();
-    let evident = accepted_before(plain());
-    assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![evident.clone()])), both());
-    assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![plain()])), vec![], "it was never accepted");
-    let mut unmarked = evident.clone();
+fn who_has_lost_its_entry_takes_along_what_it_may_ask_for() {
+    let has = |object: Attached, allowed: &[&str]| {
+        let gathered = gathered(registry(allowed), &[], vec![object]);
+        compile(&gathered, &us(), &memory(), NOW).contributions[0].has.clone()
+    };
+    let deleting = |mut object: Attached| {
+        object.meta.deleting = true;
+        object
+    };
+    assert_eq!(has(deleting(plain()), &[A, B]), both());
+    assert_eq!(has(deleting(plain()), &[A]), pull(&[A], &["x/*"]), "no more than it may ask for");
+    assert_eq!(has(suspended(), &[A, B]), both(), "it is held, and stays");
+    assert_eq!(has(plain(), &[A, B]), vec![], "who lives grows, on record");
+    let mut unmarked = deleting(plain());
     unmarked.meta.finalized = false;
-    assert_eq!(has(&gathered(registry(&[A, B]), &[], vec![unmarked])), vec![], "it never had our finalizer");
-    let mut recorded = registry(&[A, B]);
-    recorded.status.documents.insert("registry-policy".to_owned(), DocumentRecord::default());
-    assert_eq!(has(&gathered(recorded, &[], vec![evident])), vec![], "the ledger is there, and empty");
+    assert_eq!(has(unmarked, &[A, B]), vec![], "it never had our finalizer");
 }
 
 /// Rule 8, and suspension.

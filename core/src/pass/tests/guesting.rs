@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::super::collection::Change;
 use super::super::compile::compile;
-use super::super::index::{Index, WatchEvent};
+use super::super::index::{Index, OtherRegistry, WatchEvent};
 use super::super::queue::{Key, Now};
 use super::super::roles::reach::{Reach, reach};
 use super::*;
-use crate::api::{CrossAccountPtcRoleSpec, LedgerEntry, LedgerRole, LedgerRule, OwnershipState};
+use crate::api::{CrossAccountPtcRoleSpec, LedgerRole, LedgerRule, OwnershipState};
 use crate::reason::Reason;
 
 const UPSTREAM: &str = "222222222222";
@@ -48,29 +48,41 @@ fn of(name: &str, account: &str, counterparties: &[&str]) -> RegistryObject {
     RegistryObject { meta: meta(name), spec: serde_json::from_value(spec).unwrap(), status: RegistryStatus::default() }
 }
 
-fn entry(statements: &[Statement], role: Option<LedgerRole>) -> LedgerEntry {
+type Entries = ledger::Holdings;
+
+/// What the role has on record, alone.
+fn entry(statements: &[Statement], role: Option<LedgerRole>) -> Entries {
     let things = ledger::Things { role, ..ledger::Things::default() };
     let holding = ledger::Holding { things, ..holding(2, LedgerState::Applied, statements) };
-    ledger::entries(&BTreeMap::from([(role_id(), holding)])).remove(0)
+    BTreeMap::from([(role_id(), holding)])
+}
+
+fn none() -> Entries {
+    Entries::new()
+}
+
+fn other(registry: RegistryObject, account: &str, entries: &Entries) -> OtherRegistry {
+    let ledger = ledger_of(&key_of(account), entries).slices().clone();
+    OtherRegistry { registry: registry.into(), ledger }
 }
 
 fn made(state: OwnershipState) -> LedgerRole {
     LedgerRole { name: "base".to_owned(), arn: ARN.to_owned(), id: None, adopted: None, state }
 }
 
-fn home(state: Option<OwnershipState>) -> RegistryObject {
-    let mut home = of("home", OWN, &[UPSTREAM]);
-    home.status.ledger.extend(state.map(|state| entry(&[], Some(made(state)))));
-    home
+fn home(state: Option<OwnershipState>) -> OtherRegistry {
+    let entries = state.map(|state| entry(&[], Some(made(state)))).unwrap_or_default();
+    other(of("home", OWN, &[UPSTREAM]), OWN, &entries)
 }
 
 /// The upstream's view: the role is a guest, attached to `home`.
-fn visited(home: RegistryObject, upstream: RegistryObject, guest: Attached) -> Gathered {
+fn visited(home: OtherRegistry, upstream: RegistryObject, entries: &Entries, guest: Attached) -> Gathered {
     let references = [("home", OWN), ("up", UPSTREAM)].map(|(name, of)| (name.to_owned(), key_of(of)));
     Gathered {
         key: key_of(UPSTREAM),
+        ledger: ledger_of(&key_of(UPSTREAM), entries),
         references: references.into_iter().collect(),
-        others: BTreeMap::from([(key_of(OWN), home.into())]),
+        others: BTreeMap::from([(key_of(OWN), home)]),
         guests: vec![guest.into()],
         registry: upstream.into(),
         ..gathered(of("up", UPSTREAM, &[]), &[], Vec::new())
@@ -83,7 +95,7 @@ fn stance(gathered: &Gathered) -> Stance {
 
 /// What the upstream is to grant.
 fn grants() -> Vec<Statement> {
-    let here = visited(home(Some(OwnershipState::Owned)), of("up", UPSTREAM, &[OWN]), role());
+    let here = visited(home(Some(OwnershipState::Owned)), of("up", UPSTREAM, &[OWN]), &none(), role());
     let Stance::Wants(grants) = stance(&here) else { panic!("{:?}", stance(&here)) };
     grants
 }
@@ -93,35 +105,32 @@ fn an_upstream_grants_to_the_role_that_is_there_and_to_no_name_before() {
     let text = grants()[0].canonical();
     assert!(text.contains(ARN) && text.contains("arn:aws:ecr:eu-west-1:222222222222:repository/base/*"), "{text}");
     for state in [None, Some(OwnershipState::Claimed)] {
-        let here = visited(home(state), of("up", UPSTREAM, &[OWN]), role());
+        let here = visited(home(state), of("up", UPSTREAM, &[OWN]), &none(), role());
         let Stance::Holds(has, because) = stance(&here) else { panic!("{:?}", stance(&here)) };
         assert_eq!((has.len(), because.reason), (0, Reason::WaitingForRole));
     }
     let mut bare = role();
     bare.meta.finalized = false;
-    let here = visited(home(Some(OwnershipState::Owned)), of("up", UPSTREAM, &[OWN]), bare);
+    let here = visited(home(Some(OwnershipState::Owned)), of("up", UPSTREAM, &[OWN]), &none(), bare);
     assert!(matches!(stance(&here), Stance::Holds(_, because) if because.reason == Reason::Progressing));
 }
 
 #[test]
 fn both_owners_must_let_it() {
-    let granted = |mut upstream: RegistryObject| {
-        upstream.status.ledger = vec![entry(&grants(), None)];
-        upstream
-    };
+    let granted = entry(&grants(), None);
     // The upstream's owner takes it back: nothing is left.
-    let here = visited(home(Some(OwnershipState::Owned)), granted(of("up", UPSTREAM, &[B])), role());
+    let here = visited(home(Some(OwnershipState::Owned)), of("up", UPSTREAM, &[B]), &granted, role());
     assert!(
         matches!(stance(&here), Stance::Keeps(has, because) if has.is_empty() && because.reason == Reason::NotAllowed)
     );
     // The home's owner does: the same.
-    let closed = RegistryObject { spec: of("home", OWN, &[B]).spec, ..home(Some(OwnershipState::Owned)) };
-    let here = visited(closed, granted(of("up", UPSTREAM, &[OWN])), role());
+    let closed = OtherRegistry { registry: of("home", OWN, &[B]).into(), ..home(Some(OwnershipState::Owned)) };
+    let here = visited(closed, of("up", UPSTREAM, &[OWN]), &granted, role());
     assert!(
         matches!(stance(&here), Stance::Keeps(has, because) if has.is_empty() && because.reason == Reason::NotAllowed)
     );
     // A home that is not there is no word of its owner's.
-    let mut here = visited(home(None), granted(of("up", UPSTREAM, &[OWN])), role());
+    let mut here = visited(home(None), of("up", UPSTREAM, &[OWN]), &granted, role());
     here.others.clear();
     assert!(
         matches!(stance(&here), Stance::Holds(has, because) if has == grants() && because.reason == Reason::RegistryNotFound)
@@ -136,9 +145,8 @@ fn an_upstream_that_is_asked_no_longer_grants_no_longer() {
         "upstreams": [{"name": "up", "external": {"accountId": B, "region": "eu-west-1"}, "repositories": ["base/*"]}],
     });
     guest.body = Body::from(serde_json::from_value::<CrossAccountPtcRoleSpec>(elsewhere).unwrap());
-    let mut upstream = of("up", UPSTREAM, &[OWN]);
-    upstream.status.ledger = vec![entry(&grants(), None)];
-    let here = visited(home(Some(OwnershipState::Owned)), upstream, guest);
+    let granted = entry(&grants(), None);
+    let here = visited(home(Some(OwnershipState::Owned)), of("up", UPSTREAM, &[OWN]), &granted, guest);
     assert_eq!(stance(&here), Stance::Wants(Vec::new()));
 }
 
@@ -147,9 +155,7 @@ fn an_upstream_that_is_asked_no_longer_grants_no_longer() {
 fn the_rule_goes_before_the_grant() {
     let mut guest = role();
     guest.meta.deleting = true;
-    let mut upstream = of("up", UPSTREAM, &[OWN]);
-    upstream.status.ledger = vec![entry(&grants(), None)];
-    let mut with_rule = home(Some(OwnershipState::Owned));
+    let (upstream, granted) = (of("up", UPSTREAM, &[OWN]), entry(&grants(), None));
     let rule = LedgerRule {
         prefix: "mirror".to_owned(),
         upstream_url: key_of(UPSTREAM).host(),
@@ -160,12 +166,14 @@ fn the_rule_goes_before_the_grant() {
         adopted: None,
         state: OwnershipState::Owned,
     };
-    let mut cache = entry(&[], None);
-    (cache.kind, cache.rule) = (Kind::PullThroughCacheRule, Some(rule));
-    with_rule.status.ledger.push(cache);
-    let here = visited(with_rule, upstream.clone(), guest.clone());
+    let things = ledger::Things { rule: Some(rule), ..ledger::Things::default() };
+    let cache = ledger::Holding { things, ..holding(2, LedgerState::Applied, &[]) };
+    let mut entries = entry(&[], Some(made(OwnershipState::Owned)));
+    entries.insert(ObjectId { kind: Kind::PullThroughCacheRule, ..role_id() }, cache);
+    let with_rule = other(of("home", OWN, &[UPSTREAM]), OWN, &entries);
+    let here = visited(with_rule, upstream.clone(), &granted, guest.clone());
     assert!(matches!(stance(&here), Stance::Holds(has, _) if has == grants()));
-    let here = visited(home(Some(OwnershipState::Owned)), upstream, guest);
+    let here = visited(home(Some(OwnershipState::Owned)), upstream, &granted, guest);
     assert_eq!(stance(&here), Stance::Leaves { retained: Vec::new() });
 }
 
@@ -173,29 +181,26 @@ fn the_rule_goes_before_the_grant() {
 #[test]
 fn an_upstream_has_granted_when_its_ledger_says_so() {
     let wanted = crate::kinds::translate(&role().body, &key_of(OWN), &references()).unwrap().role.unwrap();
-    let reached = |upstream: RegistryObject, arn: Option<&str>| {
-        let mut gathered = gathered(home(None), &[], Vec::new());
-        gathered.others = BTreeMap::from([(key_of(UPSTREAM), upstream.into())]);
+    let reached = |upstream: OtherRegistry, arn: Option<&str>| {
+        let mut gathered = gathered(of("home", OWN, &[UPSTREAM]), &[], Vec::new());
+        gathered.others = BTreeMap::from([(key_of(UPSTREAM), upstream)]);
         reach(&gathered, &role_id(), &wanted, &wanted.upstreams[0], arn)
     };
     let waits = |reach: Reach| match reach {
         Reach::Waits(because) => because.reason,
         other => panic!("{other:?}"),
     };
-    let upstream = |entries: Vec<LedgerEntry>| {
-        let mut upstream = of("up", UPSTREAM, &[OWN]);
-        upstream.status.ledger = entries;
-        upstream
-    };
-    assert_eq!(reached(upstream(vec![entry(&grants(), None)]), Some(ARN)), Reach::Granted);
-    assert_eq!(waits(reached(upstream(vec![entry(&grants(), None)]), None)), Reason::WaitingForRole);
-    assert_eq!(waits(reached(upstream(Vec::new()), Some(ARN))), Reason::WaitingForUpstream);
+    let upstream = |entries: Entries| other(of("up", UPSTREAM, &[OWN]), UPSTREAM, &entries);
+    assert_eq!(reached(upstream(entry(&grants(), None)), Some(ARN)), Reach::Granted);
+    assert_eq!(waits(reached(upstream(entry(&grants(), None)), None)), Reason::WaitingForRole);
+    assert_eq!(waits(reached(upstream(none()), Some(ARN))), Reason::WaitingForUpstream);
     // For another role of that name elsewhere it is no grant.
-    assert_eq!(waits(reached(upstream(vec![entry(&grants(), None)]), Some("other"))), Reason::WaitingForUpstream);
-    assert_eq!(waits(reached(of("up", UPSTREAM, &[B]), Some(ARN))), Reason::NotAllowed);
+    assert_eq!(waits(reached(upstream(entry(&grants(), None)), Some("other"))), Reason::WaitingForUpstream);
+    assert_eq!(waits(reached(other(of("up", UPSTREAM, &[B]), UPSTREAM, &none()), Some(ARN))), Reason::NotAllowed);
     let mut refused = entry(&[], None);
-    refused.refused = Some(crate::api::LedgerRefusal { reason: "ScopeV1".to_owned(), message: "no".to_owned() });
-    assert_eq!(waits(reached(upstream(vec![refused]), Some(ARN))), Reason::ScopeV1);
+    refused.get_mut(&role_id()).unwrap().refused =
+        Some(crate::api::LedgerRefusal { reason: "ScopeV1".to_owned(), message: "no".to_owned() });
+    assert_eq!(waits(reached(upstream(refused), Some(ARN))), Reason::ScopeV1);
 }
 
 fn references() -> References {
@@ -204,13 +209,14 @@ fn references() -> References {
 
 /// Both Registries, the role, all listed.
 fn index(home: RegistryObject, upstream: RegistryObject) -> Index {
-    let mut index = Index::default();
+    let mut index = Index::new(&us());
     index.take(WatchEvent::Registry(Change::Listing));
     for registry in [home, upstream] {
         index.take(WatchEvent::Registry(Change::ListItem(registry.name().to_owned(), registry)));
     }
     index.take(WatchEvent::Registry(Change::Listed));
     index.take(WatchEvent::Namespace(Change::Listed));
+    index.take(WatchEvent::Ledger(Change::Listed));
     for kind in Kind::ALL {
         index.take(WatchEvent::Attached(kind, Change::Listed));
     }
@@ -223,7 +229,7 @@ fn keys(accounts: &[&str]) -> BTreeSet<Key> {
 
 #[test]
 fn a_role_touches_its_own_registry_and_those_it_pulls_from() {
-    let mut index = index(home(None), of("up", UPSTREAM, &[OWN]));
+    let mut index = index(of("home", OWN, &[UPSTREAM]), of("up", UPSTREAM, &[OWN]));
     let touched = index.take(WatchEvent::Attached(Kind::CrossAccountPtcRole, Change::Apply(role_id(), role())));
     assert_eq!(touched, keys(&[OWN, UPSTREAM]));
     let mut edited = of("home", OWN, &[B]);
@@ -238,22 +244,22 @@ fn a_role_touches_its_own_registry_and_those_it_pulls_from() {
 
 #[test]
 fn each_ledger_touches_the_other_registry_and_never_its_own() {
-    let mut index = index(home(None), of("up", UPSTREAM, &[OWN]));
+    let mut index = index(of("home", OWN, &[UPSTREAM]), of("up", UPSTREAM, &[OWN]));
     index.take(WatchEvent::Attached(Kind::CrossAccountPtcRole, Change::Apply(role_id(), role())));
-    let newer = |mut registry: RegistryObject| {
-        registry.meta.resource_version = "8".to_owned();
-        registry
+    let slice = |account: &str, version: &str, entries: &Entries| {
+        let slices = ledger_of(&key_of(account), entries).slices().clone();
+        let slice = slices.own().find(|slice| slice.namespace.is_some()).unwrap().clone();
+        Slice { resource_version: version.to_owned(), ..Slice::clone(&slice) }
     };
-    let (bare, made) = (home(None), newer(home(Some(OwnershipState::Owned))));
-    assert_eq!(index.wrote_registry(&bare, made.clone()), keys(&[UPSTREAM]));
+    let made = slice(OWN, "8", &entry(&[], Some(made(OwnershipState::Owned))));
+    assert_eq!(index.wrote_slice(None, Some(made.clone())), keys(&[UPSTREAM]));
     // The same again is no news.
-    assert_eq!(index.wrote_registry(&made, made.clone()), BTreeSet::new());
-    let upstream = of("up", UPSTREAM, &[OWN]);
-    let mut granted = newer(upstream.clone());
-    granted.status.ledger = vec![entry(&grants(), None)];
+    let again = Slice { resource_version: "9".to_owned(), ..made.clone() };
+    assert_eq!(index.wrote_slice(Some(&made), Some(again)), BTreeSet::new());
+    let granted = slice(UPSTREAM, "10", &entry(&grants(), None));
     // The watch may bring it before the write is answered: it is news all the same.
-    index.take(WatchEvent::Registry(Change::Apply("up".to_owned(), granted.clone())));
-    assert_eq!(index.wrote_registry(&upstream, granted), keys(&[OWN]));
+    index.take(WatchEvent::Ledger(Change::Apply(granted.name.clone(), granted.clone())));
+    assert_eq!(index.wrote_slice(None, Some(granted)), keys(&[OWN]));
     // An upstream that is no longer named hears of the role as long as it has it on record.
     let mut elsewhere = role();
     let spec = json!({
@@ -266,19 +272,15 @@ fn each_ledger_touches_the_other_registry_and_never_its_own() {
     assert_eq!(touched, keys(&[OWN, UPSTREAM]));
 }
 
-/// Behaviour 41: a ledger that was lost is there again with its first entry, in the middle of a pass. Whose role is missing
-/// there is known when that pass has had its last word.
+/// Behaviour 41: without an entry nobody knows whether the object has its role; an entry that names none says that it has
+/// not, and the grant would be good for whoever has the name now.
 #[test]
-fn a_ledger_that_is_being_made_up_takes_no_role_away() {
-    let seen_by = |generation: i64| {
-        let mut home = home(None);
-        let other = ObjectId { name: "other".to_owned(), ..role_id() };
-        home.status.ledger = ledger::entries(&BTreeMap::from([(other, holding(2, LedgerState::Applied, &grants()))]));
-        home.status.observed_generation = generation;
-        let mut upstream = of("up", UPSTREAM, &[OWN]);
-        upstream.status.ledger = vec![entry(&grants(), None)];
-        stance(&visited(home, upstream, role()))
+fn only_an_entry_without_a_role_says_that_the_role_is_gone() {
+    let seen = |entries: &Entries| {
+        let home = other(of("home", OWN, &[UPSTREAM]), OWN, entries);
+        stance(&visited(home, of("up", UPSTREAM, &[OWN]), &entry(&grants(), None), role()))
     };
-    assert!(matches!(seen_by(-1), Stance::Holds(kept, _) if kept == grants()), "{:?}", seen_by(-1));
-    assert!(matches!(seen_by(1), Stance::Keeps(kept, _) if kept.is_empty()), "{:?}", seen_by(1));
+    assert!(matches!(seen(&none()), Stance::Holds(kept, _) if kept == grants()), "{:?}", seen(&none()));
+    let bare = entry(&[], None);
+    assert!(matches!(seen(&bare), Stance::Keeps(kept, _) if kept.is_empty()), "{:?}", seen(&bare));
 }

@@ -3,6 +3,7 @@
 
 mod caching;
 mod compiling;
+mod filing;
 mod guesting;
 mod judging;
 mod planning;
@@ -16,10 +17,10 @@ use serde_json::{Value, json};
 
 use super::compile::{Contribution, Desired, Prune, Stance};
 use super::index::Gathered;
-use super::ledger;
+use super::ledger::{self, DocumentRecord, Ledger, Slice, Slices};
 use super::memory::{Memory, Patience};
 use super::objects::{Attached, Meta, NamespaceView, ObjectId, RegistryObject};
-use crate::api::{AttachedStatus, Kind, LedgerState, RegistryPolicySpec, RegistryReference, RegistryStatus};
+use crate::api::{AttachedStatus, Kind, LedgerState, RegistryPolicySpec, RegistryStatus};
 use crate::kinds::{Body, References, translate};
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
@@ -83,12 +84,6 @@ fn object(name: &str, body: Body) -> Attached {
     Attached { id: id(name), meta: meta(name), body, status: AttachedStatus::default() }
 }
 
-fn accepted_before(mut object: Attached) -> Attached {
-    object.status.registry =
-        Some(RegistryReference { name: "r".to_owned(), account_id: OWN.to_owned(), region: "eu-west-1".to_owned() });
-    object
-}
-
 /// A Registry that lets `team-a` attach what concerns these accounts.
 fn registry(accounts: &[&str]) -> RegistryObject {
     let spec = json!({
@@ -112,20 +107,37 @@ fn holding(generation: i64, state: LedgerState, statements: &[Statement]) -> led
     }
 }
 
+/// A ledger that has this on record, as it is stored and read again; a write is confirmed.
+fn ledger_of(key: &RegistryKey, holdings: &ledger::Holdings) -> Ledger {
+    let read = |slices: &[Arc<Slice>]| {
+        let slices = Slices::new(&us(), slices.iter().cloned());
+        Ledger::read(key, &us(), slices, &std::collections::BTreeSet::new(), |_| true)
+    };
+    let empty = read(&[]);
+    let record = DocumentRecord::default().confirmed_as(1, &DocumentRecord::default());
+    let documents = BTreeMap::from([(ledger::REGISTRY_POLICY.to_owned(), record)]);
+    let entries = empty.additions(&empty.changes_to(holdings, 1), false);
+    let drafts = entries.into_iter().chain(empty.records(&documents, "r"));
+    read(&drafts.map(|draft| Arc::new(draft.slice)).collect::<Vec<_>>())
+}
+
 /// The registry, its ledger, and who is attached; the namespace was seen.
-fn gathered(mut registry: RegistryObject, ledger: &[(&str, ledger::Holding)], objects: Vec<Attached>) -> Gathered {
+fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], objects: Vec<Attached>) -> Gathered {
     let holdings = ledger.iter().map(|(name, holding)| (id(name), holding.clone())).collect();
-    registry.status.ledger = ledger::entries(&holdings);
     let namespace = Arc::new(NamespaceView { labels: BTreeMap::new() });
     Gathered {
         references: References::default(),
         key: key(),
+        ledger: ledger_of(&key(), &holdings),
         registry: registry.into(),
         duplicates: Vec::new(),
         attached: objects.into_iter().map(Arc::new).collect(),
         namespaces: BTreeMap::from([("team-a".to_owned(), namespace)]),
         others: BTreeMap::new(),
         guests: Vec::new(),
+        elsewhere: Vec::new(),
+        unreadable: std::collections::BTreeSet::new(),
+        withdrawn: std::collections::BTreeSet::new(),
     }
 }
 
@@ -146,6 +158,7 @@ fn contribution(name: &str, has: &[Statement], state: Option<LedgerState>, stanc
         role: None,
         pulls: None,
         is_guest: false,
+        awaits_finalizer: false,
     }
 }
 
@@ -157,6 +170,8 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         acknowledged_widening: None,
         take_over: std::collections::BTreeSet::new(),
         prune: Prune::default(),
+        protected: Vec::new(),
+        is_incomplete: false,
     }
 }
 

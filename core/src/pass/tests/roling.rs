@@ -76,6 +76,7 @@ fn wanting(name: &str, created: i64, role: &Role) -> Claim<Role> {
     Claim {
         id: owner(name),
         created: Some(Timestamp::from_second(created).unwrap()),
+        lost: None,
         has: None,
         claimed_at: None,
         stance: Stance::Wants(role.clone()),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Rules, list};
 use crate::lab::Lab;
+use crate::lab::ledger::of_registry;
 use crate::lab::objects::{CACHES, ROLES};
 
 const PULL: [&str; 3] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"];
@@ -26,7 +27,7 @@ impl Rules {
     /// Rules 1 and 2 for a write of a cache rule: on record before it is made, nobody else's touched.
     pub(super) fn check_rule(&self, call: &Call, write: &DocumentWrite, registries: &[&Value], kube: &KubeSim) {
         let prefix = call.target.as_deref().and_then(|target| target.split_once('/')).map_or("", |(_, prefix)| prefix);
-        let entries = registries.iter().flat_map(|registry| list(&registry["status"]["ledger"]));
+        let entries = registries.iter().flat_map(|registry| of_registry(kube, registry));
         let on_record: Vec<Value> = entries.filter(|entry| entry["rule"]["prefix"] == prefix).collect();
         let parsed = |text: &Option<String>| -> Value {
             text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()

@@ -7,6 +7,7 @@ use kube_sim::KubeSim;
 use serde_json::Value;
 
 use super::{Lab, Rules, condition, list};
+use crate::lab::ledger::of_registry;
 
 const SERVICE: &str = "pullthroughcache.ecr.amazonaws.com";
 /// What an upstream grants.
@@ -15,15 +16,15 @@ const READS: [&str; 4] =
 
 impl Rules {
     /// Rules 1, 2 and 9 for a write of a role.
-    pub(super) fn check_role(&self, call: &Call, write: &DocumentWrite, registries: &[&Value], kube_system: &str) {
+    pub(super) fn check_role(&self, call: &Call, write: &DocumentWrite, registries: &[&Value], kube: &KubeSim) {
         let parsed = |text: &Option<String>| -> Value {
             text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
         };
         let (before, after) = (parsed(&write.before), parsed(&write.after));
         let name = call.target.as_deref().and_then(|target| target.strip_prefix("role/")).unwrap_or_default();
-        let entries = registries.iter().flat_map(|registry| list(&registry["status"]["ledger"]));
+        let entries = registries.iter().flat_map(|registry| of_registry(kube, registry));
         let recorded: Vec<Value> = entries.filter(|entry| entry["role"]["name"] == name).collect();
-        let installation = InstallationId::of_cluster(kube_system);
+        let installation = InstallationId::of_cluster(&super::kube_uid(kube));
         let tag = |role: &Value, key: &str| {
             role["tags"][format!("ecr-permissions.dev/{key}")].as_str().unwrap_or_default().to_owned()
         };
@@ -144,7 +145,7 @@ pub(super) fn assert_served(lab: &Lab, object: &Value) {
 pub(super) fn assert_recorded(lab: &Lab, account: &str) {
     let of_account = |registry: &Value| registry["spec"]["accountId"] == account;
     let registries: Vec<_> = lab.kube.list("registries", "").into_iter().filter(of_account).collect();
-    let entries: Vec<_> = registries.iter().flat_map(|registry| list(&registry["status"]["ledger"])).collect();
+    let entries: Vec<_> = registries.iter().flat_map(|registry| of_registry(&lab.kube, registry)).collect();
     let installation = lab.installation();
     let forged = lab.rules.forged.lock().unwrap().clone();
     for name in lab.aws.world(|world| world.role_names(account)) {

@@ -219,13 +219,7 @@ fn a_restored_backup_gives_no_prefix_to_another() {
             lab.kube.restore(&backup, Restore::Recreated { keep_status });
             lab.pass(Duration::from_secs(20)).await;
             lab.pass(INTERVAL).await;
-            // Without a status nothing tells that the rule was its own: a person says so, and nobody gets in between.
-            let expected = if keep_status { "Succeeded" } else { "RuleConflict" };
-            assert_eq!(reason(lab, "team-k/cache"), expected, "{}", lab.describe());
-            if !keep_status {
-                lab.set(CACHES, "team-k", "cache", "/spec/adoption", &json!("IfIdentical"));
-                until_ready(lab, &["team-k/cache"]).await;
-            }
+            assert_eq!(reason(lab, "team-k/cache"), "Succeeded", "{}", lab.describe());
             for team in ["team-a/cache", "team-b/cache"] {
                 assert_eq!(reason(lab, team), "PrefixConflict", "{keep_status}\n{}", lab.describe());
             }

@@ -1,5 +1,5 @@
-//! What tells whose a rule is gets lost or goes stale: the ledger, or a claim that came to nothing. The objects' own word
-//! and the time of each try stand in (behaviours 41 and 42).
+//! What tells whose a rule is gets lost or goes stale: the ledger, or a claim that came to nothing. `adoption` and the time of
+//! each try stand in (behaviours 41 and 42).
 
 use std::time::Duration;
 
@@ -41,8 +41,6 @@ struct Disturbance {
     end: fn(&Lab),
 }
 
-fn nothing(_: &Lab) {}
-
 fn rules_unread(lab: &Lab) {
     inject(lab, denied(DESCRIBE));
 }
@@ -67,13 +65,14 @@ async fn hub(lab: &mut Lab, pullers: bool) {
     create_secret(lab, OTHER_SECRET);
     set_registry(lab, "allow", &json!([with(allow_all(), "/secretNames", &json!([SECRET]))]));
     let pullers = if pullers { json!({"accountIds": [PULLER]}) } else { Value::Null };
-    lab.apply(&with(caching("team-a/hub", &docker_hub(SECRET)), "/spec/pullers", &pullers));
+    let hub = with(caching("team-a/hub", &docker_hub(SECRET)), "/spec/pullers", &pullers);
+    lab.apply(&with(hub, "/spec/adoption", &json!("Always")));
     until_ready(lab, &["team-a/hub"]).await;
     lab.aws.world(|world| world.add_repository(A, REGION, "hub/app"));
     lab.settle().await;
 }
 
-/// Behaviour 41: the object's own status counts until the rule is on record again, however long that takes.
+/// Behaviour 41: who may adopt takes its rule again, however long that takes.
 #[test]
 fn a_lost_ledger_is_made_up_for_after_a_disturbance_too() {
     let disturbances = [
@@ -113,11 +112,12 @@ fn a_lost_ledger_is_made_up_for_after_a_disturbance_too() {
                 end(lab);
                 lab.pass(INTERVAL).await;
                 let told = (reason(lab, "team-a/hub"), on_record(lab));
-                if told != ("Succeeded".to_owned(), vec![("hub".to_owned(), false)]) {
+                if told != ("Succeeded".to_owned(), vec![("hub".to_owned(), true)]) {
                     wrong.push((name, pullers, told));
                     return;
                 }
                 lab.assert_at_rest().await;
+                edit(lab, "/spec/deletionPolicy", &json!("Delete"));
                 delete(lab, "team-a/hub");
                 until_gone(lab, "team-a/hub").await;
                 assert_eq!(prefixes(lab), Vec::<String>::new(), "{name}");
@@ -128,37 +128,40 @@ fn a_lost_ledger_is_made_up_for_after_a_disturbance_too() {
     assert!(wrong.is_empty(), "it is the object's own rule still: {wrong:#?}");
 }
 
-/// Behaviours 41 and 44: who is deleted after the loss, or was when it happened, takes its rule along.
+/// Behaviours 41 and 44: who is deleted after the loss, or was when it happened, takes along what its `adoption` and its
+/// `deletionPolicy` let it own, and waits for no AWS that cannot be asked.
 #[test]
-fn a_lost_ledger_leaves_no_rule_of_an_object_that_is_being_deleted() {
-    let disturbances = [
-        Disturbance { name: "nothing", begin: nothing, end: nothing },
-        Disturbance { name: "out of reach", begin: out_of_reach, end: in_reach },
-        Disturbance { name: "rules unread", begin: rules_unread, end: heal },
+fn a_lost_ledger_leaves_no_rule_of_who_may_own_what_it_finds() {
+    let nothing: fn(&Lab) = |_| {};
+    let table = [
+        ("IfIdentical", Some("Delete"), nothing, 0),
+        ("IfIdentical", None, nothing, 1),
+        ("Never", Some("Delete"), nothing, 1),
+        ("IfIdentical", Some("Delete"), out_of_reach, 1),
+        ("IfIdentical", Some("Delete"), rules_unread, 1),
     ];
-    let mut wrong = Vec::new();
-    for Disturbance { name, begin, end } in disturbances {
+    for (i, (adoption, deletion, begin, left)) in table.into_iter().enumerate() {
         for pullers in [false, true] {
             run(913, async |lab| {
                 hub(lab, pullers).await;
+                edit(lab, "/spec/adoption", &json!(adoption));
+                edit(lab, "/spec/deletionPolicy", &json!(deletion));
+                lab.settle().await;
                 lab.stop();
                 lose_ledger(lab);
                 begin(lab);
                 delete(lab, "team-a/hub");
                 lab.start().await;
-                lab.pass(Duration::from_secs(60)).await;
-                end(lab);
-                lab.pass(INTERVAL).await;
                 until_gone(lab, "team-a/hub").await;
-                if !prefixes(lab).is_empty() {
-                    wrong.push((name, pullers));
-                    return;
-                }
+                in_reach(lab);
+                heal(lab);
+                lab.rules.rule_of_others(A, "hub");
+                lab.pass(INTERVAL).await;
+                assert_eq!(prefixes(lab).len(), left, "{i} {pullers}\n{}", lab.describe());
                 lab.assert_at_rest().await;
             });
         }
     }
-    assert!(wrong.is_empty(), "the object went, and its rule stayed: {wrong:?}");
 }
 
 /// A cache whose Create AWS refuses; the operator dies before the claim is off the record.

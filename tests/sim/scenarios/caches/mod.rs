@@ -133,23 +133,21 @@ fn set_registry(lab: &Lab, member: &str, value: &Value) {
 
 /// The rules on record: prefix and whether it was adopted.
 fn on_record(lab: &Lab) -> Vec<(String, bool)> {
-    let registry = lab.kube.get(REGISTRIES, "", "default").unwrap();
-    let entries = crate::lab::list(&registry["status"]["ledger"]);
+    let entries = lab.ledger("default");
     let rules = entries.iter().map(|entry| &entry["rule"]).filter(|rule| !rule.is_null());
     rules.map(|rule| (rule["prefix"].as_str().unwrap().to_owned(), rule["adopted"] == true)).collect()
 }
 
 /// The prefixes that are claimed, and not known to be made.
 fn claimed(lab: &Lab) -> Vec<String> {
-    let registry = lab.kube.get(REGISTRIES, "", "default").unwrap();
-    let rules = crate::lab::list(&registry["status"]["ledger"]).into_iter().map(|entry| entry["rule"].clone());
+    let rules = lab.ledger("default").into_iter().map(|entry| entry["rule"].clone());
     let claimed = rules.filter(|rule| rule["state"] == "Claimed");
     claimed.map(|rule| rule["prefix"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The Registry's status is lost, and with it who has what.
+/// It is lost who has what.
 fn lose_ledger(lab: &Lab) {
-    lab.kube.edit(REGISTRIES, "", "default", |registry| registry["status"] = Value::Null).unwrap();
+    lab.lose_ledger("default");
 }
 
 /// How often an operation was called, whatever came of it.

@@ -359,8 +359,7 @@ fn an_adopted_role_is_granted_to_once_it_is_as_it_should_be() {
             until_reason(lab, if observes { "ObserveOnly" } else { "AccessDenied" }).await;
             lab.pass(INTERVAL).await;
             assert_eq!(lab.policy(B), None, "granted to a role that anybody may assume");
-            let home = lab.kube.get(REGISTRIES, "", "default").unwrap();
-            assert_eq!(home["status"]["ledger"][0]["role"]["state"], "Claimed");
+            assert_eq!(lab.ledger("default")[0]["role"]["state"], "Claimed");
             lab.aws.world(aws_sim::World::clear_faults);
             set_registry(lab, "default", "management", &Value::Null);
             lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
