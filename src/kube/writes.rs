@@ -95,6 +95,12 @@ impl Writes {
         self.finalizers(&self.registries(), &registry.meta, false).await.map(drop)
     }
 
+    /// The uid and generation of a Registry as the API server has it now; one that is gone is a lost race.
+    pub async fn version_of_registry(&self, name: &str) -> Result<(String, i64), Failure> {
+        let metadata = self.within(SLICE_WITHIN, self.registries().get(name)).await?.metadata;
+        Ok((metadata.uid.unwrap_or_default(), metadata.generation.unwrap_or_default()))
+    }
+
     pub async fn object_status(&self, object: &Attached, status: AttachedStatus) -> Result<Attached, Failure> {
         let (api, namespace) = (self.objects(&object.id), Some(object.id.namespace.as_str()));
         let resource_version = self.status_of(&api, object.id.kind.as_str(), namespace, &object.meta, &status).await?;

@@ -2,6 +2,7 @@
 //! after it. A round that has nothing to write is the proof that everybody has what the plan says.
 
 mod culprits;
+mod current;
 mod intent;
 mod outcome;
 mod prune;
@@ -27,6 +28,7 @@ use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
+use current::Current;
 use outcome::readback_differs;
 
 use things::Working;
@@ -92,6 +94,7 @@ pub(super) async fn apply(
         unrecorded: BTreeSet::new(),
         again: None,
         unanswered: false,
+        current: Current::default(),
         passed_roles: Ok(Vec::new()),
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
@@ -115,7 +118,7 @@ pub(super) async fn apply(
     (applied.rules, _) = writing.make(rules, pruned).await?;
     writing.validate_rules(&mut applied).await;
     applied.prune_waits = writing.prune_waits;
-    applied.unsettled |= writing.again.is_some();
+    applied.unsettled |= writing.again.is_some() || writing.current.has_moved();
     applied.unanswered = writing.unanswered;
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
     applied.roles = roles;
@@ -142,6 +145,7 @@ struct Writing<'a> {
     again: Option<Again>,
     /// Whether a write of the ledger was made is not known.
     unanswered: bool,
+    current: Current,
     /// The prefix and the role of every rule in AWS that pulls by a role.
     passed_roles: Result<Vec<(String, String)>, Because>,
 }
@@ -194,6 +198,9 @@ impl Writing<'_> {
         }
         if !self.proven.session().may_write_now() {
             // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
+            return Err(Again::Soon);
+        }
+        if self.has_moved().await {
             return Err(Again::Soon);
         }
         let repairs = self.note_repair(&plan).await;
@@ -259,7 +266,7 @@ impl Writing<'_> {
 
     /// One document write of the admitted growth, or of `only` these objects' growth, on a fresh read.
     async fn put(&mut self, policy: &mut Policy, only: Option<&[ObjectId]>) -> Sent {
-        let permit = match Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref()).await {
+        let permit = match Permit::obtain(self.proven, &self.proof, self.restraint().await.as_ref()).await {
             Ok(permit) => permit,
             Err(because) => return Sent::Failed(because, Unknown(false)),
         };
@@ -353,7 +360,7 @@ impl Writing<'_> {
 
     /// There is no way back from it, so what it would wake is read once more right before.
     async fn switch_scope(&mut self, policy: &mut Policy) -> Result<(), Because> {
-        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref()).await?;
+        let permit = Permit::obtain(self.proven, &self.proof, self.restraint().await.as_ref()).await?;
         *policy = observe::policy(self.proven, self.op).await?;
         if !self.plan(policy, None).switch_scope {
             return Err(Because::new(Reason::Progressing, "The policy has changed; its scope is decided again."));

@@ -38,7 +38,7 @@ async fn an_object_that_cannot_be_removed_from_aws_says_why_and_can_be_let_go_an
 
     let shown = prune(&lab, &["escape"]).unwrap();
     assert!(shown.contains("RegistryPolicy escape/pull") && shown.contains("200000000001"), "{shown}");
-    let token = shown.split_whitespace().next_back().unwrap();
+    let token = shown.split_whitespace().skip_while(|word| *word != "--confirm").nth(1).unwrap();
     let refused = prune(&lab, &["escape", "--confirm", "another"]).unwrap_err();
     assert!(refused.contains("look again"), "{refused}");
     assert!(account.pulls("200000000001", "team"));

@@ -12,14 +12,14 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::cache_rules::{self, Validity};
 use super::claims;
-use super::compile::{Contribution, Desired, Stance};
+use super::compile::{Contribution, Desired, RuleClaim, Stance};
 use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
 use super::orphans::Orphans;
 use super::roles;
-use crate::api::{AttachedStatus, DocumentStatus, LedgerState, PlanStatus, RegistryReference};
+use crate::api::{Adoption, AttachedStatus, DocumentStatus, LedgerState, PlanStatus, RegistryReference};
 use crate::ownership::InstallationId;
 use crate::policy::Statement;
 use crate::reason::{Aspect, Because, Reason, Verdict};
@@ -154,17 +154,23 @@ impl Judging<'_> {
 
     fn has_nothing_left(&self, contribution: &Contribution) -> bool {
         let had = &contribution.things;
-        let no_rule = self.applied.rules.has_nothing(&contribution.id, had.rule.is_some());
-        let no_role = self.applied.roles.has_nothing(&contribution.id, self.says_it_had_a_role(contribution));
+        let (said_rule, said_role) = self.said_to_have(contribution);
+        let no_rule = self.applied.rules.has_nothing(&contribution.id, had.rule.is_some() || said_rule);
+        let no_role = self.applied.roles.has_nothing(&contribution.id, had.role.is_some() || said_role);
         let no_grant = self.granted_elsewhere(contribution).is_none();
         no_rule && no_role && no_grant && self.no_statement_is_left(contribution)
     }
 
-    /// By its entry or, where that was lost, by its own status: then it waits for an AWS that cannot be asked. Whoever says so
-    /// of itself keeps nobody waiting but itself.
-    fn says_it_had_a_role(&self, contribution: &Contribution) -> bool {
+    /// Whether the object's own status says that it has a rule it may take along, or a role: it then waits for an AWS that
+    /// cannot be asked also where its entry was lost. Whoever says so of itself keeps nobody waiting but itself.
+    fn said_to_have(&self, contribution: &Contribution) -> (bool, bool) {
         let object = self.gathered.attached.iter().find(|object| object.id == contribution.id);
-        contribution.things.role.is_some() || object.is_some_and(|object| object.status.role.is_some())
+        let Some(object) = object else { return (false, false) };
+        let may_take = |claim: &RuleClaim| {
+            claim.lost.is_some() && claim.may.adoption >= Adoption::IfIdentical && claim.owns_adopted
+        };
+        let rule = object.status.rule.is_some() && contribution.rule.as_ref().is_some_and(may_take);
+        (rule, object.status.role.is_some())
     }
 
     fn no_statement_is_left(&self, contribution: &Contribution) -> bool {

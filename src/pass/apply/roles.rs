@@ -148,8 +148,8 @@ impl Thing for Roles {
 }
 
 async fn permit(writing: &Writing<'_>) -> Result<Permit, Refusal> {
-    let restraint = writing.desired.restraint.as_ref();
-    Permit::for_role(writing.proven, &writing.proof, restraint).await.map_err(Refusal::Restrained)
+    let restraint = writing.restraint().await;
+    Permit::for_role(writing.proven, &writing.proof, restraint.as_ref()).await.map_err(Refusal::Restrained)
 }
 
 impl From<Error> for Refusal {

@@ -66,8 +66,9 @@ impl Thing for Rules {
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
-        let restraint = writing.desired.restraint.as_ref();
-        let permit = Permit::for_thing(writing.proven, &writing.proof, restraint).await.map_err(Refusal::Restrained)?;
+        let restraint = writing.restraint().await;
+        let permit = Permit::for_thing(writing.proven, &writing.proof, restraint.as_ref()).await;
+        let permit = permit.map_err(Refusal::Restrained)?;
         match act {
             Act::Create(rule) => writing.proven.create_cache_rule(permit, rule).await,
             Act::Update(rule) => writing.proven.update_cache_rule(permit, rule).await,

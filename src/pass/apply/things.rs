@@ -121,7 +121,7 @@ impl Writing<'_> {
         let mut plan = self.planned(&working, pruned);
         plan.acts.retain(|_, act| act.removes());
         self.leave_out_refused(&mut plan, &mut working);
-        if plan.acts.is_empty() {
+        if plan.acts.is_empty() || self.has_moved().await {
             return Some(Ok(working));
         }
         self.act_on(&plan, &mut working).await;
@@ -154,6 +154,9 @@ impl Writing<'_> {
                 applied.verdicts.extend(waiting.into_iter().map(|id| (id, restraint.clone())));
                 applied.steps = steps;
                 return Ok((applied, Some(working.read)));
+            }
+            if self.has_moved().await {
+                return Err(Again::Soon);
             }
             self.note_drift(&plan, &working).await;
             for id in self.record_claims::<T>(&plan).await {

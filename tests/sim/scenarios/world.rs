@@ -36,7 +36,7 @@ fn orphaned(lab: &Lab) -> Option<String> {
 
 /// The token that the Registry prints for a prune.
 fn token(lab: &Lab) -> String {
-    orphaned(lab).unwrap().rsplit_once("--confirm ").unwrap().1.trim_end_matches('.').to_owned()
+    lab.prune_token("default")
 }
 
 /// Nobody's access changed, and AWS was not even written.

@@ -51,7 +51,7 @@ impl Compiler<'_> {
         // What one of its name had here that was attached here and is gone.
         let things = holding.map(|holding| self.left_here(&object.id, &holding.things)).unwrap_or_default();
         let said = match (&home, role) {
-            (Some(home), Some(role)) if !home.has_lost_the_role => {
+            (Some(home), Some(role)) if object.meta.deleting || !home.has_lost_the_role => {
                 let arn = home.arn_of(object, role, self.installation);
                 let grants = arn.map(|arn| grants(home, role, &arn)).unwrap_or_default();
                 self.said_to_have(object, holding, &grants)

@@ -20,7 +20,9 @@ impl Judging<'_> {
 
     pub(super) fn holding(&self, contribution: &Contribution) -> Option<Holding> {
         let things = self.things(contribution);
-        let refused = self.refusal(contribution);
+        // A first entry says what AWS has shown: until then one with a reason alone would say that nothing is there.
+        let may_tell = self.applied.has.is_some() || contribution.state.is_some();
+        let refused = self.refusal(contribution).filter(|_| may_tell);
         let (state, statements) = match self.statements_held(contribution) {
             Some(held) => held,
             None if things.is_empty() && refused.is_none() => return None,
@@ -42,7 +44,8 @@ impl Judging<'_> {
 
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
         let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.no_statement_is_left(contribution);
-        let Some(has) = self.applied.has.as_ref().filter(|_| self.desired.restraint.is_none() || gone) else {
+        let is_known = contribution.state.is_none() || self.desired.restraint.is_none() || gone;
+        let Some(has) = self.applied.has.as_ref().filter(|_| is_known) else {
             // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was. What only an
             // object's spec says that it has is on no record before AWS has shown it.
             let state =

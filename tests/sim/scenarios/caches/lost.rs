@@ -129,18 +129,25 @@ fn a_lost_ledger_is_made_up_for_after_a_disturbance_too() {
 }
 
 /// Behaviours 41 and 44: who is deleted after the loss, or was when it happened, takes along what its `adoption` and its
-/// `deletionPolicy` let it own, and waits for no AWS that cannot be asked.
+/// `deletionPolicy` let it own. It waits for an AWS that cannot be asked only if its status says that it has something.
 #[test]
 fn a_lost_ledger_leaves_no_rule_of_who_may_own_what_it_finds() {
     let nothing: fn(&Lab) = |_| {};
+    let without_status: fn(&Lab) = |lab| {
+        out_of_reach(lab);
+        lab.kube.edit(CACHES, "team-a", "hub", |object| object["status"] = Value::Null).unwrap();
+    };
     let table = [
-        ("IfIdentical", Some("Delete"), nothing, 0),
-        ("IfIdentical", None, nothing, 1),
-        ("Never", Some("Delete"), nothing, 1),
-        ("IfIdentical", Some("Delete"), out_of_reach, 1),
-        ("IfIdentical", Some("Delete"), rules_unread, 1),
+        ("IfIdentical", Some("Delete"), nothing, false, 0),
+        ("IfIdentical", None, nothing, false, 1),
+        ("Never", Some("Delete"), nothing, false, 1),
+        ("IfIdentical", Some("Delete"), out_of_reach, true, 0),
+        ("IfIdentical", Some("Delete"), rules_unread, true, 0),
+        ("IfIdentical", None, out_of_reach, false, 1),
+        ("Never", Some("Delete"), out_of_reach, false, 1),
+        ("IfIdentical", Some("Delete"), without_status, false, 1),
     ];
-    for (i, (adoption, deletion, begin, left)) in table.into_iter().enumerate() {
+    for (i, (adoption, deletion, begin, waits, left)) in table.into_iter().enumerate() {
         for pullers in [false, true] {
             run(913, async |lab| {
                 hub(lab, pullers).await;
@@ -152,6 +159,12 @@ fn a_lost_ledger_leaves_no_rule_of_who_may_own_what_it_finds() {
                 begin(lab);
                 delete(lab, "team-a/hub");
                 lab.start().await;
+                if waits {
+                    lab.pass(Duration::from_secs(60)).await;
+                    assert!(lab.kube.get(CACHES, "team-a", "hub").is_some(), "{i} {pullers}: gone too early");
+                    in_reach(lab);
+                    heal(lab);
+                }
                 until_gone(lab, "team-a/hub").await;
                 in_reach(lab);
                 heal(lab);

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::chaos::{Chaos, HOMES, NAMESPACES, PATIENCE, RULE_OF_OTHERS, roles_of};
 use super::model::Stands;
+use super::users::kind_of;
 use crate::lab::objects::{CACHES, GRANTS, POLICIES, REGISTRIES, ROLES, allow_all, condition, namespace};
 use crate::lab::{Lab, REGION};
 
@@ -70,6 +71,19 @@ impl Chaos {
             let role = lab.kube.get(ROLES, &part("namespace"), role);
             if role.is_none_or(|role| role["metadata"].get("deletionTimestamp").is_some()) {
                 lab.delete(CACHES, &part("namespace"), &part("name"));
+            }
+        }
+        lab.settle().await;
+        // What one of its name has in another registry is nobody else's to take: it goes with the object.
+        for (name, _) in HOMES {
+            for entry in lab.ledger(name) {
+                let text = |member: &str| entry[member].as_str().unwrap_or_default().to_owned();
+                let plurals = [POLICIES, GRANTS, CACHES].into_iter().find(|plural| kind_of(plural) == entry["kind"]);
+                let Some(plural) = plurals else { continue };
+                let object = lab.kube.get(plural, &text("namespace"), &text("name"));
+                if object.is_some_and(|object| object["spec"]["registryRef"]["name"] != name) {
+                    lab.delete(plural, &text("namespace"), &text("name"));
+                }
             }
         }
         lab.settle().await;

@@ -87,14 +87,8 @@ impl Chaos {
         if ![CACHES, ROLES].contains(&id.0) && self.rng.u32(0..10) == 0 {
             spec["deletionPolicy"] = json!("Retain");
         }
-        let kind = match id.0 {
-            POLICIES => "RegistryPolicy",
-            GRANTS => "ReplicationGrant",
-            ROLES => "CrossAccountPtcRole",
-            _ => "PullThroughCacheRule",
-        };
         lab.apply(&json!({
-            "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": kind,
+            "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": kind_of(id.0),
             "metadata": {"namespace": id.1, "name": id.2}, "spec": spec,
         }));
         self.model.note(lab, id);
@@ -132,6 +126,15 @@ impl Chaos {
                 lab.set(REGISTRIES, "", name, "/spec/allow", &rules);
             }
         }
+    }
+}
+
+pub(super) fn kind_of(plural: &str) -> &'static str {
+    match plural {
+        POLICIES => "RegistryPolicy",
+        GRANTS => "ReplicationGrant",
+        ROLES => "CrossAccountPtcRole",
+        _ => "PullThroughCacheRule",
     }
 }
 
