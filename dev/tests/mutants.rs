@@ -74,6 +74,16 @@ fn the_parts_are_the_whole_in_its_order() {
 }
 
 #[test]
+fn every_mistake_can_still_be_planted() {
+    if python_is_too_old() {
+        return;
+    }
+    let home = Scratch::new().unwrap();
+    let output = run(home.path(), &["--check"], None);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
 fn the_first_test_that_fails_ends_the_tests_of_a_mistake() {
     if python_is_too_old() {
         return;
