@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::api::{Adoption, AllowRule, Effect as Written, Kind, LedgerRole, LedgerRule, NamespaceSelector};
+use crate::api::{Adoption, AllowRule, Effect as Written, Grantee, Kind, LedgerRole, LedgerRule, NamespaceSelector};
 use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
 use crate::names::{AccountId, CachePrefix, RegistryKey, RepositoryPattern};
 use crate::ownership::is_generated_role_name;
@@ -37,6 +37,10 @@ pub enum Ask {
     RoleName(String),
     /// To take over what is there already.
     Adoption(Adoption),
+    /// To let others create repositories.
+    CreateRepositories,
+    /// To grant to all of the role's account.
+    GranteeAccount,
 }
 
 impl fmt::Display for Ask {
@@ -55,6 +59,8 @@ impl fmt::Display for Ask {
             Self::Secret(name) => write!(f, "secret {name}"),
             Self::RoleName(name) => write!(f, "role {name}"),
             Self::Adoption(adoption) => write!(f, "adoption {adoption:?}"),
+            Self::CreateRepositories => f.write_str("createRepositories"),
+            Self::GranteeAccount => f.write_str("grantee Account"),
         }
     }
 }
@@ -91,7 +97,12 @@ impl Asked {
                 };
                 asked.insert((Ask::Counterparty(counterparty), field));
             }
-            asked.extend(statement.actions.iter().map(|action| (Ask::Action(action.clone()), terms.actions)));
+            asked.extend(statement.actions.iter().map(|action| match action {
+                action if terms.own_actions.is_some() && *action == create_repository() => {
+                    (Ask::CreateRepositories, terms.actions)
+                }
+                action => (Ask::Action(action.clone()), terms.actions),
+            }));
             asked.insert((Ask::Effect(statement.effect), terms.effects));
         }
         Self(asked)
@@ -121,15 +132,18 @@ impl Asked {
         Self(asked_by_role(&alone).into_iter().collect())
     }
 
-    /// What the owner of an upstream is asked: its repositories, for the account that the role lives in.
-    pub fn of_upstream(upstream: &RoleUpstream, downstream: &RegistryKey) -> Self {
+    /// What the owner of an upstream is asked: its repositories, for the account that the role lives in, or for the role
+    /// alone.
+    pub fn of_upstream(role: &PtcRole, upstream: &RoleUpstream, downstream: &RegistryKey) -> Self {
         let terms = terms(Kind::CrossAccountPtcRole);
         let repositories =
             upstream.repositories.iter().map(|pattern| (Ask::Repository(pattern.clone()), terms.repositories));
         let account = Ask::Counterparty(Counterparty::Account(downstream.account.clone()));
         // As the grant is, so that what is accepted here is what `consented` lets stand.
         let effect = Ask::Effect(Effect::Allow);
-        Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).collect())
+        let is_granted = role.grantee == Grantee::Account && upstream.key.account != downstream.account;
+        let whole_account = is_granted.then_some((Ask::GranteeAccount, "spec.grantee"));
+        Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).chain(whole_account).collect())
     }
 }
 
@@ -291,7 +305,9 @@ fn covered_part(statement: &Statement, bounds: &[Bounds<'_>], own: &RegistryKey)
     for principal in &statement.principals {
         for counterparty in counterparties(principal, statement, own) {
             let covers = |(_, rule): &(usize, &Bounds<'_>)| {
-                rule.covers_effect(statement.effect) && rule.covers_counterparty(&counterparty)
+                rule.covers_effect(statement.effect)
+                    && rule.covers_counterparty(&counterparty)
+                    && rule.covers_grantee(statement)
             };
             let rules = bounds.iter().enumerate().filter(covers).map(|(i, _)| i).collect();
             by_rules.entry(rules).or_default().push((principal.clone(), counterparty));
@@ -354,9 +370,14 @@ fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: Option<&BTre
     selected && rule.kinds.contains(&kind)
 }
 
+fn create_repository() -> Action {
+    Action::new("ecr:CreateRepository")
+}
+
 /// One rule, parsed. A pattern of the rule that does not parse covers nothing.
 struct Bounds<'a> {
     rule: &'a AllowRule,
+    kind: Kind,
     own: &'a AccountId,
     repositories: Vec<RepositoryPattern>,
     actions: BTreeSet<Action>,
@@ -366,13 +387,16 @@ impl<'a> Bounds<'a> {
     fn new(rule: &'a AllowRule, own: &'a RegistryKey, kind: Kind) -> Self {
         let Terms { own_actions, .. } = terms(kind);
         let parse = |actions: &[&str]| actions.iter().copied().map(Action::new).collect();
-        let actions = match own_actions {
+        let mut actions: BTreeSet<Action> = match own_actions {
             Some(own) => parse(own),
             None if rule.actions.is_empty() => parse(&PULL_ACTIONS),
             None => rule.actions.iter().map(|action| Action::new(action)).collect(),
         };
+        if own_actions.is_some() && rule.create_repositories != Some(true) {
+            actions.remove(&create_repository());
+        }
         let repositories = rule.repositories.iter().filter_map(|pattern| pattern.parse().ok()).collect();
-        Self { rule, own: &own.account, repositories, actions }
+        Self { rule, kind, own: &own.account, repositories, actions }
     }
 
     fn covers_repository(&self, pattern: &RepositoryPattern) -> bool {
@@ -400,6 +424,14 @@ impl<'a> Bounds<'a> {
         }
     }
 
+    /// What a role's upstream grants is bound to the role by a condition, unless all of its account is meant.
+    fn covers_grantee(&self, statement: &Statement) -> bool {
+        self.kind != Kind::CrossAccountPtcRole
+            || statement.effect == Effect::Deny
+            || !statement.conditions.is_empty()
+            || self.rule.grantee_account == Some(true)
+    }
+
     /// An object may ask for no more than the rule says, and for nothing if it says nothing.
     fn covers_adoption(&self, adoption: Adoption) -> bool {
         adoption <= self.rule.adoption.unwrap_or_default()
@@ -416,6 +448,8 @@ impl<'a> Bounds<'a> {
             Ask::Secret(name) => listed(&self.rule.secret_names, name),
             Ask::RoleName(name) => listed(&self.rule.role_names, name),
             Ask::Adoption(adoption) => self.covers_adoption(*adoption),
+            Ask::CreateRepositories => self.rule.create_repositories == Some(true),
+            Ask::GranteeAccount => self.rule.grantee_account == Some(true),
         }
     }
 

@@ -131,6 +131,12 @@ reasons! {
     LedgerUnreadable => Synced, False;
     /// Another installation's ledger is there for the registry.
     ForeignLedger => Synced, Paused;
+    /// The object asks to be retained, and no rule of `allow` with `retain: true` covers it: its deletion removes.
+    RetainNotAllowed => Synced, Paused;
+    /// Objects that are gone left something behind, as they were allowed to.
+    Retained => Synced, Paused;
+    /// The object was let go of: what it had stays in AWS and is nobody's.
+    Released => Accepted, False;
     /// An object that is there has something in this registry, and names another by now or cannot be read.
     HeldElsewhere => Synced, Paused;
     /// The object is being deleted and something keeps it: the message says what.

@@ -300,3 +300,20 @@ fn the_samples_pass() {
         assert!(all.contains(&format!("\nkind: {kind}\n")), "no sample of {kind}");
     }
 }
+
+/// What the running operator would only say in a message is found before anybody relies on it.
+#[test]
+fn a_wish_to_be_retained_that_nobody_will_hear_is_told() {
+    let retains = policy("team-a", "team-a/app").replace("spec:\n", "spec:\n  deletionPolicy: Retain\n");
+    assert_eq!(
+        lines(&[REGISTRY, &retains]),
+        [
+            "1.yaml: RegistryPolicy team-a/pull: spec.deletionPolicy: RetainNotAllowed: no rule of the Registry's spec.allow that covers the object has retain: true, so its deletion removes what it has; ask the Registry's owner for it, or leave deletionPolicy out."
+        ]
+    );
+    let with_leave = REGISTRY.replace("    kinds:", "    retain: true\n    kinds:");
+    assert_eq!(lines(&[&with_leave, &retains]), Vec::<String>::new());
+    // Refused as it is, it has one fault.
+    let outside = retains.replace("team-a/app", "team-b/app");
+    assert_eq!(lines(&[REGISTRY, &outside]).len(), 1);
+}

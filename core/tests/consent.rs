@@ -127,10 +127,28 @@ fn a_kind_is_covered_only_if_it_is_listed() {
 fn actions_bound_a_registry_policy_and_a_replication_grant_is_bounded_by_its_kind() {
     let statements =
         grant(r#"{sources: {accountIds: ["222222222222"]}, repositories: ["team-a/*"], createRepositories: true}"#);
-    let rule = r#"{kinds: [ReplicationGrant, RegistryPolicy], repositories: ["*"], accountIds: ["*"], actions: [ecr:PutImage]}"#;
+    let rule = r#"{kinds: [ReplicationGrant, RegistryPolicy], repositories: ["*"], accountIds: ["*"], actions: [ecr:PutImage], createRepositories: true}"#;
     assert!(ask(&rules(&[rule]), Kind::ReplicationGrant, "team-a", &statements).is_ok());
     assert!(ask(&rules(&[rule]), Kind::RegistryPolicy, "team-a", &statements).is_err());
     assert!(ask(&rules(&[rule]), Kind::ReplicationGrant, "team-a", &policy("{actions: [ecr:PutImage]}")).is_err());
+}
+
+/// Behaviour 34: to let others make repositories has a word of its own, which takes away what stands, too.
+#[test]
+fn repositories_are_made_by_others_only_where_a_rule_says_so() {
+    let makes =
+        grant(r#"{sources: {accountIds: ["222222222222"]}, repositories: ["team-a/*"], createRepositories: true}"#);
+    let rule =
+        r#"{kinds: [ReplicationGrant], repositories: ["*"], accountIds: ["*"], actions: ["ecr:CreateRepository"]}"#;
+    let message = ask(&rules(&[rule]), Kind::ReplicationGrant, "team-a", &makes).unwrap_err();
+    assert!(message.contains("createRepositories (spec.createRepositories)"), "{message}");
+    let kept = consented(&rules(&[rule]), &own(), Kind::ReplicationGrant, "team-a", &BTreeMap::new(), &makes);
+    let replicates = grant(r#"{sources: {accountIds: ["222222222222"]}, repositories: ["team-a/*"]}"#);
+    assert_eq!(atoms(kept), atoms(replicates));
+    // A RegistryPolicy spells its actions out, and `actions` is the word for them.
+    let spelled = policy(r#"{actions: ["ecr:CreateRepository"]}"#);
+    let rule = r#"{repositories: ["*"], accountIds: ["*"], actions: ["ecr:CreateRepository"]}"#;
+    assert_eq!(ask(&rules(&[rule]), Kind::RegistryPolicy, "team-a", &spelled), Ok(()));
 }
 
 #[test]

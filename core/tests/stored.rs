@@ -1,90 +1,109 @@
-//! What stands in the API server already: objects that an older version wrote are still read, and each kind's status has
-//! room for what the operator writes there, and for nothing of other kinds.
+//! What an earlier version stored is read without losing anything (`tests/testdata/stored`), and what a later one stored
+//! comes back byte for byte.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot build its input has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its input has failed")]
 
-use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use ecr_permissions_core::api::{
-    AttachedStatus, Kind, PullThroughCacheRule, Registry, RegistryPolicy, RoleStatus, RuleStatus, UpstreamStatus, crds,
+    CrossAccountPtcRole, PullThroughCacheRule, Registry, RegistryLedger, RegistryPolicy, ReplicationGrant,
 };
-use serde_json::json;
+use ecr_permissions_core::pass::ledger::{DocumentRecord, Entry, Mark, Slice};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/stored")
+}
+
+/// Every stored object of a folder.
+fn stored(version: &str) -> Vec<Value> {
+    let mut files: Vec<_> = fs::read_dir(folder().join(version)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |file: &PathBuf| serde_saphyr::from_multiple::<Value>(&fs::read_to_string(file).unwrap()).unwrap();
+    files.iter().flat_map(read).collect()
+}
+
+fn versions() -> Vec<String> {
+    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    folders.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| name != "later").collect()
+}
+
+/// Reads an object as its type and writes it again.
+fn there_and_back<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
+    serde_json::to_value(serde_json::from_value::<T>(object.clone()).unwrap()).unwrap()
+}
+
+fn again(object: &Value) -> Value {
+    match object["kind"].as_str().unwrap() {
+        "Registry" => there_and_back::<Registry>(object),
+        "RegistryLedger" => there_and_back::<RegistryLedger>(object),
+        "RegistryPolicy" => there_and_back::<RegistryPolicy>(object),
+        "ReplicationGrant" => there_and_back::<ReplicationGrant>(object),
+        "PullThroughCacheRule" => there_and_back::<PullThroughCacheRule>(object),
+        "CrossAccountPtcRole" => there_and_back::<CrossAccountPtcRole>(object),
+        other => panic!("no kind {other}"),
+    }
+}
+
+fn slices(version: &str) -> Vec<Slice> {
+    let ledgers = stored(version).into_iter().filter(|object| object["kind"] == "RegistryLedger");
+    ledgers.map(|object| Slice::of(serde_json::from_value(object).unwrap())).collect()
+}
 
 #[test]
-fn old_objects_are_read_without_what_they_did_not_have() {
-    let registry: Registry = serde_json::from_value(json!({
-        "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "Registry", "metadata": {"name": "default"},
-        "spec": {
-            "accountId": "111111111111", "region": "eu-west-1",
-            "allow": [{"name": "a", "namespaces": {"names": ["a"]}, "kinds": ["RegistryPolicy"], "repositories": ["*"]}],
-        },
-    }))
-    .unwrap();
-    assert_eq!((registry.spec.roles, registry.spec.take_over_installation_ids), (None, vec![]));
-    let rule = &registry.spec.allow[0];
-    assert_eq!(
-        (&rule.upstream_hosts, &rule.secret_names, &rule.role_names, rule.adoption),
-        (&vec![], &vec![], &vec![], None)
+fn every_version_is_read_and_loses_nothing() {
+    let versions = versions();
+    assert!(
+        versions.contains(&env!("CARGO_PKG_VERSION").to_owned()),
+        "this version's objects are not there: {versions:?}"
     );
-    let policy: RegistryPolicy = serde_json::from_value(json!({
-        "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "RegistryPolicy", "metadata": {"name": "a"},
-        "spec": {"statements": []}, "status": {"observedGeneration": 1, "conditions": []},
-    }))
-    .unwrap();
-    assert_eq!(policy.status, Some(AttachedStatus { observed_generation: 1, ..AttachedStatus::default() }));
+    for version in versions {
+        let all = stored(&version);
+        assert!(all.len() > 9, "{version} has {} objects", all.len());
+        for object in all {
+            let again = again(&object);
+            for part in ["spec", "status"] {
+                assert_eq!(again[part], object[part], "{version}: {} {}", object["kind"], object["metadata"]["name"]);
+            }
+        }
+    }
 }
 
-/// The API server's default for an object that nobody has looked at.
+/// Behaviour 51: the digest is the stored one, and every entry says the same in the same bytes.
 #[test]
-fn a_status_that_has_seen_nothing_is_read() {
-    let rule: PullThroughCacheRule = serde_json::from_value(json!({
-        "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "PullThroughCacheRule", "metadata": {"name": "a"},
-        "spec": {"cachePrefix": "hub", "upstream": {"type": "EcrPublic"}}, "status": {"observedGeneration": -1},
-    }))
-    .unwrap();
-    assert_eq!(rule.status, Some(AttachedStatus::default()));
-    let empty = serde_json::to_value(AttachedStatus::default()).unwrap();
-    assert_eq!(empty, json!({"observedGeneration": -1}));
+fn the_slices_of_every_version_are_believed() {
+    for version in versions() {
+        let slices = slices(&version);
+        assert!(slices.iter().map(|slice| slice.entries.len()).sum::<usize>() > 5, "{version}");
+        for slice in slices {
+            assert!(!slice.is_edited(), "{version}: {}", slice.name);
+            for (part, text) in &slice.entries {
+                assert_eq!(Entry::read(text).unwrap().text(), *text, "{version}: {part:?}");
+            }
+            for (key, text) in &slice.documents {
+                assert_eq!(DocumentRecord::read(text).unwrap().text(), *text, "{version}: {key}");
+            }
+        }
+    }
 }
 
-/// The members of a kind's status, by its definition.
-fn members(kind: Kind) -> BTreeSet<String> {
-    let crd = crds().into_iter().find(|crd| crd.spec.names.kind == kind.as_str()).unwrap();
-    let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
-    let status = schema.properties.unwrap().remove("status").unwrap();
-    status.properties.unwrap().into_keys().collect()
-}
-
+/// Behaviour 46: members, states, resources and kinds of a later version are kept as they are.
 #[test]
-fn every_status_has_the_members_of_its_kind_and_no_others() {
-    let common = ["conditions", "lastHandledReconcileAt", "observedGeneration", "registry"];
-    let own = |kind| -> Vec<String> {
-        let all = members(kind);
-        assert!(common.iter().all(|member| all.contains(*member)), "{kind}: {all:?}");
-        all.into_iter().filter(|member| !common.contains(&member.as_str())).collect()
-    };
-    assert_eq!(own(Kind::RegistryPolicy), [""; 0]);
-    assert_eq!(own(Kind::ReplicationGrant), [""; 0]);
-    assert_eq!(own(Kind::PullThroughCacheRule), ["rule"]);
-    assert_eq!(own(Kind::CrossAccountPtcRole), ["role", "upstreams"]);
-}
-
-/// Whatever the operator may write is in some kind's definition: what is not, the API server drops.
-#[test]
-fn no_member_of_a_status_is_without_a_definition() {
-    let whole = AttachedStatus {
-        rule: Some(RuleStatus::default()),
-        role: Some(RoleStatus::default()),
-        upstreams: vec![UpstreamStatus {
-            name: "a".to_owned(),
-            observed_generation: 1,
-            conditions: Vec::new(),
-            required_statement: Some("{}".to_owned()),
-        }],
-        ..AttachedStatus::default()
-    };
-    let defined: BTreeSet<String> = Kind::ALL.into_iter().flat_map(members).collect();
-    for member in serde_json::to_value(whole).unwrap().as_object().unwrap().keys() {
-        assert!(defined.contains(member), "{member}");
+fn what_a_later_version_stored_comes_back_byte_for_byte() {
+    for slice in slices("later") {
+        for (part, text) in &slice.entries {
+            let entry = Entry::read(text).unwrap();
+            assert_eq!(entry.text(), *text, "{part:?}");
+            if part.name == "of-a-new-state" {
+                assert_eq!(entry.mark, Some(Mark::Unknown("Paused".to_owned())));
+            }
+        }
+        for (key, text) in &slice.documents {
+            assert_eq!(DocumentRecord::read(text).unwrap().text(), *text, "{key}");
+        }
     }
 }

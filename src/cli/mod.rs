@@ -1,10 +1,11 @@
 //! The command line: a file a subcommand. Whatever a person asks for here, AWS is called by the running operator alone;
-//! the other commands read files or objects, and `prune` writes one annotation.
+//! the other commands read files or objects, and `prune` and `release` write annotations.
 
 mod check;
 mod connect;
 mod crds;
 mod prune;
+mod release;
 mod run;
 
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ enum Command {
     Crds,
     /// Removes what is left in AWS of objects that are gone. Without --confirm it only shows it.
     Prune(prune::PruneArgs),
+    /// Lets go of objects: what they have in AWS stays there and is nobody's.
+    Release(release::ReleaseArgs),
 }
 
 /// Which cluster.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Check { files } => check::run(&files),
         Command::Crds => crds::print(),
         Command::Prune(args) => prune::run(&args),
+        Command::Release(args) => release::run(&args),
     }
 }
 

@@ -10,7 +10,7 @@ use ::kube::Api;
 use ::kube::api::{ListParams, Patch, PatchParams};
 use clap::Args;
 use ecr_permissions_core::api::{LedgerState, PRUNE, Registry, RegistryLedger};
-use ecr_permissions_core::pass::ledger::{Slice, Slices};
+use ecr_permissions_core::pass::ledger::{Holding, Slice, Slices};
 use serde_json::json;
 
 use super::{Cluster, connect, failed};
@@ -32,10 +32,10 @@ enum Error {
     Connect(#[from] connect::Error),
     #[error("Registry {0} does not exist; see kubectl get registries")]
     NoRegistry(String),
-    #[error("nothing of Registry {0} is orphaned")]
-    NothingOrphaned(String),
-    #[error("the token does not name what is orphaned now; look again: {0}")]
-    OtherOrphans(String),
+    #[error("nothing of Registry {0} is orphaned or retained")]
+    NothingLeft(String),
+    #[error("the token does not name what is orphaned or retained now; look again: {0}")]
+    OtherToken(String),
     #[error("the API server: {0}")]
     Api(#[from] ::kube::Error),
     #[error("cannot start: {0}")]
@@ -60,36 +60,43 @@ async fn prune(args: &PruneArgs) -> Result<String, Error> {
     let registries: Api<Registry> = Api::all(connect::cluster(&args.cluster).await?);
     let name = &args.registry;
     let registry = registries.get_opt(name).await?.ok_or_else(|| Error::NoRegistry(name.clone()))?;
-    let message = orphaned(&registry);
+    let left = left(&registry);
+    let message = (!left.is_empty()).then(|| left.join("\n"));
     match (&args.confirm, message) {
-        (None, None) => Ok(format!("Nothing of Registry {name} is orphaned.")),
+        (None, None) => Ok(format!("Nothing of Registry {name} is orphaned or retained.")),
         (None, Some(message)) => {
             let slices: Api<RegistryLedger> = Api::all(registries.into_client());
             let (account, region) = (&registry.spec.account_id, &registry.spec.region);
             let of_registry = format!("spec.accountId={account},spec.region={region}");
             let slices = slices.list(&ListParams::default().fields(&of_registry)).await?;
-            Ok(shown(&registry, slices.items, message))
+            Ok(shown(&registry, slices.items, &message))
         }
-        (Some(_), None) => Err(Error::NothingOrphaned(name.clone())),
-        (Some(token), Some(message)) if !confirms(token, message) => Err(Error::OtherOrphans(message.to_owned())),
+        (Some(_), None) => Err(Error::NothingLeft(name.clone())),
+        (Some(token), Some(message)) if !left.iter().any(|message| token_of(message) == Some(token)) => {
+            Err(Error::OtherToken(message))
+        }
         (Some(token), Some(_)) => {
             let annotation = json!({ "metadata": { "annotations": { PRUNE: token } } });
             registries.patch(name, &PatchParams::default(), &Patch::Merge(&annotation)).await?;
-            Ok(format!("Asked. Once they are gone, the condition Orphaned is gone from Registry {name}."))
+            Ok(format!("Asked. Once it is gone, the conditions of Registry {name} name it no more."))
         }
     }
 }
 
-/// What the operator says of orphans, if there are any.
-fn orphaned(registry: &Registry) -> Option<&str> {
-    let conditions = &registry.status.as_ref()?.conditions;
-    conditions.iter().find(|c| c.type_ == "Orphaned" && c.status == "True").map(|c| c.message.as_str())
+/// Whether a condition of a Registry tells of what gone objects left.
+pub(super) fn left_behind(condition: &str) -> bool {
+    ["Orphaned", "Retained"].contains(&condition)
+}
+
+/// What the operator says of what gone objects left, if there is any.
+fn left(registry: &Registry) -> Vec<&str> {
+    let conditions = registry.status.iter().flat_map(|status| &status.conditions);
+    conditions.filter(|c| c.status == "True" && left_behind(&c.type_)).map(|c| c.message.as_str()).collect()
 }
 
 /// The operator's message has the command that confirms it.
-fn confirms(token: &str, message: &str) -> bool {
-    let said = message.split_once("--confirm ").and_then(|(_, rest)| rest.split_whitespace().next());
-    !token.is_empty() && said == Some(token)
+pub(super) fn token_of(message: &str) -> Option<&str> {
+    message.split_once("--confirm ")?.1.split_whitespace().next()
 }
 
 fn shown(registry: &Registry, slices: Vec<RegistryLedger>, message: &str) -> String {
@@ -97,7 +104,8 @@ fn shown(registry: &Registry, slices: Vec<RegistryLedger>, message: &str) -> Str
     let slices = slices.into_iter().map(|slice| Arc::new(Slice::of(slice)));
     let slices = installation.map(|installation| Slices::new(&installation, slices)).unwrap_or_default();
     let holdings = slices.objects().into_iter().filter_map(|id| Some((slices.on_record(&id)?, id)));
-    let orphans = holdings.filter(|(holding, _)| holding.state == LedgerState::Orphan).flat_map(|(holding, id)| {
+    let is_left = |holding: &Holding| matches!(holding.state, LedgerState::Orphan | LedgerState::Retained);
+    let orphans = holdings.filter(|(holding, _)| is_left(holding)).flat_map(|(holding, id)| {
         let object = format!("{} {}/{}", id.kind, id.namespace, id.name);
         let things = &holding.things;
         let rule = things.rule.iter().map(|rule| format!("  cache rule {} of {}", rule.prefix, rule.upstream_url));
@@ -151,6 +159,6 @@ mod tests {
 
     #[test]
     fn the_token_is_found_wherever_the_list_is_cut() {
-        assert!(confirms("abc", SAID) && !confirms("ab", SAID) && !confirms("", SAID));
+        assert_eq!((token_of(SAID), token_of("Kept in AWS")), (Some("abc"), None));
     }
 }

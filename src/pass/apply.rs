@@ -89,7 +89,7 @@ pub(super) async fn apply(
         op,
         desired,
         known,
-        prune_waits: false,
+        said_waits: false,
         statements_wait: false,
         unrecorded: BTreeSet::new(),
         again: None,
@@ -98,26 +98,26 @@ pub(super) async fn apply(
         passed_roles: Ok(Vec::new()),
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
-    let pruned = writing.is_pruned(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
-    let mut rules = writing.remove(rules, pruned).await;
+    let said = writing.said(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
+    let mut rules = writing.remove(rules, said).await;
     writing.note_passed_roles(rules.as_ref());
     let roles = match roles {
         Some(roles) => Some(writing.settled(Working::new(roles, &writing.desired)).await),
         None => None,
     };
-    let (roles, _) = writing.make(roles, pruned).await?;
+    let (roles, _) = writing.make(roles, said).await?;
     if let Some(Ok(rules)) = &mut rules {
         rules.read.found.roles = Some(reach::passable(writing.gathered, &writing.desired.contributions, &roles));
     }
-    writing.await_prune(pruned, rules.as_ref(), &roles);
+    writing.await_things(said, rules.as_ref(), &roles);
     let mut applied = match policy {
         Some(Ok(policy)) => writing.run(policy).await?,
         Some(Err(because)) => writing.without_policy(because),
         None => writing.with_nothing_in_the_policy(),
     };
-    (applied.rules, _) = writing.make(rules, pruned).await?;
+    (applied.rules, _) = writing.make(rules, said).await?;
     writing.validate_rules(&mut applied).await;
-    applied.prune_waits = writing.prune_waits;
+    applied.said_waits = writing.said_waits || writing.is_left_in_the_policy(said, &applied);
     applied.unsettled |= writing.again.is_some() || writing.current.has_moved();
     applied.unanswered = writing.unanswered;
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
@@ -135,8 +135,8 @@ struct Writing<'a> {
     op: &'a Operator,
     desired: Desired,
     known: Known,
-    /// Something of what is to be pruned is still there.
-    prune_waits: bool,
+    /// Something of what a person spoke of is still there.
+    said_waits: bool,
     /// And statements wait for it: they go last, since the token names them all.
     statements_wait: bool,
     /// Objects that could not be put on record: they do not grow.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ecr_permissions_core::api::{ABANDON, AttachedStatus};
 use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::judge::{self, Fate, Judging};
-use ecr_permissions_core::pass::ledger::{Ledger, REGISTRY_POLICY, Slice};
+use ecr_permissions_core::pass::ledger::{Entry, Ledger, Mark, REGISTRY_POLICY, Slice};
 use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
 use futures::StreamExt;
 
@@ -115,7 +115,7 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again>
     let reading: Vec<_> = reading.collect();
     let on_record: BTreeMap<_, _> = futures::stream::iter(reading).buffer_unordered(WRITES_AT_ONCE).collect().await;
     let may_go = |object: &Attached| match on_record.get(object.id.namespace.as_str()) {
-        Some(Ok(slices)) => Ok(object.meta.abandon || !slices.iter().any(|slice| mentions(slice, object))),
+        Some(Ok(slices)) => Ok(object.meta.abandon || !slices.iter().any(|slice| holds(slice, object))),
         Some(Err(failure)) => Err(op.lost_write(failure)),
         None => Ok(false),
     };
@@ -128,9 +128,12 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again>
     told.into_iter().collect()
 }
 
-/// Whether a slice has an entry of the object, whatever registry it is of: a view may lack what etcd has.
-fn mentions(slice: &Slice, object: &Attached) -> bool {
-    slice.entries.keys().any(|part| part.is_of(&object.id))
+/// Whether a slice has an entry of the object that is not for after it, whatever registry it is of: a view may lack what
+/// etcd has.
+fn holds(slice: &Slice, object: &Attached) -> bool {
+    let mut parts = slice.entries.iter().filter(|(part, _)| part.is_of(&object.id));
+    let is_retained = |text: &str| Entry::read(text).is_ok_and(|entry| entry.mark == Some(Mark::Retained));
+    parts.any(|(_, text)| !object.meta.deleting || !is_retained(text))
 }
 
 async fn tell_one(object: &Attached, fate: Fate, goes: bool, op: &Operator) -> Result<(), Again> {

@@ -247,6 +247,18 @@ pub struct AllowRule {
     /// The most that an object may ask for in its own `adoption`; absent: `Never`. Example: `IfIdentical`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
+    /// `true`: what an object with `deletionPolicy: Retain` has stays in AWS when the object is deleted. Absent: it goes.
+    /// Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<bool>,
+    /// `true`: a CrossAccountPtcRole may ask for `grantee: Account`, which lets all of its account pull. Absent: it may
+    /// not. Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grantee_account: Option<bool>,
+    /// `true`: a ReplicationGrant or PullThroughCacheRule may let others create repositories. Absent: it may not.
+    /// Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_repositories: Option<bool>,
 }
 
 /// What the operator knows of a registry.
@@ -269,6 +281,10 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub last_handled_prune: Option<String>,
+    /// The last value of the annotation `ecr-permissions.dev/release` that a pass answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_release: Option<String>,
     /// Marks this installation's statements in AWS: 10 characters of every Sid it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -293,6 +309,7 @@ impl Default for RegistryStatus {
             conditions: Vec::new(),
             last_handled_reconcile_at: None,
             last_handled_prune: None,
+            last_handled_release: None,
             installation_id: None,
             attached: BTreeMap::new(),
             documents: BTreeMap::new(),

@@ -45,12 +45,12 @@ pub enum Adoption {
 }
 
 /// What happens in AWS when the object is deleted: what it added is removed (`Delete`, also when absent; what it adopted
-/// goes only if `Delete` is written down), or stays and carries no mark of the operator any more (`Retain`).
+/// goes only if `Delete` is written down), or stays on record where the Registry's `allow` says `retain: true` (`Retain`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Exactly what the object added is removed.
     Delete,
-    /// What the object added stays in AWS, under a Sid that is no longer the operator's.
+    /// What the object added stays in AWS, where a rule of the Registry's `allow` with `retain: true` covers the object.
     Retain,
 }
 

@@ -11,7 +11,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::api::{CrossAccountPtcRole, GROUP, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant};
+use crate::api::{
+    CrossAccountPtcRole, DeletionPolicy, GROUP, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant,
+};
 use crate::consent::{Asked, consent};
 use crate::kinds::{Body, Fault, Faults, References, Refusal, actions, review};
 use crate::names::RegistryKey;
@@ -228,10 +230,12 @@ fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
         Err(Refusal::Missing(_)) => return Vec::new(),
     };
     let own = registry.map(|registry| (registry, key.clone(), Asked::of(&wanted, body.kind(), &key)));
-    let upstreams = wanted.role.iter().flat_map(|role| &role.upstreams).filter(|upstream| !upstream.external);
-    let theirs = upstreams.filter_map(|upstream| {
+    let retain =
+        own.as_ref().and_then(|(registry, key, asked)| retain_fault(object, body, registry, key, asked, world));
+    let upstreams = wanted.role.iter().flat_map(|role| role.upstreams.iter().map(move |upstream| (role, upstream)));
+    let theirs = upstreams.filter(|(_, upstream)| !upstream.external).filter_map(|(role, upstream)| {
         let registry = world.registries.values().find(|registry| key_of(registry).as_ref() == Some(&upstream.key))?;
-        Some((registry, upstream.key.clone(), Asked::of_upstream(upstream, &key)))
+        Some((registry, upstream.key.clone(), Asked::of_upstream(role, upstream, &key)))
     });
     // The stand-in's account is nobody's to allow.
     let theirs = theirs.filter(|_| registry.is_some());
@@ -240,7 +244,27 @@ fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
         Some(as_fault(registry, &because, body))
     });
     let by_role = roles::role_fault(object, body, &wanted, &key, world);
-    by_role.into_iter().chain(refused).collect()
+    by_role.into_iter().chain(refused).chain(retain).collect()
+}
+
+/// An object that is accepted, and asks to be retained as no rule lets it.
+fn retain_fault(
+    object: &Object,
+    body: &Body,
+    registry: &Registry,
+    key: &RegistryKey,
+    asked: &Asked,
+    world: &World,
+) -> Option<Fault> {
+    let refusal = |registry: &Registry| world.refusal(registry, key, body, object.namespace(), asked);
+    let mut retaining = registry.clone();
+    retaining.spec.allow.retain(|rule| rule.retain == Some(true));
+    let asks = body.deletion_policy() == Some(DeletionPolicy::Retain) && refusal(registry).is_none();
+    (asks && refusal(&retaining).is_some()).then(|| Fault {
+        field: "spec.deletionPolicy".to_owned(),
+        problem: "RetainNotAllowed: no rule of the Registry's spec.allow that covers the object has retain: true, so its deletion removes what it has".to_owned(),
+        cure: "ask the Registry's owner for it, or leave deletionPolicy out".to_owned(),
+    })
 }
 
 /// A refusal by the Registry that the object is attached to, or by one of its upstreams.

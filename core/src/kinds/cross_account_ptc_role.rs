@@ -88,10 +88,11 @@ fn upstream(written: &Written, at: &str, place: Place<'_>, faults: &mut Faults) 
     }
     let repositories = patterns(&written.repositories, &format!("{at}.repositories"), faults);
     let key = target(written).found(at, place.references, faults)?;
+    let external = !place.references.stand_for(&key);
     is_possible_upstream(&key, place.registry, at, faults).then(|| RoleUpstream {
         name: written.name.clone(),
         key,
-        external: written.external.is_some(),
+        external,
         repositories,
     })
 }

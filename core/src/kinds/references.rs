@@ -1,5 +1,5 @@
 //! The registries that specs speak of besides the one they are attached to: by the name of a Registry, or by account and
-//! Region where no Registry stands for them.
+//! Region. However it is written, one that a Registry stands for is that Registry's to give.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,11 @@ pub struct References(BTreeMap<String, RegistryKey>);
 impl References {
     pub fn get(&self, registry: &str) -> Option<&RegistryKey> {
         self.0.get(registry)
+    }
+
+    /// Whether a Registry stands for it.
+    pub fn stand_for(&self, key: &RegistryKey) -> bool {
+        self.0.values().any(|other| other == key)
     }
 }
 

@@ -11,6 +11,7 @@ pub use plan::{Act, Asking, RULES_AT_MOST, Repositories, RulesPlan, plan_rules};
 
 use super::claims::{self, Latitude};
 use super::objects::ObjectId;
+use super::orphans::Said;
 use super::roles::reach::{Passable, Reach};
 use crate::api::{Kind, LedgerRule, OwnershipState, RuleStatus};
 use crate::kinds::{CacheRule, RoleChoice};
@@ -108,8 +109,8 @@ pub struct Found {
 
 impl Claim<CacheRule> {
     /// The rule as AWS knows it.
-    pub fn resolved(&self, registry: &RegistryKey, found: &Found, pruned: bool) -> Claim<Rule> {
-        self.resolve(pruned, |wanted| resolved(self, wanted, registry, found))
+    pub fn resolved(&self, registry: &RegistryKey, found: &Found, said: Said) -> Claim<Rule> {
+        self.resolve(said, |wanted| resolved(self, wanted, registry, found))
     }
 
     /// The secret that AWS must be asked for.

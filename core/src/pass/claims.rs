@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::objects::ObjectId;
+use super::orphans::{Said, Word};
 use crate::api::{Adoption, LedgerRole, LedgerRule, OwnershipState};
 use crate::reason::Because;
 
@@ -26,10 +27,12 @@ pub enum Stance<W> {
     Loses(Because),
     /// Deleting: what it made goes.
     Leaves,
-    /// Deleting or abandoned: what it has stays, and is nobody's.
-    Retains,
+    /// Released: what it has stays, and is nobody's.
+    Released,
     /// Its object is gone without a word: kept until pruned.
     Orphaned,
+    /// Its object left it behind on purpose: kept until pruned, too, by a word of its own.
+    Retained,
 }
 
 impl<W> Stance<W> {
@@ -46,14 +49,24 @@ impl<W> Stance<W> {
             }
             Self::Loses(because) => Stance::Loses(because.clone()),
             Self::Leaves => Stance::Leaves,
-            Self::Retains => Stance::Retains,
+            Self::Released => Stance::Released,
             Self::Orphaned => Stance::Orphaned,
+            Self::Retained => Stance::Retained,
         }
     }
 
     /// Whether what the object has is to go.
     pub fn goes(&self) -> bool {
         matches!(self, Self::Loses(_) | Self::Leaves)
+    }
+}
+
+/// What becomes of what is nobody's, by a person's word.
+fn left<W>(word: Word, otherwise: Stance<W>) -> Stance<W> {
+    match word {
+        Word::None => otherwise,
+        Word::Prune => Stance::Leaves,
+        Word::Release => Stance::Released,
     }
 }
 
@@ -151,14 +164,15 @@ impl<W, H: Clone> Claim<W, H> {
         }
     }
 
-    /// The thing as AWS knows it. Who names what is not there keeps what it has, if that is still allowed; an orphan
-    /// leaves once it is pruned.
-    pub fn resolve<R>(&self, pruned: bool, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
+    /// The thing as AWS knows it. Who names what is not there keeps what it has, if that is still allowed; what is
+    /// nobody's goes once a person says so.
+    pub fn resolve<R>(&self, said: Said, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
         let stance = match (self.stance.resolve(&resolve), &self.outlawed) {
             // AWS did not say what is wanted, and will: the answer is not given for it.
             (Stance::Keeps(because), Some(_)) if because.reason.is_passing() => Stance::Holds(None, because),
             (Stance::Keeps(_), Some(because)) => Stance::Loses(because.clone()),
-            (Stance::Orphaned, _) if pruned => Stance::Leaves,
+            (Stance::Orphaned, _) => left(said.orphans, Stance::Orphaned),
+            (Stance::Retained, _) => left(said.retained, Stance::Retained),
             (stance, _) => stance,
         };
         Claim {

@@ -14,9 +14,10 @@ use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
+use super::orphans::Word;
 use super::queue::Now;
 use super::scope::ScopeView;
-use crate::api::{DeletionPolicy, LedgerRole, LedgerState, Management, Scope};
+use crate::api::{AllowRule, DeletionPolicy, LedgerRole, LedgerState, Management, Scope};
 use crate::consent::{Asked, consent, consented};
 use crate::kinds::{Wanted, translate};
 use crate::ownership::InstallationId;
@@ -33,24 +34,49 @@ pub struct Desired {
     pub acknowledged_widening: Option<String>,
     /// Installations whose statements become ours.
     pub take_over: BTreeSet<InstallationId>,
-    /// What a person has asked to be pruned.
-    pub prune: Prune,
+    /// What a person has asked of what belongs to nobody.
+    pub words: Words,
     /// What is on record and not believed, or not understood: it stays as it stands in AWS.
     pub protected: Vec<Statement>,
     /// Whether something on record cannot be read: then nobody can say what belongs to nobody.
     pub is_incomplete: bool,
 }
 
-/// A person's word that a set of orphans goes, and the last such word that was carried out.
+/// A person's words on what belongs to nobody, each naming one set, and the last that were carried out.
 #[derive(Clone, Debug, Default)]
-pub struct Prune {
-    pub asked: Option<String>,
-    pub handled: Option<String>,
+pub struct Words {
+    pub prune: Option<String>,
+    pub release: Option<String>,
+    pub handled_prune: Option<String>,
+    pub handled_release: Option<String>,
 }
 
-impl Prune {
+impl Words {
     fn is_pending(&self) -> bool {
-        self.asked.is_some() && self.asked != self.handled
+        let pending = |asked: &Option<String>, handled: &Option<String>| asked.is_some() && asked != handled;
+        pending(&self.prune, &self.handled_prune) || pending(&self.release, &self.handled_release)
+    }
+
+    pub(super) fn handled(&self) -> BTreeSet<&str> {
+        let handled = [&self.handled_prune, &self.handled_release].into_iter().flatten();
+        handled.flat_map(|tokens| tokens.split(',')).collect()
+    }
+
+    /// What was said of the set that the token names.
+    pub(super) fn of(&self, token: &str) -> Word {
+        let names =
+            |asked: &Option<String>| !token.is_empty() && asked.iter().any(|all| all.split(',').any(|t| t == token));
+        match () {
+            () if names(&self.prune) => Word::Prune,
+            () if names(&self.release) => Word::Release,
+            () => Word::None,
+        }
+    }
+
+    /// Nobody has said anything, for now.
+    pub fn hold(&mut self) {
+        self.prune = None;
+        self.release = None;
     }
 }
 
@@ -77,7 +103,7 @@ impl Desired {
             };
             asks || !c.has.is_empty() || c.wanted.as_ref().is_some_and(|wanted| !wanted.is_empty())
         };
-        let is_asked = self.wants_scope_v2 || !self.take_over.is_empty() || self.prune.is_pending();
+        let is_asked = self.wants_scope_v2 || !self.take_over.is_empty() || self.words.is_pending();
         let is_asked = is_asked || !self.protected.is_empty();
         is_asked || self.contributions.iter().any(is_part) || record.is_none_or(|record| !record.sids.is_empty())
     }
@@ -110,9 +136,11 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
         wants_scope_v2: settings.scope == Some(Scope::V2),
         acknowledged_widening: settings.acknowledge_widening,
         take_over: spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect(),
-        prune: Prune {
-            asked: gathered.registry.meta.prune.clone(),
-            handled: gathered.registry.status.last_handled_prune.clone(),
+        words: Words {
+            prune: gathered.registry.meta.prune.clone(),
+            release: gathered.registry.meta.release.clone(),
+            handled_prune: gathered.registry.status.last_handled_prune.clone(),
+            handled_release: gathered.registry.status.last_handled_release.clone(),
         },
         protected: gathered.ledger.protected.clone(),
         is_incomplete: gathered.ledger.is_incomplete,
@@ -166,15 +194,18 @@ impl Compiler<'_> {
         let pulls = written.as_ref().and_then(|wanted| wanted.role.clone());
         let mut rule = self.rule_claim(object, written.as_ref(), &things);
         let mut role = self.role_claim(object, pulls.as_ref(), &things);
-        if object.meta.deleting && !self.gathered.ledger.unreadable.contains(&object.id) {
+        let warning = self.lacks_retain(object, written.as_ref());
+        if (object.meta.deleting || object.meta.released()) && !self.gathered.ledger.unreadable.contains(&object.id) {
             if let Some(rule) = &mut rule {
-                rule.stance = things::leaving(object);
+                rule.stance = self.rule_leaving(object, rule);
             }
             if let Some(role) = &mut role {
-                role.stance = things::leaving(object);
+                role.stance = self.role_leaving(object, role);
             }
             has.extend(said);
-            stance = self.leaving(object, &has);
+            let stays = rule.as_ref().is_some_and(|rule| matches!(rule.stance, super::claims::Stance::Retained))
+                || role.as_ref().is_some_and(|role| matches!(role.stance, super::claims::Stance::Retained));
+            stance = self.leaving(object, &has, stays);
         } else {
             let has_thing = rule.as_ref().is_some_and(|rule| rule.has.is_some())
                 || role.as_ref().is_some_and(|role| role.has.is_some());
@@ -207,6 +238,7 @@ impl Compiler<'_> {
             pulls,
             is_guest: false,
             awaits_finalizer,
+            warning,
         }
     }
 
@@ -223,10 +255,10 @@ impl Compiler<'_> {
         let message = format!("The object is attached to Registry {} now.", object.body.registry_name());
         let held = Because::new(Reason::Progressing, message);
         let mut contribution = self.held(&object.id, held);
-        if object.meta.deleting {
-            contribution.stance = self.leaving(object, &contribution.has);
-            contribution.rule.iter_mut().for_each(|rule| rule.stance = things::leaving(object));
-            contribution.role.iter_mut().for_each(|role| role.stance = things::leaving(object));
+        if object.meta.deleting || object.meta.released() {
+            contribution.rule.iter_mut().for_each(|rule| rule.stance = self.rule_leaving(object, rule));
+            contribution.role.iter_mut().for_each(|role| role.stance = self.role_leaving(object, role));
+            contribution.stance = self.leaving(object, &contribution.has, false);
         }
         contribution
     }
@@ -264,6 +296,7 @@ impl Compiler<'_> {
             pulls: None,
             is_guest: true,
             awaits_finalizer: false,
+            warning: None,
         }
     }
 
@@ -278,12 +311,39 @@ impl Compiler<'_> {
         wanted.statements.iter().cloned().chain(under_v2).collect()
     }
 
-    fn leaving(&self, object: &Attached, has: &[Statement]) -> Stance {
+    /// What becomes of the statements of an object that goes. `stays`: something else of it is retained.
+    fn leaving(&self, object: &Attached, has: &[Statement], stays: bool) -> Stance {
         if object.meta.abandon {
             return Stance::Orphaned(has.to_vec());
         }
+        if object.meta.released() {
+            return Stance::Released(self.still_allowed(&object.id, has));
+        }
         let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
-        Stance::Leaves { retained: if retains { self.still_allowed(&object.id, has) } else { Vec::new() } }
+        let retained = if retains { self.retainable(&object.id, has) } else { Vec::new() };
+        if retained.is_empty() && !stays { Stance::Leaves } else { Stance::Retained(retained) }
+    }
+
+    /// What today's `allow` lets be left behind.
+    fn retainable(&self, id: &ObjectId, statements: &[Statement]) -> Vec<Statement> {
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
+        consented(&self.retaining(), &self.gathered.key, id.kind, &id.namespace, labels, statements)
+    }
+
+    /// The rules that let something be left behind.
+    fn retaining(&self) -> Vec<AllowRule> {
+        let rules = self.gathered.registry.spec.allow.iter();
+        rules.filter(|rule| rule.retain == Some(true)).cloned().collect()
+    }
+
+    /// The words for an object that asks to be retained as no rule lets it.
+    fn lacks_retain(&self, object: &Attached, wanted: Option<&Wanted>) -> Option<Because> {
+        let wanted = wanted.filter(|_| object.body.deletion_policy() == Some(DeletionPolicy::Retain))?;
+        let (key, id) = (&self.gathered.key, &object.id);
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
+        consent(&self.retaining(), key, id.kind, &id.namespace, labels, &Asked::of(wanted, id.kind, key)).err()?;
+        let message = "No rule of the Registry's spec.allow with retain: true covers the object, so its deletion removes what it has.";
+        Some(Because::new(Reason::RetainNotAllowed, message))
     }
 
     /// What today's `allow` covers of it; where the namespace is not there to be judged, what some rule could cover.
@@ -359,19 +419,22 @@ impl Compiler<'_> {
         let gone = self.holdings.iter().filter(|(id, holding)| !here.contains(id) && has_something(holding));
         let orphan = |(id, holding): (&ObjectId, &Holding)| {
             let things = self.left_here(id, &holding.things);
+            let retained = holding.state == LedgerState::Retained;
+            let allow = if retained { self.retaining() } else { self.gathered.registry.spec.allow.clone() };
             let mut rule = orphaned_rule(id, &things);
             let mut role = orphaned_role(id, &things);
             // What `allow` covers no more goes, whoever is there to say so.
-            if let Some((claim, because)) =
-                rule.as_mut().zip(things.rule.as_ref().and_then(|r| self.is_outlawed(id, r)))
-            {
-                claim.stance = super::claims::Stance::Loses(because);
+            if let Some((claim, has)) = rule.as_mut().zip(things.rule.as_ref()) {
+                claim.stance = things::left(self.is_outlawed(&allow, id, has), retained);
             }
-            if let Some((claim, because)) =
-                role.as_mut().zip(things.role.as_ref().and_then(|r| self.is_role_outlawed(id, r)))
-            {
-                claim.stance = super::claims::Stance::Loses(because);
+            if let Some((claim, has)) = role.as_mut().zip(things.role.as_ref()) {
+                claim.stance = things::left(self.is_role_outlawed(&allow, id, has), retained);
             }
+            let stance = if retained {
+                Stance::Retained(self.retained_of(id, &holding.statements))
+            } else {
+                Stance::Orphaned(self.still_allowed(id, &holding.statements))
+            };
             Contribution {
                 id: id.clone(),
                 uid: holding.uid.clone(),
@@ -380,16 +443,32 @@ impl Compiler<'_> {
                 state: Some(holding.state),
                 wanted: None,
                 depends_on_scope: false,
-                stance: Stance::Orphaned(self.still_allowed(id, &holding.statements)),
+                stance,
                 rule,
                 role,
                 things,
                 pulls: None,
                 is_guest: false,
                 awaits_finalizer: false,
+                warning: None,
             }
         };
         gone.map(orphan).filter(|c| !c.has.is_empty() || !c.things.is_empty()).collect()
+    }
+
+    /// What may stay of what an object left behind here. A grant to a role stays no longer than its own registry lets the
+    /// role stay: it would be good for whoever takes the name.
+    fn retained_of(&self, id: &ObjectId, statements: &[Statement]) -> Vec<Statement> {
+        let goes_at_home = self.gathered.others.iter().any(|(key, home)| {
+            let role = home.on_record(id).and_then(|holding| holding.things.role);
+            let retaining: Vec<_> =
+                home.registry.spec.allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect();
+            let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
+            role.is_some_and(|role| {
+                consent(&retaining, key, id.kind, &id.namespace, labels, &Asked::of_recorded_role(&role)).is_err()
+            })
+        });
+        if goes_at_home { Vec::new() } else { self.retainable(id, statements) }
     }
 
     /// What is nobody's of what an object had here. IAM is of the account: a role that the object has by another of its
@@ -399,7 +478,7 @@ impl Compiler<'_> {
         let beside = self.gathered.others.iter().filter(|(key, _)| key.account == *own);
         let living: Vec<_> = beside
             .filter_map(|(_, registry)| registry.on_record(id))
-            .filter(|holding| holding.state != LedgerState::Orphan)
+            .filter(|holding| !matches!(holding.state, LedgerState::Orphan | LedgerState::Retained))
             .collect();
         let has_it =
             |role: &LedgerRole| living.iter().any(|e| e.things.role.as_ref().is_some_and(|has| has.arn == role.arn));

@@ -11,7 +11,7 @@ use super::ledger::{Holding, Ledger, PartId, Slice, Slices};
 use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::queue::Key;
 use crate::api::Kind;
-use crate::kinds::References;
+use crate::kinds::{References, Target};
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
 
@@ -59,7 +59,7 @@ impl Index {
                 Effect::One { old, new } => {
                     let both = || [&old, &new].into_iter().flatten();
                     let own = both().filter_map(|registry| registry.key().map(Key::Registry)).chain([Key::Orphans]);
-                    own.chain(both().flat_map(|registry| self.keys_beside(registry.name()))).collect()
+                    own.chain(both().flat_map(|registry| self.keys_beside(registry))).collect()
                 }
             },
             WatchEvent::Namespace(change) => {
@@ -227,7 +227,7 @@ impl Index {
         let targets = object.body.targets();
         let is_role = object.id.kind == Kind::CrossAccountPtcRole;
         let named = targets.iter().filter(|_| is_role);
-        let named = named.filter_map(|target| self.registries.get(&target.registry_name()?.to_owned())?.key());
+        let named = named.filter_map(|target| self.registry_of(*target)?.key());
         named.chain(recorded).map(Key::Registry).chain([self.key_of(object)]).collect()
     }
 
@@ -240,10 +240,23 @@ impl Index {
         self.objects().filter(|object| object.id.namespace == namespace).flat_map(|o| self.keys_of(o)).collect()
     }
 
+    /// A Registry that stands for a target, however that is written.
+    fn registry_of(&self, target: Target<'_>) -> Option<&Arc<RegistryObject>> {
+        if let Some(name) = target.registry_name() {
+            return self.registries.get(&name.to_owned());
+        }
+        let key = target.resolve(&References::default())?;
+        self.registries.iter().map(|(_, registry)| registry).find(|other| other.key().as_ref() == Some(&key))
+    }
+
     /// The passes of objects whose specs speak of this Registry, and those that its objects concern besides its own.
-    fn keys_beside(&self, registry: &str) -> BTreeSet<Key> {
-        let is_named = |o: &Attached| o.body.targets().iter().any(|target| target.registry_name() == Some(registry));
-        let concerned = self.objects().filter(|o| o.body.registry_name() == registry || is_named(o));
+    fn keys_beside(&self, registry: &RegistryObject) -> BTreeSet<Key> {
+        let (name, key) = (registry.name(), registry.key());
+        let is_it = |target: &Target<'_>| {
+            target.registry_name() == Some(name) || key.is_some() && target.resolve(&References::default()) == key
+        };
+        let is_named = |o: &Attached| o.body.targets().iter().any(is_it);
+        let concerned = self.objects().filter(|o| o.body.registry_name() == name || is_named(o));
         concerned.flat_map(|object| self.keys_of(object)).collect()
     }
 
@@ -408,9 +421,9 @@ impl Snapshot<'_> {
     fn guests(self, registry: &RegistryObject, key: &RegistryKey, ledger: &Slices) -> Vec<Arc<Attached>> {
         let Some(roles) = self.0.attached.get(&Kind::CrossAccountPtcRole) else { return Vec::new() };
         let leads_here =
-            |name: &str| self.0.registries.get(&name.to_owned()).and_then(|r| r.key()).as_ref() == Some(key);
+            |target: &Target<'_>| self.0.registry_of(*target).and_then(|registry| registry.key()).as_ref() == Some(key);
         let is_guest = |object: &&Arc<Attached>| {
-            let pulls = object.body.targets().iter().any(|target| target.registry_name().is_some_and(leads_here));
+            let pulls = object.body.targets().iter().any(leads_here);
             object.body.registry_name() != registry.name() && (pulls || ledger.mentions(&object.id))
         };
         roles.iter().map(|(_, object)| object).filter(is_guest).cloned().collect()

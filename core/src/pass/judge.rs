@@ -53,8 +53,8 @@ pub struct Applied {
     pub roles: roles::Applied,
     /// What AWS says of the way to the upstreams of rules, where it was asked.
     pub validity: BTreeMap<ObjectId, Validity>,
-    /// What was asked to be pruned is not all gone yet.
-    pub prune_waits: bool,
+    /// What a person said of what is nobody's is not all done yet.
+    pub said_waits: bool,
 }
 
 /// A status to write, and what is to happen to the object besides.
@@ -115,8 +115,11 @@ impl Judging<'_> {
         Fate { status, release: object.meta.finalized && release }
     }
 
-    /// A living object that is refused and has nothing: it keeps nobody waiting, and no Registry from going.
+    /// A living object that is refused or released and has nothing: it keeps nobody waiting, and no Registry from going.
     fn needs_no_finalizer(&self, contribution: &Contribution) -> bool {
+        if matches!(contribution.stance, Stance::Released(_)) {
+            return self.has_nothing_left(contribution);
+        }
         let Stance::Keeps(_, because) = &contribution.stance else { return false };
         let is_refused = because.reason.verdict() == Verdict::False && because.reason.aspect() == Aspect::Accepted;
         is_refused && self.holding(contribution).is_none() && self.has_nothing_left(contribution)
@@ -137,15 +140,15 @@ impl Judging<'_> {
 
     fn is_released(&self, contribution: &Contribution) -> bool {
         match &contribution.stance {
-            Stance::Orphaned(_) => true,
-            Stance::Leaves { .. } => self.has_nothing_left(contribution),
+            Stance::Orphaned(_) | Stance::Retained(_) => true,
+            Stance::Leaves | Stance::Released(_) => self.has_nothing_left(contribution),
             _ => false,
         }
     }
 
     /// Deleting objects of other registries that have nothing in this one, as it was read.
     pub fn withdrawn(&self) -> Vec<&Attached> {
-        let leaves = |c: &&Contribution| c.is_guest && matches!(c.stance, Stance::Leaves { .. });
+        let leaves = |c: &&Contribution| c.is_guest && matches!(c.stance, Stance::Leaves);
         let gone = self.desired.contributions.iter().filter(leaves).filter(|c| self.has_nothing_left(c));
         let ids: BTreeSet<_> = gone.map(|c| &c.id).collect();
         let objects = self.gathered.guests.iter().filter(|object| ids.contains(&object.id));
@@ -181,8 +184,14 @@ impl Judging<'_> {
     }
 
     fn outcome(&self, contribution: &Contribution) -> Outcome {
-        if matches!(contribution.stance, Stance::Leaves { .. }) {
+        if matches!(contribution.stance, Stance::Leaves) {
             return Outcome::Not(self.leaving(contribution));
+        }
+        if matches!(contribution.stance, Stance::Released(_)) {
+            return Outcome::Not(self.releasing(contribution));
+        }
+        if matches!(contribution.stance, Stance::Retained(_)) {
+            return Outcome::Not(Because::new(Reason::Progressing, "What the object has stays in AWS, on record."));
         }
         if let Stance::Keeps(_, because) | Stance::Holds(_, because) = &contribution.stance {
             return self.held(contribution, because);
@@ -251,6 +260,15 @@ impl Judging<'_> {
         Outcome::Not(because.clone())
     }
 
+    fn releasing(&self, contribution: &Contribution) -> Because {
+        if self.has_nothing_left(contribution) {
+            let message = "Released: what the object had in AWS stays there and is nobody's. To attach it again, take the annotation ecr-permissions.dev/release off.";
+            return Because::new(Reason::Released, message);
+        }
+        let why = self.applied.failure.clone().unwrap_or_else(|| self.not_yet());
+        Because::new(Reason::Progressing, format!("The object is being released. {}: {}", why.reason, why.message))
+    }
+
     fn leaving(&self, contribution: &Contribution) -> Because {
         let id = &contribution.id;
         let of_policy = self.applied.failure.as_ref().filter(|_| !contribution.has.is_empty());
@@ -301,7 +319,8 @@ impl Judging<'_> {
             "The role is in place, and its upstreams let it pull."
         });
         let role = role.map(str::to_owned);
-        rule.into_iter().chain(role).chain(statements).collect::<Vec<_>>().join(" ")
+        let warning = contribution.warning.as_ref().map(|because| format!("{}: {}", because.reason, because.message));
+        rule.into_iter().chain(role).chain(statements).chain(warning).collect::<Vec<_>>().join(" ")
     }
 
     fn reference(&self) -> RegistryReference {

@@ -37,6 +37,8 @@ pub struct Meta {
     pub other_finalizers: Vec<String>,
     pub abandon: bool,
     pub prune: Option<String>,
+    /// On a Registry: tokens of what is to be released. On an object: `true`.
+    pub release: Option<String>,
     pub reconcile_at: Option<String>,
 }
 
@@ -55,10 +57,17 @@ impl Meta {
             finalized: !ours.is_empty(),
             other_finalizers: others,
             abandon: annotation(api::ABANDON).as_deref() == Some("true"),
-            prune: annotation(api::PRUNE),
+            // As much as the status takes: a longer value names nothing.
+            prune: annotation(api::PRUNE).map(|value| value.chars().take(64).collect()),
+            release: annotation(api::RELEASE).map(|value| value.chars().take(64).collect()),
             // As much as the status takes: a longer value is the same request.
             reconcile_at: annotation(api::RECONCILE_NOW).map(|value| value.chars().take(256).collect()),
         }
+    }
+
+    /// Whether the object is to be let go of as it is.
+    pub fn released(&self) -> bool {
+        self.release.as_deref() == Some("true")
     }
 
     /// Whether a newer version differs in something a pass must answer: not in what a pass itself writes.
@@ -75,6 +84,7 @@ impl Meta {
             other_finalizers: _,
             abandon,
             prune,
+            release,
             reconcile_at,
         } = self;
         finalizer_lost
@@ -83,6 +93,7 @@ impl Meta {
             || *deleting != newer.deleting
             || *abandon != newer.abandon
             || *prune != newer.prune
+            || *release != newer.release
             || *reconcile_at != newer.reconcile_at
     }
 }

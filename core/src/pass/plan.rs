@@ -7,7 +7,7 @@ use super::compile::{Contribution, Desired, Stance, is_v1, principal_gone};
 use super::ledger::DocumentRecord;
 use super::memory::Memory;
 use super::objects::ObjectId;
-use super::orphans::Orphans;
+use super::orphans::{Orphans, Word};
 use super::queue::Now;
 use super::scope::{self, ScopeView};
 use super::standing::{Known, Standing};
@@ -67,8 +67,9 @@ struct Settled {
 
 /// A statement that leaves our hands and stays, under its new Sid.
 #[derive(Clone, Debug)]
-struct Retained {
-    id: ObjectId,
+struct Released {
+    /// Nobody, if no object ever claimed it.
+    id: Option<ObjectId>,
     sid: String,
     statement: Statement,
     stands: Vec<Statement>,
@@ -83,7 +84,7 @@ pub struct Plan {
     pub growth: Vec<Growth>,
     /// Indexes of the growth that fits.
     pub admitted: Vec<usize>,
-    retained: Vec<Retained>,
+    released: Vec<Released>,
     /// What stands of what is on record and not believed.
     protected: Vec<Statement>,
     /// Objects that are not given back now what somebody took from them; they keep their claim to it.
@@ -126,7 +127,7 @@ pub fn plan(
         settled: Vec::new(),
         growth: Vec::new(),
         admitted: Vec::new(),
-        retained: Vec::new(),
+        released: Vec::new(),
         protected,
         withheld: BTreeSet::new(),
         without_growth: BTreeMap::new(),
@@ -145,6 +146,10 @@ pub fn plan(
     let deciding = Deciding { scope: &scope, refused, contended: memory.is_contended(now) };
     for contribution in &desired.contributions {
         plan.place(contribution, &deciding);
+    }
+    if plan.orphans.lost.said == Word::Release {
+        let unclaimed: Vec<_> = plan.orphans.unclaimed.iter().cloned().collect();
+        plan.release(None, &unclaimed);
     }
     plan.make_room();
     plan.admit();
@@ -182,14 +187,19 @@ impl Plan {
                 self.verdicts.insert(id.clone(), because.clone());
                 self.settle_standing(id, self.standing.present(floor));
             }
-            Stance::Leaves { retained } => {
-                self.retain(contribution, retained);
+            Stance::Leaves => drop(self.without_growth.insert(id.clone(), Vec::new())),
+            Stance::Released(statements) => {
+                self.release(Some(id), statements);
                 self.without_growth.insert(id.clone(), Vec::new());
             }
-            Stance::Orphaned(_) if self.orphans.pruned => {
+            Stance::Orphaned(statements) | Stance::Retained(statements) => {
+                match self.orphans.said().of(contribution) {
+                    Word::None => return self.settle_standing(id, self.standing.present(statements)),
+                    Word::Prune => {}
+                    Word::Release => self.release(Some(id), statements),
+                }
                 self.without_growth.insert(id.clone(), Vec::new());
             }
-            Stance::Orphaned(statements) => self.settle_standing(id, self.standing.present(statements)),
         }
     }
 
@@ -243,13 +253,13 @@ impl Plan {
     }
 
     /// The statements stay under a Sid that is not ours; one that stands there already was written by an earlier try.
-    fn retain(&mut self, of: &Contribution, retained: &[Statement]) {
-        for statement in self.standing.present(retained) {
-            let sid = retained_sid(&statement);
+    fn release(&mut self, id: Option<&ObjectId>, released: &[Statement]) {
+        for statement in self.standing.present(released) {
+            let sid = released_sid(&statement);
             let stands = self.document.iter().flat_map(Document::statements).any(|s| s.sid() == Some(sid.as_str()));
             if !stands {
                 let stands = self.standing.exactly(std::slice::from_ref(&statement));
-                self.retained.push(Retained { id: of.id.clone(), sid, statement, stands });
+                self.released.push(Released { id: id.cloned(), sid, statement, stands });
             }
         }
     }
@@ -277,9 +287,15 @@ impl Plan {
             }
         }
         // Left behind under a Sid of their own they need more room than joined with others': then they stay ours.
-        while let Some(Retained { id, stands, .. }) = self.retained.pop() {
-            self.settled.push(Settled { id: id.clone(), statements: stands.clone(), stands: stands.clone() });
-            if self.has_no_room(id, &stands, &too_large) {
+        while let Some(Released { id, stands, .. }) = self.released.pop() {
+            let has_room = if let Some(id) = id {
+                self.settled.push(Settled { id: id.clone(), statements: stands.clone(), stands: stands.clone() });
+                self.has_no_room(id, &stands, &too_large)
+            } else {
+                self.protected.extend(stands);
+                self.compose(&[]).is_ok()
+            };
+            if has_room {
                 return;
             }
         }
@@ -299,14 +315,14 @@ impl Plan {
                 if admitted.contains(&i) { &growth.to } else { &growth.from }
             },
         );
-        let unclaimed = self.orphans.unclaimed.iter().filter(|_| !self.orphans.pruned);
+        let unclaimed = self.orphans.unclaimed.iter().filter(|_| self.orphans.lost.said == Word::None);
         let unclaimed = unclaimed.chain(&self.orphans.undecided);
         let settled = self.settled.iter().flat_map(|settled| &settled.statements);
         let statements = grown.flatten().chain(settled).chain(unclaimed).chain(&self.protected).cloned();
         let ours: BTreeMap<_, _> =
             compact(statements).into_iter().map(|s| (self.known.installation.sid(&s), s)).collect();
         let mut document = merge(self.document.as_ref(), &ours, |stored: &Stored| self.known.is_ours(stored));
-        for Retained { sid, statement, .. } in &self.retained {
+        for Released { sid, statement, .. } in &self.released {
             document.append(sid, statement);
         }
         let write = if document.is_empty() { Write::Delete } else { Write::Put(fit(document, REGISTRY_POLICY_LIMIT)?) };
@@ -315,7 +331,7 @@ impl Plan {
 
     /// Whether AWS already has exactly this.
     pub fn is_done(&self, composition: &Composition) -> bool {
-        self.retained.is_empty()
+        self.released.is_empty()
             && self.standing.disturbed.is_empty()
             && self.standing.taken_over.is_empty()
             && composition.ours.keys().eq(&self.standing.intact)
@@ -389,8 +405,8 @@ impl Plan {
         self.document.as_ref()
     }
 
-    pub(super) fn retained(&self) -> impl Iterator<Item = (&str, &Statement)> {
-        self.retained.iter().map(|retained| (retained.sid.as_str(), &retained.statement))
+    pub(super) fn released(&self) -> impl Iterator<Item = (&str, &Statement)> {
+        self.released.iter().map(|released| (released.sid.as_str(), &released.statement))
     }
 }
 
@@ -402,9 +418,9 @@ fn does_not_fit(too_large: &TooLarge) -> Because {
     Because::new(Reason::PolicyTooLarge, message)
 }
 
-/// The Sid of a statement that was left behind on purpose: deterministic, and not ours to touch.
-fn retained_sid(statement: &Statement) -> String {
-    format!("Retained{}", crate::policy::digest::digest(&statement.canonical()))
+/// The Sid of a statement that was released: deterministic, and not ours to touch.
+fn released_sid(statement: &Statement) -> String {
+    format!("Released{}", crate::policy::digest::digest(&statement.canonical()))
 }
 
 /// The statements without some principals.

@@ -28,7 +28,7 @@ pub(super) fn describe(plan: &Plan, composition: &Composition) -> Vec<String> {
     let changed = composition.ours.keys().filter(|sid| plan.standing.disturbed.contains(sid));
     lines.extend(changed.map(|sid| format!("~ statement {sid}: restored")));
     lines.extend(plan.standing.taken_over.iter().map(|sid| format!("~ statement {sid}: taken over")));
-    lines.extend(plan.retained().map(|(sid, s)| format!("~ statement left behind as {sid}: {}", words(s))));
+    lines.extend(plan.released().map(|(sid, s)| format!("~ statement left behind as {sid}: {}", words(s))));
     lines
 }
 

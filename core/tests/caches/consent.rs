@@ -43,9 +43,18 @@ pub fn role(rules: &[&str], object: &str) -> Result<(), String> {
 /// What the owner of Registry `upstream` says of a role.
 pub fn upstream(rules: &[&str], object: &str) -> Result<(), String> {
     let role = role_wanted(object).unwrap().role.unwrap();
-    let asked = Asked::of_upstream(&role.upstreams[0], &own());
+    let asked = Asked::of_upstream(&role, &role.upstreams[0], &own());
     let (kind, key) = (Kind::CrossAccountPtcRole, role.upstreams[0].key.clone());
     consent(&allow(rules), &key, kind, "team-a", &BTreeMap::new(), &asked).map_err(|because| because.message)
+}
+
+/// How many statements of the upstream's grant its owner's rules let stand.
+fn granted(rules: &[&str], object: &str) -> usize {
+    let role = role_wanted(object).unwrap().role.unwrap();
+    let upstream = &role.upstreams[0];
+    let statements = role.grants(upstream, &own(), "arn:aws:iam::111111111111:role/x");
+    let kind = Kind::CrossAccountPtcRole;
+    consented(&allow(rules), &upstream.key, kind, "team-a", &BTreeMap::new(), &statements).len()
 }
 
 fn refused(outside: &str) -> Result<(), String> {
@@ -123,6 +132,12 @@ fn whatever_of_a_cache_rule_is_outside_is_refused_and_named() {
             r#"{repositories: ["hub/*"], upstreamHosts: [public.ecr.aws], adoption: IfIdentical}"#,
             "adoption IfIdentical (spec.adoption)",
         ),
+        (
+            r#"{pullers: {accountIds: ["333333333333"]}, createRepositories: true}"#,
+            pullers_rule,
+            r#"{repositories: ["hub/*"], upstreamHosts: [public.ecr.aws], accountIds: ["333333333333"], createRepositories: true}"#,
+            "createRepositories (spec.createRepositories)",
+        ),
     ];
     for (object, narrow, wide, words) in cases {
         assert_eq!(rule(&[narrow], object), refused(words), "{object} under {narrow}");
@@ -162,7 +177,7 @@ fn a_star_is_any_host_secret_or_role() {
 /// narrows this.
 #[test]
 fn the_actions_of_pullers_come_with_the_kind() {
-    let object = r#"{pullers: {accountIds: ["111111111111"]}, createRepositories: true}"#;
+    let object = r#"{pullers: {accountIds: ["111111111111"]}}"#;
     assert_eq!(rule(&[HUB], object), Ok(()));
     let narrow = r#"{repositories: ["hub/*"], upstreamHosts: [public.ecr.aws], actions: ["ecr:PutImage"]}"#;
     assert_eq!(rule(&[narrow], object), Ok(()));
@@ -211,7 +226,15 @@ fn whatever_of_a_role_is_outside_is_refused_and_named() {
 fn the_upstream_has_to_consent_too() {
     let rule = r#"{repositories: ["base/*"], accountIds: ["111111111111"]}"#;
     assert_eq!(upstream(&[rule], "{}"), Ok(()));
-    assert_eq!(upstream(&[rule], "{roleName: x, adoption: Always, grantee: Account}"), Ok(()));
+    assert_eq!(upstream(&[rule], "{roleName: x, adoption: Always}"), Ok(()));
+    // To all of the account is more than to the role, and has a word of its own.
+    let account = "grantee: Account";
+    assert_eq!(upstream(&[rule], account), refused("grantee Account (spec.grantee)"));
+    let wide = r#"{repositories: ["base/*"], accountIds: ["111111111111"], granteeAccount: true}"#;
+    assert_eq!(upstream(&[wide], account), Ok(()));
+    assert_eq!(granted(&[wide], account), 1);
+    assert_eq!(granted(&[rule], account), 0, "what stands goes with the word");
+    assert_eq!(granted(&[rule], "{}"), 1);
     let cases = [
         (
             r#"{repositories: ["tools/*"], accountIds: ["111111111111"]}"#,

@@ -74,7 +74,7 @@ impl Writing<'_> {
         self.unanswered |= unwritten.unanswered;
         self.unrecorded.extend(failed.iter().cloned());
         self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
-        self.hold_prune();
+        self.hold_words();
         failed
     }
 

@@ -1,10 +1,11 @@
-//! A person's word that what belongs to nobody goes: whether it is given, and what waits for what.
+//! A person's word on what belongs to nobody: what was said, and what waits for what.
 
 use std::collections::BTreeSet;
 
 use ecr_permissions_core::api::Kind;
 use ecr_permissions_core::pass::compile::Contribution;
-use ecr_permissions_core::pass::orphans::Orphans;
+use ecr_permissions_core::pass::judge::Applied;
+use ecr_permissions_core::pass::orphans::{Orphans, Said, Word};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, reach};
 use ecr_permissions_core::reason::Because;
 
@@ -14,13 +15,12 @@ use crate::pass::observe::Policy;
 use crate::pass::observe::rules::Rules;
 
 impl Writing<'_> {
-    /// Whether what belongs to nobody is to go. A policy that cannot be read keeps only statements from going.
-    pub(super) fn is_pruned(&mut self, policy: Option<&Policy>) -> bool {
-        if let Some(policy) = policy {
-            return self.plan(policy, None).orphans.pruned;
+    /// What was said of what belongs to nobody. A policy that cannot be read keeps only statements waiting.
+    pub(super) fn said(&mut self, policy: Option<&Policy>) -> Said {
+        match policy {
+            Some(policy) => self.plan(policy, None).orphans.said(),
+            None => self.orphans_on_record().said_of_things(),
         }
-        let orphans = self.orphans_on_record();
-        orphans.pruned && orphans.has_no_statements()
     }
 
     /// What belongs to nobody by the ledger alone.
@@ -28,36 +28,46 @@ impl Writing<'_> {
         Orphans::find(&self.desired, BTreeSet::new())
     }
 
-    /// Notes what of it is still there once rules and roles were removed.
-    pub(super) fn await_prune(
+    /// Notes what of it is still there once rules and roles were removed or released.
+    pub(super) fn await_things(
         &mut self,
-        pruned: bool,
+        said: Said,
         rules: Option<&Result<Working<Rules>, Because>>,
         roles: &AppliedRoles,
     ) {
+        let is_released = |c: &Contribution| said.of(c) == Word::Release;
         let is_there = |c: &Contribution| match (&c.things.rule, rules) {
-            (Some(rule), Some(Ok(rules))) => rules.read.shows(rule),
+            (Some(rule), Some(Ok(rules))) => !is_released(c) && rules.read.shows(rule),
             (rule, _) => rule.is_some(),
         };
         let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
-        let orphaned = || self.desired.contributions.iter().filter(|c| c.is_orphaned());
-        self.prune_waits = pruned && orphaned().any(|c| is_there(c) || has_role(c));
+        let going = || self.desired.contributions.iter().filter(|c| said.of(c) != Word::None);
+        self.said_waits = going().any(|c| is_there(c) || has_role(c));
         // Two registries may have orphaned roles that pull from each other: the grants to them then wait for no role, though
         // what is left needs another word.
-        let grants_to_roles = orphaned().any(|c| c.id.kind == Kind::CrossAccountPtcRole && !c.has.is_empty());
+        let grants_to_roles = going().any(|c| c.id.kind == Kind::CrossAccountPtcRole && !c.has.is_empty());
         let is_granted = |c: &Contribution| {
             let role = c.things.role.as_ref();
             role.is_some_and(|role| reach::granting(self.gathered, &c.id, Some(&role.arn)).is_some())
         };
         let waits_there = |c: &Contribution| grants_to_roles && is_granted(c);
-        self.statements_wait = pruned && orphaned().any(|c| is_there(c) || has_role(c) && !waits_there(c));
-        self.hold_prune();
+        self.statements_wait = going().any(|c| is_there(c) || has_role(c) && !waits_there(c));
+        self.hold_words();
     }
 
     /// Keeps statements from going before their time, whenever what is desired was compiled anew.
-    pub(super) fn hold_prune(&mut self) {
+    pub(super) fn hold_words(&mut self) {
         if self.statements_wait {
-            self.desired.prune.asked = None;
+            self.desired.words.hold();
         }
+    }
+
+    /// Whether statements of what a person spoke of are still ours in AWS, as far as is known.
+    pub(super) fn is_left_in_the_policy(&self, said: Said, applied: &Applied) -> bool {
+        let is_left = |c: &Contribution| {
+            applied.has.as_ref().is_none_or(|has| has.get(&c.id).is_some_and(|statements| !statements.is_empty()))
+        };
+        let mut going = self.desired.contributions.iter().filter(|c| said.of(c) != Word::None && !c.has.is_empty());
+        going.any(is_left)
     }
 }

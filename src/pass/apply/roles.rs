@@ -7,6 +7,7 @@ use ecr_permissions_core::kinds::PtcRole;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::ledger::Things;
 use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::orphans::Said;
 use ecr_permissions_core::pass::refusals::Denied;
 use ecr_permissions_core::pass::roles::{Act, Claim, Marks, Place, RolesPlan, plan_roles, reach};
 use ecr_permissions_core::reason::{Because, Reason};
@@ -45,11 +46,11 @@ impl Thing for Roles {
     }
 
     /// All that is needed was read at once.
-    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &Writing<'_>, _: bool) {}
+    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &Writing<'_>, _: Said) {}
 
-    fn plan(&self, claims: &[Claim<PtcRole>], writing: &Writing<'_>, pruned: bool) -> RolesPlan {
+    fn plan(&self, claims: &[Claim<PtcRole>], writing: &Writing<'_>, said: Said) -> RolesPlan {
         let place = writing.place();
-        let resolve = |claim: &Claim<PtcRole>| claim.resolve(pruned, |wanted| place.role(&claim.id, wanted));
+        let resolve = |claim: &Claim<PtcRole>| claim.resolve(said, |wanted| place.role(&claim.id, wanted));
         let claims: Vec<_> = claims.iter().map(resolve).collect();
         let in_use = reach::in_use(writing.gathered, &writing.desired.contributions, &writing.passed_roles);
         let marks = Marks {

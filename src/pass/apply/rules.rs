@@ -7,6 +7,7 @@ use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::Things;
 use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::orphans::Said;
 use ecr_permissions_core::pass::refusals::Denied;
 use ecr_permissions_core::reason::{Because, Reason};
 use futures::StreamExt;
@@ -48,15 +49,15 @@ impl Thing for Rules {
     }
 
     /// The list of repositories, where somebody cannot be decided on without.
-    async fn prepare(&mut self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, pruned: bool) {
-        if self.repositories.is_none() && !self.plan_and_asking(claims, writing, pruned).1.is_empty() {
+    async fn prepare(&mut self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: Said) {
+        if self.repositories.is_none() && !self.plan_and_asking(claims, writing, said).1.is_empty() {
             let names = writing.proven.repository_names().await;
             self.repositories = Some(names.map_err(|error| writing.proven.session().because(&error)));
         }
     }
 
-    fn plan(&self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, pruned: bool) -> RulesPlan {
-        self.plan_and_asking(claims, writing, pruned).0
+    fn plan(&self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: Said) -> RulesPlan {
+        self.plan_and_asking(claims, writing, said).0
     }
 
     async fn read_again(self, _: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
@@ -98,10 +99,10 @@ impl Rules {
         &self,
         claims: &[Claim<CacheRule>],
         writing: &Writing<'_>,
-        pruned: bool,
+        said: Said,
     ) -> (RulesPlan, cache_rules::Asking) {
         let key = &writing.gathered.key;
-        let claims: Vec<_> = claims.iter().map(|claim| claim.resolved(key, &self.found, pruned)).collect();
+        let claims: Vec<_> = claims.iter().map(|claim| claim.resolved(key, &self.found, said)).collect();
         plan_rules(&claims, &self.stored, self.repositories.as_ref())
     }
 }

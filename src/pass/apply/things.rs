@@ -9,6 +9,7 @@ use ecr_permissions_core::pass::compile::{Contribution, Desired};
 use ecr_permissions_core::pass::ledger::{Changes, Things};
 use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::objects::ObjectId;
+use ecr_permissions_core::pass::orphans::Said;
 use ecr_permissions_core::pass::refusals::Denied;
 use ecr_permissions_core::reason::{Because, Reason, Verdict};
 use futures::StreamExt;
@@ -40,12 +41,12 @@ pub(super) trait Thing: Sized {
     /// Whether AWS showed what is on record.
     fn shows(&self, record: &Self::Record) -> bool;
     /// Asks AWS for what the plan needs besides.
-    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &Writing<'_>, pruned: bool);
+    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &Writing<'_>, said: Said);
     fn plan(
         &self,
         claims: &[Claim<Self::Wanted, Self::Record>],
         writing: &Writing<'_>,
-        pruned: bool,
+        said: Said,
     ) -> Plan<Self::Act, Self::Record>;
     /// Reads again what the acts may have changed; all, if there were none.
     async fn read_again(self, acts: &[&Self::Act], writing: &Writing<'_>) -> Result<Self, Because>;
@@ -106,7 +107,7 @@ impl<T: Thing> Working<T> {
 
 impl Writing<'_> {
     /// Does what removes; everything else waits.
-    pub(super) async fn remove<T: Thing>(&mut self, read: Option<Result<T, Because>>, pruned: bool) -> Maybe<T> {
+    pub(super) async fn remove<T: Thing>(&mut self, read: Option<Result<T, Because>>, said: Said) -> Maybe<T> {
         let mut working = match read? {
             Ok(read) => Working::new(read, &self.desired),
             Err(because) => return Some(Err(because)),
@@ -118,7 +119,7 @@ impl Writing<'_> {
             Ok(working) => working,
             Err(because) => return Some(Err(because)),
         };
-        let mut plan = self.planned(&working, pruned);
+        let mut plan = self.planned(&working, said);
         plan.acts.retain(|_, act| act.removes());
         self.leave_out_refused(&mut plan, &mut working);
         if plan.acts.is_empty() || self.has_moved().await {
@@ -132,7 +133,7 @@ impl Writing<'_> {
     pub(super) async fn make<T: Thing>(
         &mut self,
         working: Maybe<T>,
-        pruned: bool,
+        said: Said,
     ) -> Result<(Applied<T::Record>, Option<T>), Again> {
         let mut working = match working {
             None => return Ok((Applied::none(), None)),
@@ -141,8 +142,8 @@ impl Writing<'_> {
         };
         for _ in 0..ROUNDS_AT_MOST {
             let claims = self.claims(&working);
-            working.read.prepare(&claims, self, pruned).await;
-            let mut plan = self.planned(&working, pruned);
+            working.read.prepare(&claims, self, said).await;
+            let mut plan = self.planned(&working, said);
             self.leave_out_refused(&mut plan, &mut working);
             if plan.acts.is_empty() {
                 return Ok((self.confirmed_things(plan, &working), Some(working.read)));
@@ -193,8 +194,8 @@ impl Writing<'_> {
         claims.map(known_better).collect()
     }
 
-    fn planned<T: Thing>(&self, working: &Working<T>, pruned: bool) -> Plan<T::Act, T::Record> {
-        working.read.plan(&self.claims(working), self, pruned)
+    fn planned<T: Thing>(&self, working: &Working<T>, said: Said) -> Plan<T::Act, T::Record> {
+        working.read.plan(&self.claims(working), self, said)
     }
 
     /// A single read that does not show what is to be removed may be an older one: then AWS is read once more.

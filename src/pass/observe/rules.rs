@@ -25,7 +25,8 @@ pub(in crate::pass) struct Rules {
 /// may pull by.
 pub(super) async fn rules(desired: &Desired, proven: &Proven) -> Option<Result<Rules, Because>> {
     let concerned = |c: &Contribution| {
-        c.rule.is_some() || c.role.as_ref().is_some_and(|r| matches!(r.stance, Stance::Leaves | Stance::Orphaned))
+        c.rule.is_some()
+            || c.role.as_ref().is_some_and(|r| matches!(r.stance, Stance::Leaves | Stance::Orphaned | Stance::Retained))
     };
     if !desired.contributions.iter().any(concerned) {
         return None;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dev::{Assets, ControlPlane};
-use ecr_permissions_core::api::{FINALIZER, GROUP, Kind, crds};
+use ecr_permissions_core::api::{FINALIZER, GROUP, INTERNAL_GROUP, Kind, crds};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
@@ -83,7 +83,7 @@ impl Lab {
 
     /// Removes all objects of ours, whoever holds them.
     async fn sweep(&self) {
-        for kind in Kind::ALL.map(Kind::as_str).into_iter().chain(["Registry"]) {
+        for kind in Kind::ALL.map(Kind::as_str).into_iter().chain(["Registry", "RegistryLedger"]) {
             for found in self.everywhere(kind).list(&ListParams::default()).await.unwrap() {
                 let mut object = json!({"kind": kind, "metadata": {"name": found.name_any()}});
                 object["metadata"]["namespace"] = found.namespace().into();
@@ -229,6 +229,7 @@ pub fn title(object: &Value) -> String {
 fn resource(kind: &str) -> ApiResource {
     let (group, version, plural) = match kind {
         "Registry" => (GROUP, "v1alpha1", "registries"),
+        "RegistryLedger" => (INTERNAL_GROUP, "v1alpha1", "registryledgers"),
         "RegistryPolicy" => (GROUP, "v1alpha1", "registrypolicies"),
         "ReplicationGrant" => (GROUP, "v1alpha1", "replicationgrants"),
         "CrossAccountPtcRole" => (GROUP, "v1alpha1", "crossaccountptcroles"),

@@ -26,6 +26,7 @@ pub fn tenants() -> Value {
     json!({
         "name": "tenants", "namespaces": {"selector": {"tenant": "yes"}}, "kinds": Kind::ALL.map(Kind::as_str),
         "repositories": ["*"], "accountIds": ["*"], "upstreamHosts": ["*"], "secretNames": ["*"],
+        "createRepositories": true,
     })
 }
 

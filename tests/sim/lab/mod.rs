@@ -236,6 +236,15 @@ impl Lab {
     #[expect(clippy::unused_async, reason = "needs a runtime, and says so")]
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "an operator is running already");
+        self.running = Some(self.spawn());
+    }
+
+    /// Another process that believes that it leads, until it is aborted.
+    pub fn second_leader(&mut self) -> JoinHandle<()> {
+        self.spawn()
+    }
+
+    fn spawn(&mut self) -> JoinHandle<()> {
         self.starts += 1;
         let world = OperatorWorld {
             clock: self.clock,
@@ -246,14 +255,14 @@ impl Lab {
             metrics: self.metrics.clone(),
             settings: self.settings,
         };
-        self.running = Some(tokio::spawn(async move {
+        tokio::spawn(async move {
             loop {
                 match Operator::new(world.clone()).await {
                     Ok(operator) => return operator.run(std::future::pending()).await,
                     Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
                 }
             }
-        }));
+        })
     }
 
     /// The process dies, wherever it is.

@@ -35,7 +35,7 @@ pub fn allow_all() -> Value {
         "kinds": Kind::ALL.map(Kind::as_str), "repositories": ["*"], "accountIds": ["*"], "organizationIds": ["*"],
         "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "ecr:PutImage"],
         "effects": ["Allow", "Deny"], "upstreamHosts": ["*"], "secretNames": ["*"], "roleNames": ["*"],
-        "adoption": "Always",
+        "adoption": "Always", "retain": true, "granteeAccount": true, "createRepositories": true,
     })
 }
 
@@ -143,7 +143,12 @@ impl Lab {
 
     /// The token that a Registry prints for a prune of what belongs to nobody.
     pub fn prune_token(&self, registry: &str) -> String {
-        let message = self.message(REGISTRIES, "", registry, "Orphaned");
+        self.token(registry, "Orphaned")
+    }
+
+    /// The token that a condition of a Registry prints, `Orphaned` or `Retained`.
+    pub fn token(&self, registry: &str, kind: &str) -> String {
+        let message = self.message(REGISTRIES, "", registry, kind);
         let said = message.split_once("--confirm ").unwrap().1;
         said.split_whitespace().next().unwrap().to_owned()
     }

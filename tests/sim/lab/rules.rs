@@ -358,11 +358,11 @@ fn grants(statement: &Value) -> Vec<String> {
     all
 }
 
-/// A statement under any installation's mark, or one we left behind on purpose.
+/// A statement under any installation's mark, or one we released.
 fn is_marked(statement: &Value) -> bool {
     statement["Sid"]
         .as_str()
-        .is_some_and(|sid| (sid.starts_with("Ecp") && sid.len() == 39) || sid.starts_with("Retained"))
+        .is_some_and(|sid| (sid.starts_with("Ecp") && sid.len() == 39) || sid.starts_with("Released"))
 }
 
 pub fn list(value: &Value) -> Vec<Value> {

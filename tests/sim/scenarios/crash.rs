@@ -72,9 +72,11 @@ impl End {
             let is_current = object["status"]["observedGeneration"] == meta["generation"];
             end.objects.insert(name, (ready, reason, is_current, meta["finalizers"].clone()));
             for entry in of_registry(&lab.kube, object) {
-                assert_eq!(entry["state"], "Applied", "seed {}: left in the ledger\n{}", lab.seed, lab.describe());
+                let is_settled = ["Applied", "Retained"].contains(&entry["state"].as_str().unwrap());
+                assert!(is_settled, "seed {}: left in the ledger\n{}", lab.seed, lab.describe());
                 end.ledger.push(format!(
-                    "{} {} {} {} {} {} {} {}",
+                    "{} {} {} {} {} {} {} {} {}",
+                    entry["state"],
                     entry["kind"],
                     entry["namespace"],
                     entry["name"],
@@ -85,7 +87,7 @@ impl End {
                     entry["claimedAt"].is_string()
                 ));
             }
-            end.orphaned.push(condition(object, "Orphaned").0);
+            end.orphaned.extend(["Orphaned", "Retained"].map(|kind| condition(object, kind).0));
         }
         end
     }
@@ -252,6 +254,16 @@ fn a_crash_while_an_object_is_retained_changes_nothing_in_the_end() {
             assert!(lab.may("777777777777", "ecr:BatchGetImage", "kept/app", A));
         },
     );
+}
+
+/// Behaviours 42 and 58: what is released is released once, and its access stays.
+#[test]
+fn a_crash_while_an_object_is_released_changes_nothing_in_the_end() {
+    ends_alike(&two_owners, &async |lab| {
+        lab.annotate("registrypolicies", "team-a", "pull", "ecr-permissions.dev/release", "true");
+        lab.until("it is released", |lab| lab.ready("registrypolicies", "team-a", "pull").1 == "Released").await;
+        assert!(lab.may("444444444444", "ecr:BatchGetImage", "team-a/app", A));
+    });
 }
 
 /// Behaviours 18 and 42.

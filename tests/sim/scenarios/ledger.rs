@@ -587,3 +587,48 @@ fn a_late_watch_of_slices_changes_nothing() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviours 42 and 51: two processes that both believe they lead write the same slices and the same document. Whoever
+/// comes second to a slice decides again; nobody loses anything, and nothing is left behind.
+#[test]
+fn two_leaders_at_once_lose_nothing() {
+    for seed in 0..8 {
+        run(2_400 + seed, async |lab| {
+            two_objects(lab).await;
+            lab.kube.set_latency(Duration::from_millis(5), Duration::from_millis(60));
+            let second = lab.second_leader();
+            let names: Vec<String> = (0..6).map(|i| format!("n{i}")).collect();
+            for (i, name) in names.iter().enumerate() {
+                for namespace in ["team-a", "team-b"] {
+                    let account = format!("{}", 300_000_000_000_u64 + i as u64);
+                    lab.apply(&pull(namespace, name, "default", &[&account], &format!("{namespace}/{name}")));
+                }
+                lab.pass(Duration::from_millis(700)).await;
+                if i % 2 == 1 {
+                    lab.delete(POLICIES, "team-a", name);
+                    lab.set(POLICIES, "team-b", name, "/spec/statements/0/repositories", &json!(["team-b/edited"]));
+                }
+                lab.pass(Duration::from_millis(900)).await;
+            }
+            lab.pass(Duration::from_secs(120)).await;
+            second.abort();
+            lab.kube.set_latency(Duration::ZERO, Duration::ZERO);
+            // Each is another writer to the other, so what was lost between them may come back after the contention alone.
+            lab.pass(Duration::from_secs(1_800)).await;
+            assert!(both_pull(lab), "{}", lab.describe());
+            for (i, name) in names.iter().enumerate() {
+                let account = format!("{}", 300_000_000_000_u64 + i as u64);
+                assert_eq!(lab.exists(POLICIES, "team-a", name), i % 2 == 0, "{name}\n{}", lab.describe());
+                assert_eq!(lab.may_pull(&account, &format!("team-a/{name}")), i % 2 == 0, "{name}\n{}", lab.describe());
+                let repository = if i % 2 == 1 { "team-b/edited".to_owned() } else { format!("team-b/{name}") };
+                assert!(lab.may_pull(&account, &repository), "{name}\n{}", lab.describe());
+                assert!(lab.is_ready(POLICIES, "team-b", name), "{name}\n{}", lab.describe());
+            }
+            let registry = lab.kube.get("registries", "", "default").unwrap();
+            for kind in ["Orphaned", "LedgerEdited", "SidTampered", "ContendedWriter"] {
+                assert_eq!(condition(&registry, kind).0, "", "{kind}\n{}", lab.describe());
+            }
+            lab.assert_at_rest().await;
+        });
+    }
+}

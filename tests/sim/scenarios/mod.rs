@@ -13,6 +13,7 @@ mod caches;
 mod consent;
 mod corners;
 mod deletion;
+mod left;
 mod lifecycle;
 mod limits;
 mod observe;

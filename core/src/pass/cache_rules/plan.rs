@@ -147,7 +147,7 @@ impl<'a> Planning<'a> {
                 self.takes_away(claim, owned.as_ref());
                 Some(because.clone())
             }
-            Stance::Retains => {
+            Stance::Released => {
                 self.plan.has.remove(&claim.id);
                 None
             }
@@ -155,7 +155,7 @@ impl<'a> Planning<'a> {
                 self.takes_away(claim, owned.as_ref());
                 None
             }
-            Stance::Orphaned => None,
+            Stance::Orphaned | Stance::Retained => None,
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Planning<'a> {
                 self.plan.missing.insert(claim.id.clone(), has);
             }
             // Of a call that was made on the claim, a rule may come yet.
-            Stance::Loses(_) | Stance::Leaves | Stance::Orphaned
+            Stance::Loses(_) | Stance::Leaves | Stance::Orphaned | Stance::Retained
                 if has.state == OwnershipState::Claimed || claim.claimed_at.is_some() =>
             {
                 self.plan.given_up.insert(claim.id.clone(), has);

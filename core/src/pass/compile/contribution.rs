@@ -18,8 +18,12 @@ pub enum Stance {
     Keeps(Vec<Statement>, Because),
     /// Held: whatever of this is in AWS stays as it is there.
     Holds(Vec<Statement>, Because),
-    /// Deleting: what it has goes; what is retained stays under a Sid that is not ours.
-    Leaves { retained: Vec<Statement> },
+    /// Deleting: what it has goes.
+    Leaves,
+    /// Released: what it has stays under Sids that are not ours.
+    Released(Vec<Statement>),
+    /// Left behind by its owner's word, and `allow` lets it: it stays until pruned, released or allowed no more.
+    Retained(Vec<Statement>),
     /// Nobody wants it and nobody was seen to give it up: it stays until pruned.
     Orphaned(Vec<Statement>),
 }
@@ -48,6 +52,8 @@ pub struct Contribution {
     pub is_guest: bool,
     /// It would be accepted if it carried our finalizer.
     pub awaits_finalizer: bool,
+    /// What it is told of, accepted as it is.
+    pub warning: Option<Because>,
 }
 
 impl Contribution {
@@ -70,6 +76,11 @@ impl Contribution {
     /// Whether what it has is nobody's.
     pub fn is_orphaned(&self) -> bool {
         matches!(self.stance, Stance::Orphaned(_))
+    }
+
+    /// Whether what it has was left behind on purpose.
+    pub fn is_retained(&self) -> bool {
+        matches!(self.stance, Stance::Retained(_))
     }
 }
 

@@ -5,9 +5,10 @@
 use super::super::index::OtherRegistry;
 use super::super::roles::Place;
 use super::{
-    Answer, Attached, Compiler, Contribution, Holding, LedgerState, Stance, Wanted, orphaned_role, orphaned_rule,
+    Answer, Attached, Compiler, Contribution, Holding, LedgerState, ObjectId, Stance, Wanted, orphaned_role,
+    orphaned_rule,
 };
-use crate::api::{DeletionPolicy, OwnershipState};
+use crate::api::OwnershipState;
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
 use crate::names::RegistryKey;
@@ -65,13 +66,13 @@ impl Compiler<'_> {
                 let message = "What the object has here is on record in a form that this version cannot read.";
                 Stance::Holds(Vec::new(), Because::new(Reason::LedgerUnreadable, message))
             }
-            _ if object.meta.deleting => {
+            _ if object.meta.deleting || object.meta.released() => {
                 has.extend(said);
                 if let Some(rule) = &mut rule {
-                    rule.stance = super::things::leaving(object);
+                    rule.stance = self.rule_leaving(object, rule);
                 }
                 if let Some(role) = &mut of_iam {
-                    role.stance = super::things::leaving(object);
+                    role.stance = self.role_leaving(object, role);
                 }
                 self.guest_leaving(object, home.as_ref(), &has)
             }
@@ -89,7 +90,7 @@ impl Compiler<'_> {
                 self.living(object, &has, gone, answer)
             }
         };
-        if !object.meta.deleting {
+        if !object.meta.deleting && !object.meta.released() {
             // It is attached elsewhere, and its name had this here: nobody's prune takes it while the object is there.
             let held = Because::new(Reason::Progressing, "The object is attached to another Registry now.");
             if let Some(rule) = &mut rule {
@@ -114,6 +115,7 @@ impl Compiler<'_> {
             pulls: None,
             is_guest: true,
             awaits_finalizer: false,
+            warning: None,
         }
     }
 
@@ -139,21 +141,40 @@ impl Compiler<'_> {
 
     /// A rule that still pulls by the role goes before the grant does.
     fn guest_leaving(&self, object: &Attached, home: Option<&Home<'_>>, has: &[Statement]) -> Stance {
-        let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
-        let Some(Home { registry, role_arn: Some(arn), .. }) = home.filter(|_| !retains && !object.meta.abandon) else {
-            return self.leaving(object, has);
+        if object.meta.abandon || object.meta.released() {
+            return self.leaving(object, has, false);
+        }
+        let stance = self.leaving(object, has, false);
+        let is_retained = matches!(stance, Stance::Retained(_));
+        if is_retained && !home.is_some_and(|home| self.is_retained_at(home, &object.id)) {
+            // A grant outlives no role: it would be good for whoever takes the name.
+            return Stance::Leaves;
+        }
+        let Some(Home { registry, role_arn: Some(arn), .. }) = home.filter(|_| !is_retained) else {
+            return stance;
         };
         let host = self.gathered.key.host();
         let by_it =
             registry.ledger.rules().find(|rule| rule.role_arn.as_deref() == Some(arn) && rule.upstream_url == host);
         match by_it {
-            None => self.leaving(object, has),
+            None => stance,
             Some(rule) => {
                 let message = format!("The cache rule for prefix {} still pulls by the role.", rule.prefix);
                 let because = Because::new(Reason::Progressing, message);
                 Stance::Holds(self.still_allowed(&object.id, has), because)
             }
         }
+    }
+
+    /// Whether its own registry lets the role stay when the object goes.
+    fn is_retained_at(&self, home: &Home<'_>, id: &ObjectId) -> bool {
+        let allow = &home.registry.registry.spec.allow;
+        let retaining: Vec<_> = allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect();
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
+        let role = home.registry.on_record(id).and_then(|holding| holding.things.role);
+        role.is_some_and(|role| {
+            consent(&retaining, home.key, id.kind, &id.namespace, labels, &Asked::of_recorded_role(&role)).is_ok()
+        })
     }
 
     /// As [`Compiler::answer`], for both owners: this registry's, and that of the registry with the cache.
@@ -196,7 +217,7 @@ impl Compiler<'_> {
             if let Err(because) = consents(&Asked::of_role_for(&role, upstream)) {
                 return Answer::Refused(Some(Wanted::default()), because);
             }
-            let asked = Asked::of_upstream(upstream, home.key);
+            let asked = Asked::of_upstream(&role, upstream, home.key);
             let (allow, own) = (&self.gathered.registry.spec.allow, &self.gathered.key);
             if let Err(because) = consent(allow, own, id.kind, &id.namespace, labels, &asked) {
                 return Answer::Refused(Some(Wanted::from(wanted.unwrap_or_default())), because);

@@ -6,7 +6,7 @@ use super::super::cache_rules::Stance;
 use super::super::claims::Latitude;
 use super::super::roles::{self, Place};
 use super::{Answer, Attached, Compiler, ObjectId, RoleClaim, RuleClaim, Things};
-use crate::api::{Adoption, DeletionPolicy, LedgerRole, LedgerRule, OwnershipState};
+use crate::api::{Adoption, AllowRule, DeletionPolicy, LedgerRole, LedgerRule, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{CacheRule, PtcRole, Wanted};
 use crate::reason::Because;
@@ -20,7 +20,7 @@ impl Compiler<'_> {
             return None;
         }
         Some(RuleClaim {
-            outlawed: has.as_ref().and_then(|has| self.is_outlawed(&object.id, has)),
+            outlawed: has.as_ref().and_then(|has| self.is_outlawed(self.allow(), &object.id, has)),
             id: object.id.clone(),
             created: object.meta.created,
             lost: self.is_lost(object).then(|| written.cloned()).flatten(),
@@ -39,7 +39,7 @@ impl Compiler<'_> {
             return None;
         }
         Some(RoleClaim {
-            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(&object.id, has)),
+            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(self.allow(), &object.id, has)),
             id: object.id.clone(),
             created: object.meta.created,
             lost: None,
@@ -76,32 +76,64 @@ impl Compiler<'_> {
     }
 
     /// Why today's `allow` covers no such role. What it names besides, rules and grants are asked for by themselves.
-    pub(super) fn is_role_outlawed(&self, id: &ObjectId, has: &LedgerRole) -> Option<Because> {
+    pub(super) fn is_role_outlawed(&self, allow: &[AllowRule], id: &ObjectId, has: &LedgerRole) -> Option<Because> {
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
-        let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
         let asked = Asked::of_recorded_role(has);
-        consent(allow, key, id.kind, &id.namespace, labels, &asked).err()
+        consent(allow, &self.gathered.key, id.kind, &id.namespace, labels, &asked).err()
     }
 
     /// Why today's `allow` does not cover what is there. A namespace that is not there to be judged loses what no rule could
     /// cover.
-    pub(super) fn is_outlawed(&self, id: &ObjectId, has: &LedgerRule) -> Option<Because> {
+    pub(super) fn is_outlawed(&self, allow: &[AllowRule], id: &ObjectId, has: &LedgerRule) -> Option<Because> {
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
-        let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
         let roles = self.holdings.iter().filter(|(other, _)| other.namespace == id.namespace);
         let own_roles: BTreeSet<&str> =
             roles.filter_map(|(_, holding)| holding.things.role.as_ref()).map(|role| role.arn.as_str()).collect();
         let asked = Asked::of_recorded(has, &own_roles);
-        consent(allow, key, id.kind, &id.namespace, labels, &asked).err()
+        consent(allow, &self.gathered.key, id.kind, &id.namespace, labels, &asked).err()
+    }
+
+    fn allow(&self) -> &[AllowRule] {
+        &self.gathered.registry.spec.allow
+    }
+
+    /// What becomes of the rule of an object that goes.
+    pub(super) fn rule_leaving(&self, object: &Attached, claim: &RuleClaim) -> Stance<CacheRule> {
+        leaving(
+            object,
+            |allow| claim.has.as_ref().is_some_and(|has| self.is_outlawed(allow, &object.id, has).is_none()),
+            self,
+        )
+    }
+
+    /// The same of its role.
+    pub(super) fn role_leaving(&self, object: &Attached, claim: &RoleClaim) -> Stance<PtcRole> {
+        leaving(
+            object,
+            |allow| claim.has.as_ref().is_some_and(|has| self.is_role_outlawed(allow, &object.id, has).is_none()),
+            self,
+        )
     }
 }
 
-/// What becomes of the thing of an object that is being deleted.
-pub(super) fn leaving<W>(object: &Attached) -> Stance<W> {
-    match object.body.deletion_policy() {
-        _ if object.meta.abandon => Stance::Orphaned,
-        Some(DeletionPolicy::Retain) => Stance::Retains,
-        _ => Stance::Leaves,
+/// `may_stay`: whether these rules cover what is there.
+fn leaving<W>(object: &Attached, may_stay: impl Fn(&[AllowRule]) -> bool, compiler: &Compiler<'_>) -> Stance<W> {
+    let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
+    match () {
+        () if object.meta.abandon => Stance::Orphaned,
+        // What it may not have is not left to anybody.
+        () if object.meta.released() && may_stay(compiler.allow()) => Stance::Released,
+        () if !object.meta.released() && retains && may_stay(&compiler.retaining()) => Stance::Retained,
+        () => Stance::Leaves,
+    }
+}
+
+/// What becomes of what an object left behind.
+pub(super) fn left<W>(outlawed: Option<Because>, retained: bool) -> Stance<W> {
+    match outlawed {
+        Some(because) => Stance::Loses(because),
+        None if retained => Stance::Retained,
+        None => Stance::Orphaned,
     }
 }
 

@@ -26,13 +26,13 @@ impl Judging<'_> {
         let (state, statements) = match self.statements_held(contribution) {
             Some(held) => held,
             None if things.is_empty() && refused.is_none() => return None,
-            None => (Self::orphan_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
+            None => (Self::left_state(contribution).unwrap_or(LedgerState::Applied), Vec::new()),
         };
         Some(Holding { things, refused, ..contribution.holding(state, statements) })
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
-        if self.applied.prune_waits && contribution.is_orphaned() {
+        if self.applied.said_waits && (contribution.is_orphaned() || contribution.is_retained()) {
             // All that the token names stays on record until all of it is gone.
             return contribution.things.clone();
         }
@@ -43,14 +43,15 @@ impl Judging<'_> {
     }
 
     fn statements_held(&self, contribution: &Contribution) -> Option<(LedgerState, Vec<Statement>)> {
-        let gone = matches!(contribution.stance, Stance::Leaves { .. }) && self.no_statement_is_left(contribution);
+        let gone = matches!(contribution.stance, Stance::Leaves | Stance::Released(_))
+            && self.no_statement_is_left(contribution);
         let is_known = contribution.state.is_none() || self.desired.restraint.is_none() || gone;
         let Some(has) = self.applied.has.as_ref().filter(|_| is_known) else {
             // Nothing was confirmed, or nothing was to be changed: what may be there stays on record as it was. What only an
             // object's spec says that it has is on no record before AWS has shown it.
             let state =
                 contribution.state.filter(|_| !contribution.has.is_empty() || contribution.things.is_empty())?;
-            return Some((Self::orphan_state(contribution).unwrap_or(state), contribution.has.clone()));
+            return Some((Self::left_state(contribution).unwrap_or(state), contribution.has.clone()));
         };
         if let Some(state) = contribution.state.filter(|_| self.applied.withheld.contains(&contribution.id)) {
             return Some((state, contribution.has.clone()));
@@ -61,11 +62,15 @@ impl Judging<'_> {
             return None;
         }
         let state = if gone { LedgerState::PrincipalGone } else { LedgerState::Applied };
-        Some((Self::orphan_state(contribution).unwrap_or(state), statements))
+        Some((Self::left_state(contribution).unwrap_or(state), statements))
     }
 
-    fn orphan_state(contribution: &Contribution) -> Option<LedgerState> {
-        matches!(contribution.stance, Stance::Orphaned(_)).then_some(LedgerState::Orphan)
+    fn left_state(contribution: &Contribution) -> Option<LedgerState> {
+        match contribution.stance {
+            Stance::Orphaned(_) => Some(LedgerState::Orphan),
+            Stance::Retained(_) => Some(LedgerState::Retained),
+            _ => None,
+        }
     }
 
     fn reason_of(&self, contribution: &Contribution) -> Option<Reason> {

@@ -8,6 +8,7 @@ use super::super::compile::Stance;
 use super::super::conditions::{self, Outcome, Verified, conditions};
 use super::super::ledger::{REGISTRY_POLICY, Things};
 use super::super::objects::{ObjectId, RegistryObject};
+use super::super::orphans::{Left, Said, Word};
 use super::Judging;
 use crate::api::{AttachedCount, RegistryStatus};
 use crate::reason::{Aspect, Because, Reason};
@@ -25,26 +26,34 @@ impl Judging<'_> {
         status.plan.clone_from(&self.applied.plan);
         status.attached = self.counts();
         status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
-        if self.has_pruned() {
+        if self.has_answered() {
             // Also a token that names nothing here: it was carried out before, or never will be.
-            status.last_handled_prune.clone_from(&registry.meta.prune);
+            if registry.meta.prune.is_some() {
+                status.last_handled_prune.clone_from(&registry.meta.prune);
+            }
+            if registry.meta.release.is_some() {
+                status.last_handled_release.clone_from(&registry.meta.release);
+            }
         }
         status.conditions =
             conditions(&self.registry_outcome(), registry.meta.generation, &registry.status.conditions, self.now);
         status.conditions.extend(self.orphans_condition());
+        status.conditions.extend(self.retained_condition());
         status.conditions.extend(self.ledger_conditions());
         status
     }
 
-    /// Whether nothing is left of what a person asked to be pruned.
-    fn has_pruned(&self) -> bool {
+    /// Whether all is done that a person said of what is nobody's.
+    fn has_answered(&self) -> bool {
         let orphans = &self.applied.orphans;
         let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
-        let read = rules.has.is_some()
-            && of_iam.has.is_some()
-            && (self.applied.has.is_some() || orphans.pruned && orphans.has_no_statements());
-        let gone = !self.applied.prune_waits && (!orphans.pruned || orphans.of.keys().all(|id| self.has_no_things(id)));
-        self.gathered.registry.meta.prune.is_some() && self.desired.restraint.is_none() && read && gone
+        let said = orphans.said();
+        let is_of_things = said != Said::default() && said == orphans.said_of_things();
+        let read = rules.has.is_some() && of_iam.has.is_some() && (self.applied.has.is_some() || is_of_things);
+        let mut told = orphans.told(Word::Prune).chain(orphans.told(Word::Release));
+        let gone = !self.applied.said_waits && told.all(|id| self.has_no_things(id));
+        let meta = &self.gathered.registry.meta;
+        (meta.prune.is_some() || meta.release.is_some()) && self.desired.restraint.is_none() && read && gone
     }
 
     fn has_no_things(&self, id: &ObjectId) -> bool {
@@ -93,15 +102,9 @@ impl Judging<'_> {
 
     fn orphans_condition(&self) -> Option<Condition> {
         let orphans = &self.applied.orphans;
-        if orphans.is_empty() || orphans.pruned && orphans.of.keys().all(|id| self.has_no_things(id)) {
+        if orphans.is_empty() || self.is_done(&orphans.lost) {
             return None;
         }
-        let verdicts = [&self.applied.rules.verdicts, &self.applied.roles.verdicts].into_iter().flatten();
-        let staying = verdicts.filter(|(id, _)| orphans.of.contains_key(id));
-        let staying: Vec<_> =
-            staying.map(|(id, because)| format!(" {id} cannot go yet: {}", because.message)).collect();
-        let staying = staying.concat();
-        let named: Vec<_> = orphans.of.keys().map(ToString::to_string).collect();
         let nameless = match orphans.unclaimed.len() {
             0 => String::new(),
             n => format!(" {n} grants under this operator's Sids belong to no object."),
@@ -110,16 +113,41 @@ impl Judging<'_> {
             0 => String::new(),
             n => format!(" {n} grants wait until all that is on record can be read."),
         };
+        let (way, named, staying) = self.words_on(&orphans.lost);
+        let message = format!("{way}Kept in AWS, their objects are gone: {named}.{nameless}{undecided}{staying}");
+        Some(self.standing_condition("Orphaned", "OrphansFound", &message))
+    }
+
+    fn retained_condition(&self) -> Option<Condition> {
+        let retained = &self.applied.orphans.retained;
+        if retained.of.is_empty() || self.is_done(retained) {
+            return None;
+        }
+        let (way, named, staying) = self.words_on(retained);
+        let message = format!("{way}Kept in AWS by deletionPolicy Retain, their objects are gone: {named}.{staying}");
+        Some(self.standing_condition("Retained", Reason::Retained.as_str(), &message))
+    }
+
+    /// Whether all is gone or given up that a person said so of.
+    fn is_done(&self, left: &Left) -> bool {
+        left.said != Word::None && !self.applied.said_waits && left.of.keys().all(|id| self.has_no_things(id))
+    }
+
+    /// How a person decides on it, whose it was, and what keeps it from going.
+    fn words_on(&self, left: &Left) -> (String, String, String) {
+        let verdicts = [&self.applied.rules.verdicts, &self.applied.roles.verdicts].into_iter().flatten();
+        let staying = verdicts.filter(|(id, _)| left.of.contains_key(id));
+        let staying: Vec<_> =
+            staying.map(|(id, because)| format!(" {id} cannot go yet: {}", because.message)).collect();
         // The command comes first: a long list may be cut.
-        let remove = if orphans.token.is_empty() {
+        let way = if left.token.is_empty() {
             String::new()
         } else {
             let name = self.gathered.registry.name();
-            format!("Remove with: ecr-permissions prune {name} --confirm {} . ", orphans.token)
+            format!("Remove with: ecr-permissions prune {name} --confirm {} . ", left.token)
         };
-        let named = if named.is_empty() { "(none)".to_owned() } else { named.join(", ") };
-        let message = format!("{remove}Kept in AWS, their objects are gone: {named}.{nameless}{undecided}{staying}");
-        Some(self.standing_condition("Orphaned", "OrphansFound", &message))
+        let named: Vec<_> = left.of.keys().map(ToString::to_string).collect();
+        (way, if named.is_empty() { "(none)".to_owned() } else { named.join(", ") }, staying.concat())
     }
 
     /// What must be known of the ledger, a condition for each kind of trouble.

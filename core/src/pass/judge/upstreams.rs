@@ -59,7 +59,9 @@ impl Judging<'_> {
     /// another registry is told why this one does not grant or does not let it go, and upstreams are told that a role is
     /// not the object's. What nobody consents to is no news: each pass computes it from `allow` itself.
     pub(super) fn refusal(&self, of: &Contribution) -> Option<LedgerRefusal> {
-        if of.id.kind != Kind::CrossAccountPtcRole || matches!(of.stance, Stance::Orphaned(_)) {
+        if of.id.kind != Kind::CrossAccountPtcRole
+            || matches!(of.stance, Stance::Orphaned(_) | Stance::Retained(_) | Stance::Released(_))
+        {
             return None;
         }
         let because = if of.is_guest { self.upstream_refusal(of)? } else { self.missing_role(of)? };
@@ -71,8 +73,8 @@ impl Judging<'_> {
 
     fn upstream_refusal(&self, of: &Contribution) -> Option<Because> {
         match &of.stance {
-            Stance::Leaves { .. } if self.no_statement_is_left(of) => None,
-            Stance::Leaves { .. } => Some(self.applied.failure.clone().unwrap_or_else(|| self.not_yet())),
+            Stance::Leaves if self.no_statement_is_left(of) => None,
+            Stance::Leaves => Some(self.applied.failure.clone().unwrap_or_else(|| self.not_yet())),
             stance => {
                 let Outcome::Not(because) = self.outcome(of) else { return None };
                 let away = self.applied.failure.as_ref().filter(|failure| failure.reason.verdict() == Verdict::Waiting);
@@ -93,7 +95,7 @@ impl Judging<'_> {
         let roles = &self.applied.roles;
         let lacks_it =
             roles.has.as_ref().is_some_and(|has| !has.contains_key(&of.id)) && !roles.missing.contains_key(&of.id);
-        let is_leaving = matches!(of.stance, Stance::Leaves { .. });
+        let is_leaving = matches!(of.stance, Stance::Leaves);
         roles.verdicts.get(&of.id).filter(|_| lacks_it && !is_leaving).cloned()
     }
 }

@@ -113,12 +113,12 @@ impl<'a> Planning<'a> {
                 }
             }
             // Kept until pruned, and in nobody's way.
-            Stance::Orphaned => drop(self.plan.missing.insert(claim.id.clone(), has.clone())),
+            Stance::Orphaned | Stance::Retained => drop(self.plan.missing.insert(claim.id.clone(), has.clone())),
             // Of a call that was made on the claim, a role may come yet.
             Stance::Loses(_) | Stance::Leaves if has.state == OwnershipState::Claimed || claim.claimed_at.is_some() => {
                 self.plan.given_up.insert(claim.id.clone(), has.clone());
             }
-            Stance::Loses(_) | Stance::Leaves | Stance::Retains => {}
+            Stance::Loses(_) | Stance::Leaves | Stance::Released => {}
         }
     }
 
@@ -143,13 +143,13 @@ impl<'a> Planning<'a> {
                 ))
             }
             Stance::Leaves => ours.map_or(Ok(()), |role| self.remove(claim, role)),
-            Stance::Retains => {
+            Stance::Released => {
                 if let Some(role) = ours {
                     self.release(claim, role);
                 }
                 Ok(())
             }
-            Stance::Orphaned => Ok(()),
+            Stance::Orphaned | Stance::Retained => Ok(()),
         }
     }
 

@@ -53,7 +53,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         let message = format!("Namespace {} has not been seen yet.", id.namespace);
         return Reach::Waits(Because::new(Reason::NamespaceNotSeen, message));
     };
-    let asked = Asked::of_upstream(upstream, &gathered.key);
+    let asked = Asked::of_upstream(role, upstream, &gathered.key);
     let allow = &registry.registry.spec.allow;
     if let Err(because) = consent(allow, &upstream.key, id.kind, &id.namespace, &namespace.labels, &asked) {
         return Reach::Waits(because);
@@ -156,8 +156,7 @@ pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) ->
 /// Whether a registry that has nothing of a deleting object on record may grant to it all the same: its record may have
 /// been lost. It says itself once it has read its policy.
 fn may_grant(gathered: &Gathered, object: &Attached, key: &RegistryKey, registry: &OtherRegistry) -> bool {
-    let leads_there =
-        |target: &Target<'_>| target.registry_name().is_some_and(|name| gathered.references.get(name) == Some(key));
+    let leads_there = |target: &Target<'_>| target.resolve(&gathered.references).as_ref() == Some(key);
     let has_said_so = || gathered.withdrawn.contains(&(key.clone(), object.id.clone()));
     let Some(namespace) = gathered.namespaces.get(&object.id.namespace) else { return false };
     let is_covered = || {

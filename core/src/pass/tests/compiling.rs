@@ -126,9 +126,32 @@ fn what_leaves_takes_all_along_but_what_is_retained_and_allowed() {
     };
     let (plain, retain) = (deleting(&json!({})), deleting(&json!({"deletionPolicy": "Retain"})));
     let at = |registry, object: &Attached| stance(&gathered(registry, &had(&both()), vec![object.clone()]));
-    assert_eq!(at(registry(&[A, B]), &plain), Stance::Leaves { retained: vec![] });
-    assert_eq!(at(registry(&[A, B]), &retain), Stance::Leaves { retained: both() });
-    assert_eq!(at(registry(&[A]), &retain), Stance::Leaves { retained: pull(&[A], &["x/*"]) });
+    let retaining = |accounts| {
+        let mut registry = registry(accounts);
+        registry.spec.allow.iter_mut().for_each(|rule| rule.retain = Some(true));
+        registry
+    };
+    assert_eq!(at(retaining(&[A, B]), &plain), Stance::Leaves);
+    assert_eq!(at(registry(&[A, B]), &retain), Stance::Leaves, "no rule says retain: true");
+    assert_eq!(at(retaining(&[A, B]), &retain), Stance::Retained(both()));
+    assert_eq!(at(retaining(&[A]), &retain), Stance::Retained(pull(&[A], &["x/*"])));
+    assert_eq!(at(retaining(&[]), &retain), Stance::Leaves);
+
+    // Afterwards, too: what no such rule covers any more goes.
+    let left = vec![("o", holding(2, LedgerState::Retained, &both()))];
+    assert_eq!(stance(&gathered(retaining(&[A, B]), &left, vec![])), Stance::Retained(both()));
+    assert_eq!(stance(&gathered(retaining(&[A]), &left, vec![])), Stance::Retained(pull(&[A], &["x/*"])));
+    assert_eq!(stance(&gathered(registry(&[A, B]), &left, vec![])), Stance::Retained(vec![]));
+    // A new object of that name takes it back.
+    assert_eq!(
+        stance(&gathered(registry(&[A, B]), &left, vec![super::object("o", body(&[A, B], &["x/*"], &json!({})))])),
+        Stance::Wants(both())
+    );
+
+    let mut released = super::object("o", body(&[A, B], &["x/*"], &json!({})));
+    released.meta.release = Some("true".to_owned());
+    assert_eq!(at(registry(&[A, B]), &released), Stance::Released(both()));
+    assert_eq!(at(registry(&[A]), &released), Stance::Released(pull(&[A], &["x/*"])), "what is not allowed goes");
 
     let mut abandoned = deleting(&json!({}));
     abandoned.meta.abandon = true;

@@ -124,7 +124,7 @@ fn an_object_goes_when_nothing_of_it_is_left() {
     leaving.meta.deleting = true;
     let leaves = |has: &[Statement]| {
         let state = (!has.is_empty()).then_some(LedgerState::Applied);
-        contribution("o", has, state, Stance::Leaves { retained: vec![] })
+        contribution("o", has, state, Stance::Leaves)
     };
     let failure = Applied { failure: Some(because(Reason::Unreachable)), ..applied(None) };
     let table = [

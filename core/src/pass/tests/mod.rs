@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::compile::{Contribution, Desired, Prune, Stance};
+use super::compile::{Contribution, Desired, Stance, Words};
 use super::index::Gathered;
 use super::ledger::{self, DocumentRecord, Ledger, Slice, Slices};
 use super::memory::{Memory, Patience};
@@ -76,6 +76,7 @@ fn meta(name: &str) -> Meta {
         other_finalizers: Vec::new(),
         abandon: false,
         prune: None,
+        release: None,
         reconcile_at: None,
     }
 }
@@ -159,6 +160,7 @@ fn contribution(name: &str, has: &[Statement], state: Option<LedgerState>, stanc
         pulls: None,
         is_guest: false,
         awaits_finalizer: false,
+        warning: None,
     }
 }
 
@@ -169,7 +171,7 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         wants_scope_v2: false,
         acknowledged_widening: None,
         take_over: std::collections::BTreeSet::new(),
-        prune: Prune::default(),
+        words: Words::default(),
         protected: Vec::new(),
         is_incomplete: false,
     }

@@ -55,7 +55,7 @@ fn statements_alike_but_for_their_principals_become_one() {
 #[test]
 fn the_last_statement_deletes_the_policy_unless_others_are_in_it() {
     let there = pull(&[A], &["x/*"]);
-    let leaves = || vec![contribution("o", &there, Some(LedgerState::Applied), Stance::Leaves { retained: vec![] })];
+    let leaves = || vec![contribution("o", &there, Some(LedgerState::Applied), Stance::Leaves)];
     let alone = document(&[], &there);
     let plan = plan_on(Some(&alone), leaves());
     assert!(matches!(plan.compose(&[]).unwrap().write, Write::Delete));
@@ -67,18 +67,17 @@ fn the_last_statement_deletes_the_policy_unless_others_are_in_it() {
     assert_eq!(plan.steps(&composition).len(), 1);
 }
 
-/// Retained statements get a Sid that is not ours, once.
+/// Released statements get a Sid that is not ours, once.
 #[test]
-fn what_is_retained_is_left_under_a_sid_that_is_not_ours() {
+fn what_is_released_is_left_under_a_sid_that_is_not_ours() {
     let there = pull(&[A, B], &["x/*"]);
-    let leaves =
-        contribution("o", &there, Some(LedgerState::Applied), Stance::Leaves { retained: pull(&[A], &["x/*"]) });
+    let leaves = contribution("o", &there, Some(LedgerState::Applied), Stance::Released(pull(&[A], &["x/*"])));
     let stands = document(&[], &there);
     let plan = plan_on(Some(&stands), vec![leaves.clone()]);
     let Write::Put(put) = plan.compose(&[]).unwrap().write else { panic!("it stays") };
     let left = put.value().clone();
     assert_eq!(left.statements().len(), 1);
-    assert!(left.statements()[0].sid().unwrap().starts_with("Retained"));
+    assert!(left.statements()[0].sid().unwrap().starts_with("Released"));
     assert_eq!(left.statements()[0].normal(Partition::AWS), Some(pull(&[A], &["x/*"]).remove(0)));
 
     let again = plan_on(Some(&left), vec![leaves]);
@@ -157,7 +156,7 @@ fn what_is_held_or_nobodys_stays_as_it_is_there() {
     }
     let unclaimed = plan_on(Some(&document(&[], &had)), vec![]);
     assert_eq!(ours(&unclaimed), atoms(had));
-    assert!(!unclaimed.orphans.is_empty() && !unclaimed.orphans.token.is_empty());
+    assert!(!unclaimed.orphans.is_empty() && !unclaimed.orphans.lost.token.is_empty());
 }
 
 /// `prune` removes exactly what its token was printed for.
@@ -169,11 +168,14 @@ fn prune_takes_exactly_the_orphans_it_was_told() {
     let stays = || wants("p", &pull(&[B], &["y/*"]), &pull(&[B], &["y/*"]));
     let with_tokens = |asked: Option<String>, handled: Option<String>| {
         let observed = Observed { document: Some(&there), record: None, scope: None };
-        let desired = Desired { prune: Prune { asked, handled }, ..desired(vec![orphan(), stays()]) };
+        let desired = Desired {
+            words: Words { prune: asked, handled_prune: handled, ..Words::default() },
+            ..desired(vec![orphan(), stays()])
+        };
         plan(&desired, &observed, &us(), Partition::AWS, &mut memory(), NOW)
     };
     let with_token = |asked| with_tokens(asked, None);
-    let token = with_token(None).orphans.token;
+    let token = with_token(None).orphans.lost.token;
     let both = atoms([had.clone(), pull(&[B], &["y/*"])].concat());
     assert_eq!(ours(&with_token(None)), both);
     assert_eq!(ours(&with_token(Some("another".to_owned()))), both);
@@ -181,7 +183,7 @@ fn prune_takes_exactly_the_orphans_it_was_told() {
     // The like of what it removed once is another set, with a token of its own.
     let again = with_tokens(Some(token.clone()), Some(token.clone()));
     assert_eq!(ours(&again), both);
-    assert_eq!(ours(&with_tokens(Some(again.orphans.token), Some(token))), atoms(pull(&[B], &["y/*"])));
+    assert_eq!(ours(&with_tokens(Some(again.orphans.lost.token), Some(token))), atoms(pull(&[B], &["y/*"])));
 }
 
 /// Behaviour 16: under V1 what needs V2 is refused, and nothing else.

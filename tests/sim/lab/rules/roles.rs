@@ -160,7 +160,8 @@ pub(super) fn assert_recorded(lab: &Lab, account: &str) {
         });
         assert_eq!(entry["role"]["arn"], role.arn, "seed {}", lab.seed);
         let [namespace, object] = ["namespace", "name"].map(|member| entry[member].as_str().unwrap());
-        let is_reported = registries.iter().any(|registry| condition(registry, "Orphaned").0 == "True");
+        let of_state = if entry["state"] == "Retained" { "Retained" } else { "Orphaned" };
+        let is_reported = registries.iter().any(|registry| condition(registry, of_state).0 == "True");
         assert!(
             lab.exists(crate::lab::objects::ROLES, namespace, object) || is_reported,
             "seed {}: role {name} outlived its object\n{}",

@@ -18,22 +18,30 @@ fn quay() -> Value {
     json!({"type": "Quay"})
 }
 
-/// `deletionPolicy: Retain` leaves the rule, and it is nobody's: a new object of that name does not have it.
+/// `deletionPolicy: Retain` leaves the rule on record; a new object of that name takes it back, and without a word for it
+/// the rule goes like any other.
 #[test]
-fn a_rule_that_is_retained_stays_and_is_ours_no_more() {
+fn a_rule_that_is_retained_stays_on_record_and_comes_back() {
     run(860, async |lab| {
         lab.two_teams();
-        lab.apply(&with(caching("team-a/quay", &quay()), "/spec/deletionPolicy", &json!("Retain")));
+        let object = with(caching("team-a/quay", &quay()), "/spec/deletionPolicy", &json!("Retain"));
+        lab.apply(&object);
         until_ready(lab, &["team-a/quay"]).await;
-        delete(lab, "team-a/quay");
-        lab.rules.rule_of_others(A, "quay");
-        until_gone(lab, "team-a/quay").await;
-        assert_eq!((prefixes(lab), on_record(lab)), (vec!["quay".to_owned()], Vec::new()));
-        lab.assert_at_rest().await;
-        lab.apply(&caching("team-a/quay", &quay()));
-        until_reason(lab, "team-a/quay", "RuleConflict").await;
-        lab.assert_at_rest().await;
+        for back in [true, false] {
+            delete(lab, "team-a/quay");
+            until_gone(lab, "team-a/quay").await;
+            assert_eq!((prefixes(lab), on_record(lab)), (vec!["quay".to_owned()], vec![("quay".to_owned(), false)]));
+            lab.assert_at_rest().await;
+            if back {
+                lab.apply(&object);
+                until_ready(lab, &["team-a/quay"]).await;
+            }
+        }
         assert_eq!(rule_writes(lab), ["Create"]);
+        lab.set("registries", "", "default", "/spec/allow/0/retain", &json!(false));
+        lab.settle().await;
+        assert_eq!((prefixes(lab), on_record(lab)), (Vec::<String>::new(), Vec::new()));
+        lab.assert_at_rest().await;
     });
 }
 

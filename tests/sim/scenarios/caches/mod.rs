@@ -21,7 +21,7 @@ const PULLER: &str = "444444444444";
 const SECRET: &str = "ecr-pullthroughcache/hub";
 
 /// A rule in the namespace of its team: `team-a/app` is object `app` with prefix `app`, in namespace `team-a`.
-fn caching(object: &str, upstream: &Value) -> Value {
+pub(super) fn caching(object: &str, upstream: &Value) -> Value {
     let (namespace, name) = object.split_once('/').unwrap();
     with(cache(namespace, name, "default", name), "/spec/upstream", upstream)
 }

@@ -183,8 +183,7 @@ impl Chaos {
         });
         let what = self.rng.u32(0..10);
         let at = self.rng.usize(0..4);
-        let is_ours =
-            |s: &Value| s["Sid"].as_str().is_some_and(|sid| sid.starts_with("Ecp") || sid.starts_with("Retained"));
+        let is_ours = |s: &Value| s["Sid"].as_str().is_some_and(|sid| sid.starts_with("Ecp"));
         let mut after = Vec::new();
         lab.aws.world(|world| {
             world.edit_policy(account, REGION, |text| {

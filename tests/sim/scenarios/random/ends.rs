@@ -89,9 +89,10 @@ impl Chaos {
         lab.settle().await;
         for (name, _) in HOMES {
             let registry = lab.kube.get(REGISTRIES, "", name).unwrap();
-            if condition(&registry, "Orphaned").0 == "True" {
-                let token = lab.prune_token(name);
-                lab.annotate(REGISTRIES, "", name, "ecr-permissions.dev/prune", &token);
+            let left = ["Orphaned", "Retained"].into_iter().filter(|kind| condition(&registry, kind).0 == "True");
+            let tokens: Vec<_> = left.map(|kind| lab.token(name, kind)).collect();
+            if !tokens.is_empty() {
+                lab.annotate(REGISTRIES, "", name, "ecr-permissions.dev/prune", &tokens.join(","));
             }
         }
         // A role waits for its grant, and both for the rule.

@@ -185,11 +185,10 @@ fn allows(lab: &Lab, registry: &Value, id: &Id, repositories: &[String]) -> bool
     })
 }
 
-/// What stands in AWS: granted under a mark of ours, left behind on purpose, and everybody else's, in order.
+/// What stands in AWS: granted under a mark of ours, and everybody else's, in order.
 #[derive(Debug, Default)]
 pub(super) struct Stands {
     pub(super) ours: BTreeSet<Atom>,
-    pub(super) retained: BTreeSet<Atom>,
     pub(super) foreign: Vec<Value>,
 }
 
@@ -200,8 +199,6 @@ impl Stands {
             let sid = statement["Sid"].as_str().unwrap_or_default();
             if sid.starts_with("Ecp") {
                 stands.ours.extend(granted(&statement));
-            } else if sid.starts_with("Retained") {
-                stands.retained.extend(granted(&statement));
             } else {
                 stands.foreign.push(normal(&statement));
             }

@@ -20,7 +20,12 @@ impl Chaos {
         let id = self.any_id();
         let stored = lab.kube.get(id.0, &id.1, &id.2);
         match (stored, self.rng.u32(0..100)) {
-            (Some(_), 0..25) => lab.delete(id.0, &id.1, &id.2),
+            (Some(object), 0..25) => {
+                lab.delete(id.0, &id.1, &id.2);
+                if object["spec"]["deletionPolicy"] == "Retain" {
+                    self.model.orphans.insert(id);
+                }
+            }
             (Some(_), 25..32) => {
                 lab.annotate(id.0, &id.1, &id.2, "ecr-permissions.dev/abandon", "true");
                 lab.delete(id.0, &id.1, &id.2);

@@ -107,22 +107,59 @@ fn a_role_with_an_external_upstream_goes_without_asking_there() {
     });
 }
 
-/// An external upstream for which a Registry stands besides: nothing is written there by this object.
+/// Behaviour 34: an upstream that a Registry stands for is that Registry's to give, however it is written.
 #[test]
-fn an_external_upstream_is_left_to_its_owner_also_where_a_registry_stands_for_it() {
+fn an_upstream_that_a_registry_stands_for_is_asked_however_it_is_written() {
     run(1_185, async |lab| {
         two_registries(lab);
+        set_registry(lab, "upstream", "allow", &json!([]));
+        lab.apply(&role_of(&external(B, REGION)));
+        lab.apply(&cache_of(&external(B, REGION)));
+        until_reason(lab, "WaitingForUpstream").await;
+        lab.assert_at_rest().await;
+        assert_eq!((granted(lab), upstream_ready(lab).1), (Vec::new(), "NotAllowed".to_owned()));
+        assert_eq!((required(lab), rule(lab)), (None, None));
+        set_registry(lab, "upstream", "allow", &json!([allow_all()]));
+        until_all_ready(lab).await;
+        assert_eq!(granted(lab), ["base/*"]);
+        assert_pulls(lab, "base/app");
+        lab.assert_at_rest().await;
+        set_registry(lab, "upstream", "allow", &json!([]));
+        lab.until("the grant is withdrawn", |lab| granted(lab).is_empty()).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// A Registry that comes later bounds what is asked from then on: nothing that stands is taken, and nothing is written
+/// there, until it consents.
+#[test]
+fn a_registry_that_comes_later_takes_nothing_that_stands() {
+    run(1_194, async |lab| {
+        two_registries(lab);
+        let upstream = lab.kube.get("registries", "", "upstream").unwrap();
+        lab.delete("registries", "", "upstream");
+        lab.until("it is gone", |lab| !lab.exists("registries", "", "upstream")).await;
         lab.apply(&role_of(&external(B, REGION)));
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        assert_eq!(upstream_ready(lab).1, "External");
+        let policy = json!({"Version": "2012-10-17", "Statement": [required(lab).unwrap()]});
+        lab.aws.world(|world| world.put_policy(B, REGION, &policy.to_string()));
+        lab.apply(&cache_of(&external(B, REGION)));
+        until_all_ready(lab).await;
+        let (before, writes) = (in_aws(lab), lab.aws_writes_of(B));
+        lab.apply(&json!({
+            "apiVersion": "ecr-permissions.dev/v1alpha1", "kind": "Registry", "metadata": {"name": "late"},
+            "spec": with(upstream, "/spec/allow", &json!([]))["spec"],
+        }));
+        until_reason(lab, "WaitingForUpstream").await;
+        lab.pass(INTERVAL).await;
+        assert_eq!((in_aws(lab), lab.aws_writes_of(B)), (before, writes));
+        assert_pulls(lab, "base/app");
+        assert!(lab.is_ready(CACHES, "team-a", "mirror"), "{}", lab.describe());
         lab.assert_at_rest().await;
-        assert_eq!((granted(lab), upstream_ready(lab).1), (Vec::new(), "External".to_owned()));
-        assert!(required(lab).is_some());
-        // Named as what it is, the operator grants.
-        let by_name = json!([{"name": "up", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]}]);
-        edit(lab, "/spec/upstreams", &by_name);
+        set_registry(lab, "late", "allow", &json!([allow_all()]));
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
-        lab.until("it is granted", |lab| granted(lab) == ["base/*"]).await;
-        assert_eq!(required(lab), None);
+        assert_eq!(lab.statements(B).len(), 2, "the owner's own statement stays beside the grant");
         lab.assert_at_rest().await;
     });
 }

@@ -80,27 +80,59 @@ fn a_role_waits_for_rules_of_others_too() {
     });
 }
 
-/// `Retain`: role and grant stay, and are nobody's.
+/// `Retain`: rule, role and grant stay on record; what a registry's rules let stay no longer goes in order.
 #[test]
 fn a_retained_role_stays_with_its_grant() {
-    run(1_144, async |lab| {
+    for revoking in ["default", "upstream", "prune"] {
+        run(1_144, async |lab| {
+            mirroring(lab).await;
+            let before = our_role(lab).unwrap();
+            lab.set(CACHES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Retain"));
+            edit(lab, "/spec/deletionPolicy", &json!("Retain"));
+            lab.settle().await;
+            delete_cache(lab);
+            until_cache_gone(lab).await;
+            delete_role(lab);
+            until_role_gone(lab).await;
+            assert_eq!(our_role(lab).unwrap(), before);
+            assert_pulls(lab, "base/app");
+            assert!(!is_orphaned(lab, "default") && !is_orphaned(lab, "upstream"));
+            for registry in ["default", "upstream"] {
+                let stored = lab.kube.get("registries", "", registry).unwrap();
+                assert_eq!(crate::lab::objects::condition(&stored, "Retained").0, "True", "{registry}");
+            }
+            lab.assert_at_rest().await;
+            match revoking {
+                "prune" => {
+                    for registry in ["upstream", "default"] {
+                        let token = lab.token(registry, "Retained");
+                        lab.annotate("registries", "", registry, "ecr-permissions.dev/prune", &token);
+                        lab.settle().await;
+                    }
+                }
+                registry => lab.set("registries", "", registry, "/spec/allow/0/retain", &json!(false)),
+            }
+            lab.pass(Duration::from_secs(700)).await;
+            assert_eq!(granted(lab), Vec::<String>::new(), "{revoking}");
+            let stays = revoking == "upstream";
+            assert_eq!((our_role(lab).is_some(), rule(lab).is_some()), (stays, stays), "{revoking}");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Where only the upstream would let it stay, the grant goes before the role does.
+#[test]
+fn a_grant_is_retained_no_longer_than_its_role() {
+    run(1_146, async |lab| {
         mirroring(lab).await;
-        let before = our_role(lab).unwrap();
-        lab.set(CACHES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Retain"));
+        lab.set("registries", "", "default", "/spec/allow/0/retain", &json!(false));
         edit(lab, "/spec/deletionPolicy", &json!("Retain"));
         lab.settle().await;
-        lab.rules.rule_of_others(A, "mirror");
         delete_cache(lab);
-        until_cache_gone(lab).await;
         delete_role(lab);
-        until_role_gone(lab).await;
-        let after = our_role(lab).unwrap();
-        assert_eq!((&after.id, &after.inline_policies), (&before.id, &before.inline_policies));
-        assert_eq!((after.tags.len(), granted(lab)), (0, vec!["base/*".to_owned()]));
-        let sid = lab.statements(B)[0]["Sid"].clone();
-        assert!(sid.as_str().unwrap().starts_with("Retained"), "{sid}");
-        assert_pulls(lab, "base/app");
-        assert!(!is_orphaned(lab, "default") && !is_orphaned(lab, "upstream"));
+        until_set_gone(lab).await;
+        assert_eq!((our_role(lab), rule(lab), lab.policy(B)), (None, None, None));
         lab.assert_at_rest().await;
     });
 }

@@ -73,7 +73,7 @@ fn stances(wanted: &Role) -> [Stance<Role>; 7] {
         Stance::Holds(Some(wanted.clone()), because()),
         Stance::Loses(because()),
         Stance::Leaves,
-        Stance::Retains,
+        Stance::Released,
         Stance::Orphaned,
     ]
 }
@@ -158,7 +158,7 @@ fn nothing_is_ever_done_to_a_role_that_is_not_ours_without_adoption() {
         if is_ours(case, there) {
             acts += usize::from(!plan.acts.is_empty());
             let has = plan.has.get(&case.claim.id);
-            let released = matches!(case.claim.stance, Stance::Retains | Stance::Leaves | Stance::Loses(_));
+            let released = matches!(case.claim.stance, Stance::Released | Stance::Leaves | Stance::Loses(_));
             assert!(has.is_some_and(|has| has.id.as_ref() == Some(&there.id)) || released, "{about}");
             return;
         }
@@ -207,7 +207,7 @@ fn a_plan_that_was_carried_out_leaves_nothing_to_do() {
                 assert!(!second.verdicts.is_empty() || !second.has.is_empty(), "{about}");
             }
             Stance::Leaves => assert_eq!(second.has.is_empty(), second.verdicts.is_empty(), "{about}"),
-            Stance::Retains => assert!(second.has.is_empty() && second.verdicts.is_empty(), "{about}"),
+            Stance::Released => assert!(second.has.is_empty() && second.verdicts.is_empty(), "{about}"),
             _ => {}
         }
         let third = planned(&after(&claim, &second), &account);

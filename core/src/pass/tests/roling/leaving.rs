@@ -39,7 +39,7 @@ fn a_retained_role_is_nobodys_once_its_tags_are_gone() {
     let of_x = role("base", "x");
     let mut account = vec![Stored { boundary: None, attached: vec!["theirs".into()], ..made(&of_x) }];
     account[0].tags.insert("cost-centre".to_owned(), "42".to_owned());
-    let claim = with(Stance::Retains, owned(&of_x));
+    let claim = with(Stance::Released, owned(&of_x));
     let first = plan_one(&claim, &account);
     assert_eq!(first.steps(), ["~ role base: left behind"]);
     assert_eq!(record(&first), Some(&owned(&of_x)));
@@ -68,7 +68,7 @@ fn a_role_that_is_in_use_waits_for_what_uses_it() {
     // One that was adopted stays, but is nobody's then: the same order.
     assert!(act(&planned(&with(Stance::Leaves, adopted(&of_x)))).is_none());
     // Retained, it goes on serving as it is without its tags: nothing has to wait.
-    assert!(act(&planned(&with(Stance::Retains, owned(&of_x)))).is_some());
+    assert!(act(&planned(&with(Stance::Released, owned(&of_x)))).is_some());
     // Nor is the former role of an object that was made anew taken away under its rules: a name is not worth that.
     let moved = planned(&Claim { has: Some(owned(&of_x)), ..wanting("x", 1, &role("new", "x")) });
     assert_eq!((act(&moved), reasons(&moved)), (None, vec![("x", Reason::ImmutableChange)]));
@@ -119,7 +119,7 @@ fn what_is_not_the_objects_any_more_is_neither_deleted_nor_released() {
     let elses = Stored { tags: us().role_tags("team-a", "y"), ..made(&of_x) };
     let anew = Stored { id: "AROAanew".into(), ..untagged(&of_x) };
     for there in [elses, anew] {
-        for stance in [Stance::Leaves, Stance::Retains, Stance::Orphaned, Stance::Loses(because())] {
+        for stance in [Stance::Leaves, Stance::Released, Stance::Orphaned, Stance::Loses(because())] {
             for has in [owned(&of_x), claimed(&of_x), adopted(&of_x)] {
                 let claim = Claim { owns_adopted: true, ..with(stance.clone(), has) };
                 let plan = plan_one(&claim, std::slice::from_ref(&there));
@@ -141,7 +141,7 @@ fn what_aws_does_not_show_is_missing_or_given_up() {
         (Stance::Orphaned, true, false),
         (Stance::Loses(because()), false, true),
         (Stance::Leaves, false, true),
-        (Stance::Retains, false, false),
+        (Stance::Released, false, false),
     ] {
         for has in [owned(&of_x), claimed(&of_x)] {
             let plan = plan_one(&with(stance.clone(), has.clone()), &[]);
@@ -211,7 +211,7 @@ fn a_role_that_could_not_be_read_stays_on_record_and_its_name_is_taken() {
         Stance::Holds(None, because()),
         Stance::Loses(because()),
         Stance::Leaves,
-        Stance::Retains,
+        Stance::Released,
         Stance::Orphaned,
     ];
     for stance in stances {

@@ -1,0 +1,215 @@
+//! `ecr-permissions release`: lets go of objects. What they have in AWS stays there, under Sids and without tags of ours,
+//! and is nobody's from then on. The operator does it, asked by annotations; for an operator that is gone,
+//! `--kubernetes-only` takes its finalizers and its records away and changes nothing in AWS.
+
+use std::process::ExitCode;
+
+use ::kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use ::kube::{Api, Client, ResourceExt};
+use clap::Args;
+use ecr_permissions_core::api::{DEFAULT_REGISTRY, FINALIZER, GROUP, INTERNAL_GROUP, Kind, LEDGER_FINALIZER, RELEASE};
+use futures::{StreamExt, TryStreamExt};
+use serde_json::{Value, json};
+
+use super::prune::{left_behind, token_of};
+use super::{Cluster, connect, failed};
+
+/// Objects of one answer, and writes under way at once.
+const PAGE: u32 = 250;
+const AT_ONCE: usize = 16;
+
+#[derive(Args, Debug)]
+#[group(id = "what", required = true, multiple = false, args = ["registry", "all"])]
+pub struct ReleaseArgs {
+    /// The Registry whose objects are let go of (see `kubectl get registries`), with what gone objects left in it.
+    registry: Option<String>,
+    /// Every object of every Registry.
+    #[arg(long)]
+    all: bool,
+    /// Lets go of no object, and of what gone objects left only what this token names (see the conditions `Retained` and
+    /// `Orphaned` of the Registry).
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["all", "kubernetes_only"])]
+    confirm: Option<String>,
+    /// For an operator that is gone: takes finalizers and RegistryLedgers away, and changes nothing in AWS. What stands
+    /// there keeps the operator's marks.
+    #[arg(long)]
+    kubernetes_only: bool,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Connect(#[from] connect::Error),
+    #[error("Registry {0} does not exist; see kubectl get registries")]
+    NoRegistry(String),
+    #[error("the token names nothing that gone objects left in Registry {0}; see its conditions Retained and Orphaned")]
+    OtherToken(String),
+    #[error("the API server: {0}")]
+    Api(#[from] ::kube::Error),
+    #[error("cannot start: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+pub fn run(args: &ReleaseArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&Error::from(error)),
+    };
+    match runtime.block_on(release(args)) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+async fn release(args: &ReleaseArgs) -> Result<String, Error> {
+    let client = connect::cluster(&args.cluster).await?;
+    let registries = all_of(&client, GROUP, "Registry", "registries").await?;
+    let registries: Vec<_> = match &args.registry {
+        None => registries,
+        Some(name) => {
+            let one: Vec<_> = registries.into_iter().filter(|registry| registry.name_any() == *name).collect();
+            // A Registry that is gone may have left objects, whose finalizers nobody takes off.
+            if one.is_empty() && !args.kubernetes_only {
+                return Err(Error::NoRegistry(name.clone()));
+            }
+            one
+        }
+    };
+    let is_meant = |object: &DynamicObject| {
+        let of = object.data["spec"]["registryRef"]["name"].as_str().unwrap_or(DEFAULT_REGISTRY);
+        args.registry.as_ref().is_none_or(|name| name == of)
+    };
+    if let Some(token) = &args.confirm {
+        let named = registries.iter().filter(|registry| tokens(registry).contains(token)).collect::<Vec<_>>();
+        for registry in &named {
+            annotate(&client, registry, token).await?;
+        }
+        let name = args.registry.clone().unwrap_or_default();
+        return if named.is_empty() {
+            Err(Error::OtherToken(name))
+        } else {
+            Ok("Asked. Once it is done, the Registry's conditions name it no more.".to_owned())
+        };
+    }
+    let mut objects = Vec::new();
+    for kind in Kind::ALL {
+        let of_kind = all_of(&client, GROUP, kind.as_str(), kind.plural()).await?;
+        objects.extend(of_kind.into_iter().filter(is_meant));
+    }
+    if args.kubernetes_only {
+        return kubernetes_only(&client, &registries, &objects, args.all).await;
+    }
+    let asking = objects.iter().map(|object| annotate(&client, object, "true"));
+    let asking: Vec<_> = asking.collect();
+    futures::stream::iter(asking).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    for registry in &registries {
+        let tokens = tokens(registry);
+        if !tokens.is_empty() {
+            annotate(&client, registry, &tokens.join(",")).await?;
+        }
+    }
+    Ok(format!(
+        "Asked for {} objects. Each says Released in its condition Ready once it is done; until the annotation {RELEASE} is taken off, it is not attached again.",
+        objects.len()
+    ))
+}
+
+/// Takes away what keeps objects and the operator's records from going.
+async fn kubernetes_only(
+    client: &Client,
+    registries: &[DynamicObject],
+    objects: &[DynamicObject],
+    all: bool,
+) -> Result<String, Error> {
+    let ours: Vec<_> = objects.iter().chain(registries).filter(|object| carries(object, FINALIZER)).collect();
+    let freeing: Vec<_> = ours.iter().map(|object| free(client, object, FINALIZER)).collect();
+    futures::stream::iter(freeing).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    let place = |registry: &DynamicObject| {
+        let text = |member: &str| registry.data["spec"][member].as_str().unwrap_or_default().to_owned();
+        (text("accountId"), text("region"))
+    };
+    let places: Vec<_> = registries.iter().map(place).collect();
+    let mut ledgers = all_of(client, INTERNAL_GROUP, "RegistryLedger", "registryledgers").await?;
+    ledgers.retain(|ledger| all || places.contains(&place(ledger)));
+    for ledger in &ledgers {
+        let api = api_of(client, ledger);
+        match api.delete(&ledger.name_any(), &DeleteParams::default()).await {
+            Ok(_) => free(client, ledger, LEDGER_FINALIZER).await?,
+            Err(::kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(format!(
+        "Freed {} objects and removed {} RegistryLedgers. Nothing in AWS was changed: what stands there keeps the operator's marks.",
+        ours.len(),
+        ledgers.len()
+    ))
+}
+
+/// What gone objects left in a Registry, by the tokens of its conditions.
+fn tokens(registry: &DynamicObject) -> Vec<String> {
+    let conditions = registry.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let left =
+        conditions.iter().filter(|c| c["status"] == "True" && left_behind(c["type"].as_str().unwrap_or_default()));
+    left.filter_map(|c| Some(token_of(c["message"].as_str()?)?.to_owned())).collect()
+}
+
+fn carries(object: &DynamicObject, finalizer: &str) -> bool {
+    object.finalizers().iter().any(|other| other == finalizer)
+}
+
+/// Every object of a kind, page by page.
+async fn all_of(client: &Client, group: &str, kind: &str, plural: &str) -> Result<Vec<DynamicObject>, Error> {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1alpha1", kind), plural);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let mut all = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&params).await?;
+        let more = page.metadata.continue_.filter(|token| !token.is_empty());
+        // A list names its kind once, its items do not.
+        all.extend(page.items.into_iter().map(|object| DynamicObject {
+            types: Some(::kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: kind.to_owned() }),
+            ..object
+        }));
+        let Some(token) = more else { return Ok(all) };
+        params = params.continue_token(&token);
+    }
+}
+
+fn api_of(client: &Client, object: &DynamicObject) -> Api<DynamicObject> {
+    let types = object.types.clone().unwrap_or_default();
+    let group = types.api_version.split_once('/').map(|(group, _)| group.to_owned()).unwrap_or_default();
+    let plural = match Kind::ALL.into_iter().find(|kind| kind.as_str() == types.kind) {
+        Some(kind) => kind.plural(),
+        None if types.kind == "Registry" => "registries",
+        None => "registryledgers",
+    };
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(&group, "v1alpha1", &types.kind), plural);
+    match object.namespace() {
+        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+async fn annotate(client: &Client, object: &DynamicObject, value: &str) -> Result<(), Error> {
+    patch(client, object, &json!({ "metadata": { "annotations": { RELEASE: value } } })).await
+}
+
+async fn free(client: &Client, object: &DynamicObject, finalizer: &str) -> Result<(), Error> {
+    let others: Vec<_> = object.finalizers().iter().filter(|other| *other != finalizer).collect();
+    patch(client, object, &json!({ "metadata": { "finalizers": others } })).await
+}
+
+/// Who is gone meanwhile needs nothing any more.
+async fn patch(client: &Client, object: &DynamicObject, change: &Value) -> Result<(), Error> {
+    match api_of(client, object).patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(change)).await {
+        Err(::kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        patched => Ok(patched.map(drop)?),
+    }
+}
