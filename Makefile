@@ -37,7 +37,7 @@ soak: tools ## the simulation with SIM_SEEDS=20000 seeds, or as many as you say
 mutants: tools ## plant known mistakes one by one and see the tests notice each; PART=1/4 takes a quarter of them
 	dev/mutants/run
 
-bench: tools ## release build: times, AWS calls and memory, beside a floor measured in the same run
+bench: tools ## release build: times, AWS calls and memory, beside floors of the same run; more in docs/benchmark.md
 	$(CARGO) build --release $(LOCKED) -p ecr-permissions-operator -p aws-sim -p dev --bins
 	$(TARGET_DIR)/release/bench
 

@@ -48,6 +48,12 @@ impl Aws {
         Ok(serde_json::from_value(answer["calls"].take())?)
     }
 
+    /// Whether the registry policy of an account says this.
+    pub fn policy_contains(&mut self, account: &str, words: &str) -> Done<bool> {
+        let answer = self.control("policy", &json!({"account": account, "region": REGION}))?;
+        Ok(answer["text"].as_str().is_some_and(|text| text.contains(words)))
+    }
+
     /// How long three AWS calls in a row take: no operator can read, write and read back in less.
     pub fn floor(&mut self) -> Done<f64> {
         let start = Instant::now();

@@ -1,12 +1,10 @@
-//! The API server, as a user's client sees it: objects are made, and a watch says when each was shown and when it was
-//! Ready. Both moments are taken from the same watch, so that its own delay is in neither.
+//! The API server, as a user's client sees it: objects are made, changed, deleted, and looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Client, Config, ResourceExt};
@@ -14,87 +12,35 @@ use serde_json::{Value, json};
 
 use crate::Done;
 use crate::operator::PATIENCE;
+use crate::owner::{Kind, Owner};
+use crate::watch::{Watch, is_ready};
 
 const GROUP: &str = "ecr-permissions.dev";
-const API: &str = "ecr-permissions.dev/v1alpha1";
+pub const API: &str = "ecr-permissions.dev/v1alpha1";
+/// The definition of the ledger's slices.
+const LEDGERS: &str = "registryledgers.internal.ecr-permissions.dev";
 /// As many as there are owners in the scene with the most at once.
 const AT_ONCE: usize = 50;
-
-/// A kind that is attached.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    kind: &'static str,
-    plural: &'static str,
-}
-
-pub const POLICIES: Kind = Kind { kind: "RegistryPolicy", plural: "registrypolicies" };
-pub const CACHES: Kind = Kind { kind: "PullThroughCacheRule", plural: "pullthroughcacherules" };
-pub const ROLES: Kind = Kind { kind: "CrossAccountPtcRole", plural: "crossaccountptcroles" };
-
-/// An object of an attached kind.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    kind: Kind,
-    namespace: String,
-    name: String,
-    spec: Value,
-}
-
-impl Owner {
-    /// A RegistryPolicy: one account may pull from the same repositories as all others.
-    pub fn policy(namespace: &str, name: &str, registry: &str, account: &str) -> Self {
-        let spec = json!({
-            "registryRef": {"name": registry},
-            "statements": [{
-                "name": "pull",
-                "principals": {"accountIds": [account]},
-                "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                "repositories": ["bench/*"],
-            }],
-        });
-        Self { kind: POLICIES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
-    }
-
-    /// A PullThroughCacheRule of a public upstream.
-    pub fn cache(namespace: &str, name: &str, registry: &str, prefix: &str) -> Self {
-        let spec = json!({
-            "registryRef": {"name": registry}, "cachePrefix": prefix, "upstream": {"type": "EcrPublic"},
-        });
-        Self { kind: CACHES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
-    }
-
-    /// A PullThroughCacheRule of another registry, by the role of a CrossAccountPtcRole.
-    pub fn cache_by_role(namespace: &str, name: &str, [registry, upstream]: [&str; 2], role: &str) -> Self {
-        let ecr = json!({"registryRef": {"name": upstream}, "roleRef": {"name": role}});
-        let spec = json!({
-            "registryRef": {"name": registry}, "cachePrefix": name, "upstream": {"type": "Ecr", "ecr": ecr},
-        });
-        Self { kind: CACHES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
-    }
-
-    /// A CrossAccountPtcRole with one upstream.
-    pub fn role(namespace: &str, name: &str, registry: &str, upstream: &Value) -> Self {
-        let mut upstream = upstream.clone();
-        upstream["name"] = "up".into();
-        upstream["repositories"] = json!(["bench/*"]);
-        let spec = json!({
-            "registryRef": {"name": registry}, "upstreams": [upstream], "cacheRepositories": ["bench/*"],
-        });
-        Self { kind: ROLES, namespace: namespace.to_owned(), name: name.to_owned(), spec }
-    }
-
-    fn object(&self) -> Value {
-        json!({
-            "apiVersion": API,
-            "kind": self.kind.kind,
-            "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": self.spec,
-        })
-    }
-}
+const PAGE: u32 = 500;
 
 pub struct Cluster {
     client: Client,
+}
+
+/// A slice of the ledger: what tells whether it was rewritten, and whose entries it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    pub version: String,
+    pub namespace: Option<String>,
+}
+
+pub type Slices = BTreeMap<String, Slice>;
+
+/// An object and its size, as JSON.
+#[derive(Debug)]
+pub struct Largest {
+    pub name: String,
+    pub bytes: usize,
 }
 
 impl Cluster {
@@ -104,35 +50,50 @@ impl Cluster {
         Ok(Self { client: Client::try_from(config)? })
     }
 
-    pub async fn create_namespaces(&self, names: &[String]) -> Done {
-        let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Namespace"), "namespaces");
-        let api = Api::all_with(self.client.clone(), &kind);
-        let made =
-            names.iter().map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
-        create_all(made.map(|object| (api.clone(), object)).collect()).await
+    /// Makes namespaces with these labels.
+    pub async fn create_namespaces(&self, names: &[String], labels: &Value) -> Done {
+        let api = Api::all_with(self.client.clone(), &core("Namespace", "namespaces"));
+        let object = |name: &String| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        create_all(names.iter().map(|name| (api.clone(), object(name))).collect()).await
     }
 
-    /// Makes a Registry with this spec, and waits until it is Ready.
-    pub async fn create_registry(&self, name: &str, spec: Value) -> Done {
+    /// Makes Registries, and waits until each is Ready.
+    pub async fn create_registries(&self, specs: Vec<(String, Value)>) -> Done {
         let api = Api::all_with(self.client.clone(), &resource("Registry", "registries"));
-        let object = json!({"apiVersion": API, "kind": "Registry", "metadata": {"name": name}, "spec": spec});
-        create_all(vec![(api.clone(), object)]).await?;
         let start = Instant::now();
-        loop {
-            let object = api.get(name).await?;
-            if is_ready(&object) {
-                return Ok(());
+        let object = |name: &String, spec: &Value| json!({"apiVersion": API, "kind": "Registry", "metadata": {"name": name}, "spec": spec});
+        create_all(specs.iter().map(|(name, spec)| (api.clone(), object(name, spec))).collect()).await?;
+        for (name, _) in &specs {
+            loop {
+                let object = api.get(name).await?;
+                if is_ready(&object) {
+                    break;
+                }
+                if start.elapsed() > PATIENCE {
+                    return Err(format!("Registry {name} is not Ready: {}", object.data["status"]).into());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            if start.elapsed() > PATIENCE {
-                return Err(format!("Registry {name} is not Ready: {}", object.data["status"]).into());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Ok(())
     }
 
     /// Makes all of them, as many at once as there are owners.
     pub async fn create(&self, owners: &[Owner]) -> Done {
-        create_all(owners.iter().map(|owner| (self.of(owner.kind, &owner.namespace), owner.object())).collect()).await
+        create_all(owners.iter().map(|owner| (self.of(owner), owner.object())).collect()).await
+    }
+
+    /// Writes the owner's spec over that of the object which is there.
+    pub async fn edit(&self, owner: &Owner) -> Done {
+        let patch = Patch::Merge(json!({"spec": owner.spec}));
+        self.of(owner).patch(&owner.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Asks for the deletion, and does not wait for it.
+    pub async fn delete(&self, owner: &Owner) -> Done {
+        self.of(owner).delete(&owner.name, &DeleteParams::default()).await?;
+        Ok(())
     }
 
     /// Deletes every object of the kind, and waits until none is left.
@@ -143,44 +104,108 @@ impl Cluster {
             .map(|namespace| self.delete_in(kind, namespace))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>();
-        let gone = watch.until("every object is gone", |watch| watch.gone.len() >= all);
-        futures::try_join!(delete, gone)?;
+        futures::try_join!(delete, watch.until_gone(all))?;
         Ok(())
     }
 
     async fn delete_in(&self, kind: Kind, namespace: &str) -> Done {
         let parameters = (DeleteParams::default(), ListParams::default());
-        self.of(kind, namespace).delete_collection(&parameters.0, &parameters.1).await?;
+        self.namespaced(kind, namespace).delete_collection(&parameters.0, &parameters.1).await?;
         Ok(())
     }
 
     /// Watches every object of the kind from now on.
     pub async fn watch(&self, kind: Kind) -> Done<Watch> {
-        let api = self.all(kind);
-        let version = api.list_metadata(&ListParams::default().limit(1)).await?.metadata.resource_version;
-        let mut watch = Watch {
-            api,
-            version: version.unwrap_or_default(),
-            events: Box::pin(futures::stream::empty()),
-            seen: BTreeMap::new(),
-            gone: BTreeSet::new(),
-            count: 0,
+        Watch::open(self.all(kind)).await
+    }
+
+    /// What the ledger's slices are called here; `None` where there is no definition of them.
+    pub async fn ledgers(&self) -> Done<Option<Api<DynamicObject>>> {
+        Ok(self
+            .definitions()
+            .await?
+            .into_iter()
+            .find(|kind| format!("{}.{}", kind.plural, kind.group) == LEDGERS)
+            .map(|kind| Api::all_with(self.client.clone(), &kind)))
+    }
+
+    /// Every slice of the ledger.
+    pub async fn slices(&self, ledgers: &Api<DynamicObject>) -> Done<Slices> {
+        let slice = |object: DynamicObject| {
+            let namespace = object.data["spec"]["namespace"].as_str().map(str::to_owned);
+            let version = object.resource_version().unwrap_or_default();
+            (object.name_any(), Slice { version, namespace })
         };
-        watch.open().await?;
-        Ok(watch)
+        Ok(list_all(ledgers).await?.into_iter().map(slice).collect())
+    }
+
+    /// The largest of all objects of the operator's kinds, its own included.
+    pub async fn largest(&self) -> Done<Largest> {
+        let mut largest = Largest { name: "nothing".to_owned(), bytes: 0 };
+        for kind in self.definitions().await? {
+            for object in list_all(&Api::all_with(self.client.clone(), &kind)).await? {
+                let bytes = serde_json::to_vec(&object)?.len();
+                if bytes > largest.bytes {
+                    largest = Largest { name: format!("{} {}", kind.kind, object.name_any()), bytes };
+                }
+            }
+        }
+        Ok(largest)
+    }
+
+    /// All kinds of the operator's groups that are defined here.
+    async fn definitions(&self) -> Done<Vec<ApiResource>> {
+        let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+        let kind = ApiResource::from_gvk_with_plural(&kind, "customresourcedefinitions");
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+        Ok(list_all(&api).await?.iter().filter_map(|definition| defined_by(&definition.data["spec"])).collect())
+    }
+
+    /// Objects of a kind that Kubernetes itself has.
+    pub fn core_kind(&self, kind: &str, plural: &str, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &core(kind, plural))
+    }
+
+    pub fn of(&self, owner: &Owner) -> Api<DynamicObject> {
+        self.namespaced(owner.kind, &owner.namespace)
     }
 
     fn all(&self, kind: Kind) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), &resource(kind.kind, kind.plural))
     }
 
-    fn of(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    fn namespaced(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &resource(kind.kind, kind.plural))
     }
 }
 
 fn resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind), plural)
+}
+
+fn core(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", kind), plural)
+}
+
+/// What a definition defines, if it is one of the operator's groups.
+fn defined_by(spec: &Value) -> Option<ApiResource> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let group = text(&spec["group"]).filter(|group| group == GROUP || group.ends_with(&format!(".{GROUP}")))?;
+    let kind = GroupVersionKind::gvk(&group, &text(&spec["versions"][0]["name"])?, &text(&spec["names"]["kind"])?);
+    Some(ApiResource::from_gvk_with_plural(&kind, &text(&spec["names"]["plural"])?))
+}
+
+async fn list_all(api: &Api<DynamicObject>) -> Done<Vec<DynamicObject>> {
+    let mut all = Vec::new();
+    let mut parameters = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list(&parameters).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
 }
 
 async fn create_all(objects: Vec<(Api<DynamicObject>, Value)>) -> Done {
@@ -192,150 +217,15 @@ async fn create_all(objects: Vec<(Api<DynamicObject>, Value)>) -> Done {
     futures::stream::iter(objects).map(create).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-/// When an object was first shown, and when it was first Ready.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    shown: Instant,
-    ready: Option<Instant>,
-}
-
-pub struct Watch {
-    api: Api<DynamicObject>,
-    /// Up to where events were taken in.
-    version: String,
-    events: Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<DynamicObject>>>>>,
-    seen: BTreeMap<String, Seen>,
-    gone: BTreeSet<String>,
-    /// How many events there were.
-    pub count: usize,
-}
-
-impl Watch {
-    async fn open(&mut self) -> Done {
-        self.events = Box::pin(self.api.watch(&WatchParams::default(), &self.version).await?);
-        Ok(())
-    }
-
-    /// The API server ends a watch whose client did not keep up; the next goes on where it was.
-    async fn next(&mut self) -> Done<WatchEvent<DynamicObject>> {
-        loop {
-            match self.events.next().await {
-                Some(event) => return Ok(event?),
-                None => self.open().await?,
-            }
-        }
-    }
-
-    /// Takes events in until so many objects were shown.
-    pub async fn until_shown(&mut self, objects: usize) -> Done {
-        self.until(&format!("{objects} objects are shown"), |watch| watch.seen.len() >= objects).await
-    }
-
-    /// Takes events in until so many objects are Ready.
-    pub async fn until_ready(&mut self, objects: usize) -> Done {
-        let ready = |watch: &Self| watch.seen.values().filter(|seen| seen.ready.is_some()).count();
-        self.until(&format!("{objects} objects are Ready"), |watch| ready(watch) >= objects).await
-    }
-
-    async fn until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) -> Done {
-        let start = Instant::now();
-        while !reached(self) {
-            let left = PATIENCE.saturating_sub(start.elapsed());
-            let Ok(event) = tokio::time::timeout(left, self.next()).await else {
-                return Err(format!("{what}: not in time; {} events were seen", self.count).into());
-            };
-            self.take(event?)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in what has arrived by now.
-    pub async fn drain(&mut self) -> Done {
-        while let Ok(event) = tokio::time::timeout(Duration::from_millis(100), self.next()).await {
-            self.take(event?)?;
-        }
-        Ok(())
-    }
-
-    /// From the first one shown to the last one shown, and to the last one Ready, in seconds.
-    pub fn spans(&self) -> (f64, f64) {
-        spans(&self.seen)
-    }
-
-    fn take(&mut self, event: WatchEvent<DynamicObject>) -> Done {
-        let now = Instant::now();
-        self.count += 1;
-        match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                self.version = object.resource_version().unwrap_or_default();
-                let seen = self.seen.entry(key(&object)).or_insert(Seen { shown: now, ready: None });
-                if seen.ready.is_none() && is_ready(&object) {
-                    seen.ready = Some(now);
-                }
-            }
-            WatchEvent::Deleted(object) => {
-                self.version = object.resource_version().unwrap_or_default();
-                self.gone.insert(key(&object));
-            }
-            WatchEvent::Bookmark(_) => {}
-            WatchEvent::Error(error) => return Err(format!("the watch failed: {error}").into()),
-        }
-        Ok(())
-    }
-}
-
-fn spans(seen: &BTreeMap<String, Seen>) -> (f64, f64) {
-    let shown = || seen.values().map(|seen| seen.shown);
-    let ready = seen.values().filter_map(|seen| seen.ready).max();
-    let from_first = |moment: Option<Instant>| {
-        moment.zip(shown().min()).map_or(f64::NAN, |(moment, first)| (moment - first).as_secs_f64())
-    };
-    (from_first(shown().max()), from_first(ready))
-}
-
-fn key(object: &DynamicObject) -> String {
-    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// Ready, and that of the spec as it is now.
-fn is_ready(object: &DynamicObject) -> bool {
-    let conditions = object.data["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| {
-        condition["type"] == "Ready"
-            && condition["status"] == "True"
-            && condition["observedGeneration"].as_i64() == object.metadata.generation
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn object(generation: i64, ready: &Value) -> DynamicObject {
-        serde_json::from_value(json!({
-            "apiVersion": API,
-            "kind": "RegistryPolicy",
-            "metadata": {"name": "a", "namespace": "team", "generation": generation},
-            "status": {"conditions": [ready]},
-        }))
-        .unwrap()
-    }
-
     #[test]
-    fn ready_is_what_is_true_of_the_spec_as_it_is() {
-        let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "observedGeneration": 2});
-        assert!(is_ready(&object(2, &condition("Ready", "True"))));
-        assert!(!is_ready(&object(3, &condition("Ready", "True"))), "an older spec");
-        assert!(!is_ready(&object(2, &condition("Ready", "Unknown"))));
-        assert!(!is_ready(&object(2, &condition("Accepted", "True"))));
-    }
-
-    #[test]
-    fn a_span_is_from_the_first_shown_to_the_last_ready() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let seen = [("a", 1, 5), ("b", 3, 4)]
-            .map(|(name, shown, ready)| (name.to_owned(), Seen { shown: at(shown), ready: Some(at(ready)) }));
-        assert_eq!(spans(&seen.into()), (2.0, 4.0));
+    fn the_operators_kinds_are_told_by_their_group() {
+        let spec = |group: &str| json!({"group": group, "names": {"kind": "Thing", "plural": "things"}, "versions": [{"name": "v1"}]});
+        assert_eq!(defined_by(&spec("ecr-permissions.dev")).unwrap().api_version, API.replace("v1alpha1", "v1"));
+        assert_eq!(defined_by(&spec("internal.ecr-permissions.dev")).unwrap().plural, "things");
+        assert!(defined_by(&spec("not-ecr-permissions.dev")).is_none());
     }
 }

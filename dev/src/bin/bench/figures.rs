@@ -1,16 +1,13 @@
-//! What was measured, beside its floor and its limit; as a table for people and as JSON for machines.
+//! What was measured, beside its floors and its limit, and what another operator took for the same.
 
 use std::fmt;
-use std::io::{self, Write};
 
 use serde_json::{Value, json};
-
-use crate::Done;
 
 /// What must hold of a figure.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
-    /// At most so many times the floor.
+    /// At most so many times three AWS calls in a row.
     Floors(f64),
     /// At most this, in the figure's unit.
     AtMost(f64),
@@ -22,123 +19,189 @@ pub enum Limit {
 pub enum Unit {
     Seconds,
     MiB,
+    /// Thousands of bytes.
+    KB,
     Calls,
+    Objects,
+}
+
+/// What a scene takes samples of.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    pub name: &'static str,
+    pub unit: Unit,
+    pub limit: Limit,
+    /// Better than the limit: where the project wants to be.
+    pub aim: Option<f64>,
+    /// For how many owners writes are made in that time: its floors are three AWS calls and K of that many.
+    pub owners: Option<usize>,
+    /// Whether the worst sample counts, and not the median.
+    pub worst: bool,
+    /// Whether it may not be worse than that of another operator.
+    pub compared: bool,
+}
+
+impl Measure {
+    pub const fn new(name: &'static str, unit: Unit) -> Self {
+        Self { name, unit, limit: Limit::None, aim: None, owners: None, worst: false, compared: false }
+    }
+
+    /// A time, which another operator's is compared with.
+    pub const fn time(name: &'static str) -> Self {
+        Self { compared: true, ..Self::new(name, Unit::Seconds) }
+    }
+
+    /// Shown beside its floors; no owners: nothing is written to Kubernetes in that time.
+    pub const fn beside(self, owners: usize) -> Self {
+        Self { owners: Some(owners), ..self }
+    }
+
+    pub const fn at_most(self, most: f64) -> Self {
+        Self { limit: Limit::AtMost(most), ..self }
+    }
+
+    pub const fn at_most_floors(self, most: f64) -> Self {
+        Self { limit: Limit::Floors(most), ..self }
+    }
+
+    pub const fn aim(self, aim: f64) -> Self {
+        Self { aim: Some(aim), ..self }
+    }
+
+    pub const fn worst(self) -> Self {
+        Self { worst: true, ..self }
+    }
+
+    /// It is not judged by what another operator took.
+    pub const fn on_its_own(self) -> Self {
+        Self { compared: false, ..self }
+    }
 }
 
 /// One line of the table.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    pub name: &'static str,
-    pub unit: Unit,
-    /// The limit is held against the median of them.
+    pub scene: &'static str,
+    pub measure: Measure,
     pub samples: Vec<f64>,
-    pub floor: Option<f64>,
-    pub limit: Limit,
-    /// Better than the limit: where the project wants to be.
-    pub aim: Option<f64>,
+    /// Three AWS calls in a row.
+    pub a: Option<f64>,
+    /// K of as many owners as the measure has.
+    pub k: Option<f64>,
+    /// The samples of the other operator, where there is one that did it.
+    pub other: Vec<f64>,
     /// What a reader must know to take the figure for what it is.
     pub note: String,
 }
 
+/// How a figure stands to that of the other operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not worse by more than what measuring itself makes of it.
+    Holds,
+    Worse,
+    /// Something else bounds it.
+    NotJudged,
+}
+
+/// More than this is no chance, in seconds; or a tenth of the other's, where that is more.
+const WORSE_BY: f64 = 0.020;
+const WORSE_BY_PART: f64 = 0.10;
+
 impl Figure {
-    pub fn new(name: &'static str, unit: Unit, samples: impl Into<Vec<f64>>) -> Self {
-        let samples = samples.into();
-        Self { name, unit, samples, floor: None, limit: Limit::None, aim: None, note: String::new() }
+    /// Nothing that a scene measured, but what its figures are measured by.
+    pub fn floor(name: &'static str, owners: Option<usize>, samples: Vec<f64>) -> Self {
+        let measure = Measure { owners, ..Measure::new(name, Unit::Seconds) };
+        Self { scene: "floor", measure, samples, a: None, k: None, other: Vec::new(), note: String::new() }
     }
 
-    pub fn beside(self, floor: f64) -> Self {
-        Self { floor: Some(floor), ..self }
+    /// A floor says of how many owners it is.
+    pub fn name(&self) -> String {
+        match (self.scene, self.measure.owners) {
+            ("floor", Some(owners)) => format!("K({owners}): {}", self.measure.name),
+            _ => self.measure.name.to_owned(),
+        }
     }
 
-    pub fn limit(self, limit: Limit) -> Self {
-        Self { limit, ..self }
+    pub fn value(&self) -> f64 {
+        self.measure.value_of(&self.samples)
     }
 
-    pub fn aim(self, aim: f64) -> Self {
-        Self { aim: Some(aim), ..self }
+    pub fn other_value(&self) -> Option<f64> {
+        (!self.other.is_empty()).then(|| self.measure.value_of(&self.other))
     }
 
-    pub fn note(self, note: impl Into<String>) -> Self {
-        Self { note: note.into(), ..self }
-    }
-
-    fn value(&self) -> f64 {
-        median(&self.samples)
-    }
-
-    fn ratio(&self) -> Option<f64> {
-        self.floor.map(|floor| self.value() / floor)
+    /// To both floors together: the calls and the writes need each other's end.
+    pub fn ratio(&self) -> Option<f64> {
+        self.a.map(|a| self.value() / (a + self.k.unwrap_or_default()))
     }
 
     /// Whether the limit holds; a figure that could not be had holds none.
-    fn reached(&self) -> Option<bool> {
-        match self.limit {
-            Limit::Floors(most) => Some(self.ratio().is_some_and(|ratio| ratio <= most)),
+    pub fn reached(&self) -> Option<bool> {
+        match self.measure.limit {
+            Limit::Floors(most) => Some(self.a.is_some_and(|a| self.value() <= most * a)),
             Limit::AtMost(most) => Some(self.value() <= most),
             Limit::None => None,
         }
     }
 
-    fn json(&self) -> Value {
-        let (limit, floors) = match self.limit {
+    /// `None` where there is nothing to compare with.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let (own, other) = (self.value(), self.other_value()?);
+        Some(match self.measure.compared {
+            false => Verdict::NotJudged,
+            true if own - other > WORSE_BY.max(WORSE_BY_PART * other) => Verdict::Worse,
+            true => Verdict::Holds,
+        })
+    }
+
+    pub fn json(&self) -> Value {
+        let Measure { unit, limit, aim, owners, worst, .. } = self.measure;
+        let (limit, limit_in_a) = match limit {
             Limit::AtMost(most) => (Some(most), None),
             Limit::Floors(most) => (None, Some(most)),
             Limit::None => (None, None),
         };
+        let other = self.other_value().map(|value| {
+            json!({
+                "value": value,
+                "samples": self.other,
+                "ratio": self.value() / value,
+                "verdict": self.verdict().map(|verdict| verdict.to_string()),
+            })
+        });
         json!({
-            "name": self.name,
-            "unit": self.unit.to_string(),
+            "scene": self.scene,
+            "name": self.name(),
+            "unit": unit.to_string(),
             "value": self.value(),
+            "of": if worst { "the worst" } else { "the median" },
             "samples": self.samples,
-            "floor": self.floor,
+            "a": self.a,
+            "k": self.k,
+            "owners": owners,
             "ratio": self.ratio(),
             "limit": limit,
-            "limit_in_floors": floors,
-            "aim": self.aim,
+            "limit_in_a": limit_in_a,
+            "aim": aim,
             "reached": self.reached(),
+            "other": other,
             "note": self.note,
         })
     }
+}
 
-    fn row(&self) -> [String; 7] {
-        let number = |value: f64| self.unit.number(value);
-        let or_nothing = |text: Option<String>| text.unwrap_or_default();
-        let limit = match self.limit {
-            Limit::Floors(most) => format!("≤ {most} × floor"),
-            Limit::AtMost(most) => format!("≤ {most} {}", self.unit),
-            Limit::None => String::new(),
-        };
-        let range = match (self.samples.iter().copied().reduce(f64::min), self.samples.iter().copied().reduce(f64::max))
-        {
-            (Some(least), Some(most)) if self.samples.len() > 1 => format!("{}–{}", number(least), number(most)),
-            _ => String::new(),
-        };
-        let reached = self.reached().map(|reached| if reached { "yes" } else { "NO" }.to_owned());
-        [
-            self.name.to_owned(),
-            format!("{} {}", number(self.value()), self.unit),
-            range,
-            or_nothing(self.floor.map(number)),
-            or_nothing(self.ratio().map(|ratio| format!("{ratio:.2}"))),
-            limit,
-            or_nothing(reached),
-        ]
-    }
-
-    fn remark(&self) -> String {
-        let aim = self.aim.map(|aim| {
-            let is = if self.value() <= aim { "reached" } else { "not reached" };
-            format!("aim: {aim} {} ({is}). ", self.unit)
-        });
-        format!("{}{}", aim.unwrap_or_default(), self.note)
+impl Measure {
+    fn value_of(&self, samples: &[f64]) -> f64 {
+        if self.worst { samples.iter().copied().reduce(f64::max).unwrap_or(f64::NAN) } else { median(samples) }
     }
 }
 
 impl Unit {
-    fn number(self, value: f64) -> String {
+    pub fn number(self, value: f64) -> String {
         match self {
             Self::Seconds => format!("{value:.3}"),
-            Self::MiB | Self::Calls => format!("{value:.1}"),
+            Self::MiB | Self::KB | Self::Calls | Self::Objects => format!("{value:.1}"),
         }
     }
 }
@@ -148,7 +211,19 @@ impl fmt::Display for Unit {
         f.pad(match self {
             Self::Seconds => "s",
             Self::MiB => "MiB",
+            Self::KB => "KB",
             Self::Calls => "calls",
+            Self::Objects => "objects",
+        })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Holds => "no worse",
+            Self::Worse => "WORSE",
+            Self::NotJudged => "not judged",
         })
     }
 }
@@ -157,13 +232,17 @@ impl fmt::Display for Unit {
 #[derive(Debug)]
 pub struct Figures {
     pub all: Vec<Figure>,
+    /// Scenes that this operator did not get to their end, and why.
+    pub failures: Vec<String>,
+    /// What else is to be known: of scenes the other operator did not get to their end, of what was not measured.
+    pub remarks: Vec<String>,
     /// Load of the machine before anything of ours ran.
     pub load_before: f64,
 }
 
 impl Figures {
     pub fn all_reached(&self) -> bool {
-        self.all.iter().all(|figure| figure.reached() != Some(false))
+        self.all.iter().all(|figure| figure.reached() != Some(false) && figure.verdict() != Some(Verdict::Worse))
     }
 
     pub fn json(&self) -> Value {
@@ -171,45 +250,14 @@ impl Figures {
             "processors": processors(),
             "load_before": self.load_before,
             "all_reached": self.all_reached(),
+            "failures": self.failures,
+            "remarks": self.remarks,
             "figures": self.all.iter().map(Figure::json).collect::<Vec<_>>(),
         })
     }
-
-    pub fn print(&self) -> Done {
-        let head = ["", "median", "range", "floor", "ratio", "limit", "reached"].map(str::to_owned);
-        let rows: Vec<_> = [head].into_iter().chain(self.all.iter().map(Figure::row)).collect();
-        let width = |column: usize| {
-            rows.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or_default()
-        };
-        let widths: Vec<_> = (0..7).map(width).collect();
-        let mut out = io::stdout().lock();
-        writeln!(out)?;
-        for row in &rows {
-            for (column, (text, width)) in row.iter().zip(&widths).enumerate() {
-                // Words to the left, numbers to the right.
-                if matches!(column, 0 | 5 | 6) {
-                    write!(out, "{text:<width$}  ")?;
-                } else {
-                    write!(out, "{text:>width$}  ")?;
-                }
-            }
-            writeln!(out)?;
-        }
-        writeln!(out)?;
-        for figure in self.all.iter().filter(|figure| !figure.remark().is_empty()) {
-            writeln!(out, "{}: {}", figure.name, figure.remark())?;
-        }
-        let load = self.load_before;
-        writeln!(
-            out,
-            "{} processors; load before the run {load:.2}: other work makes every time longer.",
-            processors()
-        )?;
-        Ok(())
-    }
 }
 
-fn processors() -> usize {
+pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(0, usize::from)
 }
 
@@ -224,32 +272,55 @@ pub fn median(samples: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_limit_is_held_against_the_median() {
-        let figure = Figure::new("x", Unit::Seconds, [0.1, 9.0, 0.2]).limit(Limit::AtMost(0.2));
-        assert_eq!(figure.reached(), Some(true));
-        assert_eq!(figure.clone().limit(Limit::AtMost(0.19)).reached(), Some(false));
-        assert_eq!(figure.limit(Limit::None).reached(), None);
+    fn figure(measure: Measure, samples: impl Into<Vec<f64>>) -> Figure {
+        let samples = samples.into();
+        Figure { scene: "x", measure, samples, a: None, k: None, other: Vec::new(), note: String::new() }
     }
 
     #[test]
-    fn a_limit_in_floors_needs_a_floor() {
-        let figure = Figure::new("x", Unit::Seconds, [0.3]).limit(Limit::Floors(1.7));
-        assert_eq!(figure.reached(), Some(false));
-        assert_eq!(figure.clone().beside(0.2).reached(), Some(true));
-        assert_eq!(figure.beside(0.15).reached(), Some(false));
+    fn the_limit_is_held_against_the_median() {
+        let samples = [0.1, 9.0, 0.2];
+        let measure = Measure::time("x");
+        assert_eq!(figure(measure.at_most(0.2), samples).reached(), Some(true));
+        assert_eq!(figure(measure.at_most(0.19), samples).reached(), Some(false));
+        assert_eq!(figure(measure.at_most(0.2).worst(), samples).reached(), Some(false));
+        assert_eq!(figure(measure, samples).reached(), None);
+    }
+
+    #[test]
+    fn a_limit_in_floors_is_one_in_aws_calls() {
+        let figure = figure(Measure::time("x").at_most_floors(1.7), [0.3]);
+        let beside = |a: f64, k: f64| Figure { a: Some(a), k: Some(k), ..figure.clone() };
+        assert_eq!(figure.reached(), Some(false), "there is no floor");
+        assert_eq!(beside(0.2, 0.0).reached(), Some(true));
+        assert_eq!(beside(0.15, 0.1).reached(), Some(false), "writes to Kubernetes do not lift the limit");
+        assert!((beside(0.15, 0.15).ratio().unwrap() - 1.0).abs() < 1e-9, "but the ratio is to both");
     }
 
     #[test]
     fn one_missed_limit_is_enough() {
-        let figure = |value| Figure::new("x", Unit::MiB, [value]).limit(Limit::AtMost(32.0));
-        let figures = |all| Figures { all, load_before: 0.0 };
-        assert!(figures(vec![figure(31.0), Figure::new("y", Unit::MiB, [99.0])]).all_reached());
+        let figure = |value| figure(Measure::new("x", Unit::MiB).at_most(32.0), [value]);
+        let figures = |all| Figures { all, failures: Vec::new(), remarks: Vec::new(), load_before: 0.0 };
+        assert!(figures(vec![figure(31.0)]).all_reached());
         assert!(!figures(vec![figure(31.0), figure(33.0)]).all_reached());
     }
 
     #[test]
     fn what_could_not_be_measured_reaches_nothing() {
-        assert_eq!(Figure::new("x", Unit::Calls, []).limit(Limit::AtMost(6.0)).reached(), Some(false));
+        assert_eq!(figure(Measure::new("x", Unit::Calls).at_most(6.0), []).reached(), Some(false));
+    }
+
+    #[test]
+    fn worse_is_more_than_a_tenth_and_more_than_twenty_milliseconds() {
+        let measure = Measure::time("x");
+        let verdict = |measure, own: f64, other: f64| Figure { other: vec![other], ..figure(measure, [own]) }.verdict();
+        assert_eq!(verdict(measure, 0.119, 0.1), Some(Verdict::Holds), "19 ms");
+        assert_eq!(verdict(measure, 0.121, 0.1), Some(Verdict::Worse), "21 ms");
+        assert_eq!(verdict(measure, 1.09, 1.0), Some(Verdict::Holds), "9 %");
+        assert_eq!(verdict(measure, 1.11, 1.0), Some(Verdict::Worse), "11 %");
+        assert_eq!(verdict(measure, 0.1, 1.0), Some(Verdict::Holds), "better");
+        assert_eq!(verdict(measure.on_its_own(), 9.0, 1.0), Some(Verdict::NotJudged));
+        assert_eq!(verdict(Measure::new("x", Unit::MiB), 9.0, 1.0), Some(Verdict::NotJudged));
+        assert_eq!(figure(measure, [9.0]).verdict(), None, "nothing to compare with");
     }
 }

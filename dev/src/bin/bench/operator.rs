@@ -10,7 +10,7 @@ use dev::Leashed;
 
 use crate::Done;
 use crate::aws;
-use crate::stage::{ACCESS_KEY, programs};
+use crate::stage::ACCESS_KEY;
 
 /// What the operator may take for anything before the benchmark gives up on it.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -35,9 +35,8 @@ pub struct Memory {
 }
 
 impl Operator {
-    /// Starts it in `folder`, under a name of its own, so that its log is its own.
-    pub fn start(folder: &Path, name: &str, kubeconfig: &Path, aws_url: &str) -> Done<Self> {
-        let [program] = programs(["ecr-permissions"])?;
+    /// Starts `program` in `folder`, under a name of its own, so that its log is its own.
+    pub fn start(program: &Path, folder: &Path, name: &str, kubeconfig: &Path, aws_url: &str) -> Done<Self> {
         let path = folder.join(name);
         // A script, because the operator's surroundings are its own: this cluster, this AWS, nothing of the person's.
         let script = format!(

@@ -24,34 +24,80 @@ const DELAY_MS: u64 = 50;
 /// How long a new role is invisible to all but IAM.
 pub const PROPAGATION_MS: u64 = 2_000;
 const BOUNDARY: &str = "ptc-boundary";
+/// What is shown of a line of a log: the API server's refusals repeat all they have said.
+const LINE: usize = 400;
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    pub operator: PathBuf,
+    simulator: PathBuf,
+}
+
+impl Programs {
+    /// Those that were built beside this one.
+    pub fn find() -> Done<Self> {
+        let [operator, simulator] = beside_this_one(["ecr-permissions", "aws-sim"])?;
+        Ok(Self { operator, simulator })
+    }
+
+    /// The same with another operator.
+    pub fn with_operator(&self, operator: PathBuf) -> Self {
+        Self { operator, ..self.clone() }
+    }
+}
+
+/// A control plane with the definitions of one build of the operator, in a state of its own.
+pub struct Plane {
+    plane: ControlPlane,
+}
+
+impl Plane {
+    /// The definitions come from the program itself, so that they are always those of its version.
+    pub fn start(operator: &Path) -> Done<Self> {
+        let plane = ControlPlane::start(&Assets::find()?)?;
+        let crds = std::process::Command::new(operator).arg("crds").output()?;
+        if !crds.status.success() {
+            return Err(format!("{} crds: {}", operator.display(), String::from_utf8_lossy(&crds.stderr)).into());
+        }
+        plane.kubectl_with_input(&["apply", "-f", "-"], &String::from_utf8_lossy(&crds.stdout))?;
+        plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+        Ok(Self { plane })
+    }
+
+    pub fn kubeconfig(&self) -> &str {
+        self.plane.kubeconfig_text()
+    }
+}
 
 pub struct Stage {
     // Dropped from top to bottom: clients before servers.
     pub operator: Option<Operator>,
     pub aws: Aws,
+    program: PathBuf,
     aws_url: String,
     _simulator: Leashed,
-    plane: ControlPlane,
+    plane: Plane,
     starts: usize,
 }
 
 impl Stage {
-    pub fn set() -> Done<Self> {
-        let [operator, simulator] = programs(["ecr-permissions", "aws-sim"])?;
-        let plane = ControlPlane::start(&Assets::find()?)?;
-        let folder = plane.folder();
+    pub fn set(programs: &Programs) -> Done<Self> {
+        let plane = Plane::start(&programs.operator)?;
+        let folder = plane.plane.folder();
         let world = folder.join("world.json");
         fs::write(&world, world_file().to_string())?;
         let listen = ["--listen", "127.0.0.1:0", "--world"].map(Into::into);
-        let mut simulator = Leashed::start(folder, &simulator, listen.into_iter().chain([world.into_os_string()]))?;
+        let arguments = listen.into_iter().chain([world.into_os_string()]);
+        let mut simulator = Leashed::start(folder, &programs.simulator, arguments)?;
         let aws_url = said(&mut simulator, folder, "aws-sim", "listening on ")?;
-        install_definitions(&operator, &plane)?;
         let aws = Aws::connect(&aws_url)?;
-        Ok(Self { operator: None, aws, aws_url, _simulator: simulator, plane, starts: 0 })
+        let program = programs.operator.clone();
+        Ok(Self { operator: None, aws, program, aws_url, _simulator: simulator, plane, starts: 0 })
     }
 
     pub fn kubeconfig(&self) -> &str {
-        self.plane.kubeconfig_text()
+        self.plane.kubeconfig()
     }
 
     /// Starts an operator; one that runs is killed first.
@@ -59,7 +105,8 @@ impl Stage {
         self.stop_operator();
         self.starts += 1;
         let name = format!("operator-{}", self.starts);
-        let operator = Operator::start(self.plane.folder(), &name, &self.plane.kubeconfig(), &self.aws_url)?;
+        let plane = &self.plane.plane;
+        let operator = Operator::start(&self.program, plane.folder(), &name, &plane.kubeconfig(), &self.aws_url)?;
         Ok(self.operator.insert(operator))
     }
 
@@ -74,10 +121,10 @@ impl Stage {
 
     /// An error, with what the operator said last.
     pub fn explain(&self, error: &dyn std::error::Error) -> String {
-        match &self.operator {
-            Some(operator) => format!("{error}\n\nThe end of the operator's log:\n{}", operator.last_lines()),
-            None => error.to_string(),
-        }
+        let Some(operator) = &self.operator else { return error.to_string() };
+        let line = |line: &str| line.chars().take(LINE).collect::<String>();
+        let log: Vec<_> = operator.last_lines().lines().map(line).collect();
+        format!("{error}\n\nThe end of the operator's log:\n{}", log.join("\n"))
     }
 }
 
@@ -110,19 +157,7 @@ fn world_file() -> Value {
     json!({"seed": 1, "base_delay_ms": DELAY_MS, "propagation_ms": PROPAGATION_MS, "accounts": accounts})
 }
 
-/// The definitions come from the program itself, so that they are always those of its version.
-fn install_definitions(operator: &Path, plane: &ControlPlane) -> Done {
-    let crds = std::process::Command::new(operator).arg("crds").output()?;
-    if !crds.status.success() {
-        return Err(format!("ecr-permissions crds: {}", String::from_utf8_lossy(&crds.stderr)).into());
-    }
-    plane.kubectl_with_input(&["apply", "-f", "-"], &String::from_utf8_lossy(&crds.stdout))?;
-    plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
-    Ok(())
-}
-
-/// Programs that were built beside this one.
-pub fn programs<const N: usize>(names: [&str; N]) -> Done<[PathBuf; N]> {
+fn beside_this_one<const N: usize>(names: [&str; N]) -> Done<[PathBuf; N]> {
     let folder = own_folder()?;
     let paths = names.map(|name| folder.join(name));
     match paths.iter().find(|path| !path.is_file()) {
