@@ -37,16 +37,17 @@ fn there_and_back<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
     serde_json::to_value(serde_json::from_value::<T>(object.clone()).unwrap()).unwrap()
 }
 
-fn again(object: &Value) -> Value {
-    match object["kind"].as_str().unwrap() {
+/// `None`: an object of no kind of ours.
+fn again(object: &Value) -> Option<Value> {
+    Some(match object["kind"].as_str()? {
         "Registry" => there_and_back::<Registry>(object),
         "RegistryLedger" => there_and_back::<RegistryLedger>(object),
         "RegistryPolicy" => there_and_back::<RegistryPolicy>(object),
         "ReplicationGrant" => there_and_back::<ReplicationGrant>(object),
         "PullThroughCacheRule" => there_and_back::<PullThroughCacheRule>(object),
         "CrossAccountPtcRole" => there_and_back::<CrossAccountPtcRole>(object),
-        other => panic!("no kind {other}"),
-    }
+        _ => return None,
+    })
 }
 
 fn slices(version: &str) -> Vec<Slice> {
@@ -65,7 +66,7 @@ fn every_version_is_read_and_loses_nothing() {
         let all = stored(&version);
         assert!(all.len() > 9, "{version} has {} objects", all.len());
         for object in all {
-            let again = again(&object);
+            let again = again(&object).unwrap();
             for part in ["spec", "status"] {
                 assert_eq!(again[part], object[part], "{version}: {} {}", object["kind"], object["metadata"]["name"]);
             }
