@@ -104,17 +104,15 @@ async fn release(args: &ReleaseArgs) -> Result<String, Error> {
     if args.kubernetes_only {
         return kubernetes_only(&client, &registries, &objects, args.all).await;
     }
-    let asking = objects.iter().map(|object| annotate(&client, object, "true"));
-    let asking: Vec<_> = asking.collect();
-    futures::stream::iter(asking).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    // The Registry's word is its owner's: an object's own would let anybody leave behind what nobody can withdraw.
     for registry in &registries {
-        let tokens = tokens(registry);
-        if !tokens.is_empty() {
-            annotate(&client, registry, &tokens.join(",")).await?;
-        }
+        let words: Vec<_> = ["true".to_owned()].into_iter().chain(tokens(registry)).collect();
+        annotate(&client, registry, &words.join(",")).await?;
     }
+    let asking: Vec<_> = objects.iter().map(|object| annotate(&client, object, "true")).collect();
+    futures::stream::iter(asking).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     Ok(format!(
-        "Asked for {} objects. Each says Released in its condition Ready once it is done; until the annotation {RELEASE} is taken off, it is not attached again.",
+        "Asked for {} objects. Each says Released in its condition Ready once it is done. It is not attached again until the annotation {RELEASE} is taken off it, nor is anything new until it is taken off the Registry.",
         objects.len()
     ))
 }

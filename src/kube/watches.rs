@@ -62,7 +62,7 @@ where
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a view of the watch, as the others")]
-fn registry(registry: Loose<Registry>) -> Result<RegistryObject, Unreadable> {
+pub(super) fn registry(registry: Loose<Registry>) -> Result<RegistryObject, Unreadable> {
     let status: RegistryStatus = registry.status();
     Ok(RegistryObject::of(registry.meta(), registry.spec()?, status))
 }

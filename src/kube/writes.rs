@@ -11,12 +11,17 @@ use ::kube::api::{
     Preconditions,
 };
 use ::kube::{Client, ResourceExt};
-use ecr_permissions_core::api::{AttachedStatus, FINALIZER, GROUP, LEDGER_FINALIZER, RegistryLedger, RegistryStatus};
+use ecr_permissions_core::api::{
+    AttachedStatus, FINALIZER, GROUP, LEDGER_FINALIZER, Registry, RegistryLedger, RegistryStatus,
+};
 use ecr_permissions_core::pass::ledger::{Draft, Slice};
 use ecr_permissions_core::pass::objects::{Attached, Meta, ObjectId, RegistryObject};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
+
+use super::loose::Loose;
+use super::watches;
 
 /// Writes under way at once, of all passes together. Each takes a connection (the API server is spoken to in HTTP/1):
 /// a handshake, and memory on both sides for as long as it is kept.
@@ -36,6 +41,8 @@ pub enum Failure {
     Api(Box<kube::Error>),
     #[error("the API server does not answer")]
     Unanswered,
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
 }
 
 impl Failure {
@@ -57,11 +64,14 @@ impl From<kube::Error> for Failure {
 pub struct Writes {
     client: Client,
     turns: Arc<Semaphore>,
+    /// For what a pass waits for: it does not queue behind writes that hang.
+    quick_turns: Arc<Semaphore>,
 }
 
 impl Writes {
     pub fn new(client: Client) -> Self {
-        Self { client, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        let turns = || Arc::new(Semaphore::new(AT_ONCE));
+        Self { client, turns: turns(), quick_turns: turns() }
     }
 
     fn registries(&self) -> Api<DynamicObject> {
@@ -95,10 +105,16 @@ impl Writes {
         self.finalizers(&self.registries(), &registry.meta, false).await.map(drop)
     }
 
-    /// The uid and generation of a Registry as the API server has it now; one that is gone is a lost race.
-    pub async fn version_of_registry(&self, name: &str) -> Result<(String, i64), Failure> {
-        let metadata = self.within(SLICE_WITHIN, self.registries().get(name)).await?.metadata;
-        Ok((metadata.uid.unwrap_or_default(), metadata.generation.unwrap_or_default()))
+    /// A Registry as the API server has it now; one that is gone is a lost race.
+    pub async fn registry(&self, name: &str) -> Result<RegistryObject, Failure> {
+        let api: Api<Loose<Registry>> = Api::all(self.client.clone());
+        let found = self.at_once(api.get(name)).await?;
+        watches::registry(found).map_err(|error| Failure::Unreadable(error.to_string()))
+    }
+
+    /// The metadata of an object as the API server has it now; one that is gone is a lost race.
+    pub async fn meta_of(&self, id: &ObjectId) -> Result<Meta, Failure> {
+        Ok(Meta::of(&self.at_once(self.objects(id).get(&id.name)).await?.metadata))
     }
 
     pub async fn object_status(&self, object: &Attached, status: AttachedStatus) -> Result<Attached, Failure> {
@@ -137,7 +153,7 @@ impl Writes {
         object.metadata.labels = Some(labels(&draft.slice));
         let params = PostParams::default();
         let Some(base) = &draft.base else {
-            let made = self.within(SLICE_WITHIN, self.ledgers().create(&params, &object)).await;
+            let made = self.at_once(self.ledgers().create(&params, &object)).await;
             return match made {
                 Ok(made) => Ok(Slice::of(made)),
                 Err(Failure::Raced) => Err(SliceFailure::Exists(self.there(&draft.slice.name).await?.into())),
@@ -147,12 +163,12 @@ impl Writes {
         object.metadata.resource_version = Some(base.resource_version.clone());
         object.metadata.uid = Some(base.uid.clone());
         let api = self.ledgers();
-        let replaced = self.within(SLICE_WITHIN, api.replace(&draft.slice.name, &params, &object)).await?;
+        let replaced = self.at_once(api.replace(&draft.slice.name, &params, &object)).await?;
         Ok(Slice::of(replaced))
     }
 
     async fn there(&self, name: &str) -> Result<Slice, Failure> {
-        Ok(Slice::of(self.within(SLICE_WITHIN, self.ledgers().get(name)).await?))
+        Ok(Slice::of(self.at_once(self.ledgers().get(name)).await?))
     }
 
     /// Removes a slice that holds nothing: what anybody writes to it meanwhile keeps it.
@@ -162,7 +178,7 @@ impl Writes {
         if !slice.deleting {
             let preconditions = Some(Preconditions { uid, resource_version });
             let params = DeleteParams { preconditions, ..DeleteParams::default() };
-            let deleted = self.within(SLICE_WITHIN, api.delete(&slice.name, &params)).await?;
+            let deleted = self.at_once(api.delete(&slice.name, &params)).await?;
             return match deleted.left() {
                 Some(deleted) => self.release_slice(&Slice::of(deleted)).await,
                 None => Ok(()),
@@ -178,14 +194,14 @@ impl Writes {
         let metadata = json!({ "resourceVersion": slice.resource_version, "uid": slice.uid, "finalizers": [] });
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let (api, params) = (self.ledgers(), PatchParams::default());
-        self.within(SLICE_WITHIN, api.patch(&slice.name, &params, &patch)).await.map(drop)
+        self.at_once(api.patch(&slice.name, &params, &patch)).await.map(drop)
     }
 
     /// Every slice of a namespace, of whatever registry, as etcd has them now.
     pub async fn slices_of(&self, namespace: &str) -> Result<Vec<Slice>, Failure> {
         let api = self.ledgers();
         let params = ListParams::default().fields(&format!("spec.namespace={namespace}"));
-        let listed = self.within(SLICE_WITHIN, api.list(&params)).await?;
+        let listed = self.at_once(api.list(&params)).await?;
         Ok(listed.items.into_iter().map(Slice::of).collect())
     }
 
@@ -202,13 +218,18 @@ impl Writes {
 
     /// A write that is not answered is given up: a pass must end, and the next one finds out what came of it.
     async fn answered<T>(&self, write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
-        self.within(ANSWERED_WITHIN, write).await
+        let _turn = self.turns.acquire().await;
+        Ok(tokio::time::timeout(ANSWERED_WITHIN, write).await.map_err(|_| Failure::Unanswered)??)
     }
 
-    async fn within<T>(&self, span: Duration, write: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
-        // Nobody closes it, so there is always a turn to come.
-        let _turn = self.turns.acquire().await;
-        Ok(tokio::time::timeout(span, write).await.map_err(|_| Failure::Unanswered)??)
+    /// What a pass waits for: a write of a slice, or a question before a write to AWS.
+    async fn at_once<T>(&self, call: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
+        let in_turn = async {
+            // Nobody closes it, so there is always a turn to come.
+            let _turn = self.quick_turns.acquire().await;
+            call.await
+        };
+        Ok(tokio::time::timeout(SLICE_WITHIN, in_turn).await.map_err(|_| Failure::Unanswered)??)
     }
 
     /// Replaces a status. Only it is sent: the API server takes the rest from what it has.

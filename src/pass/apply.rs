@@ -28,7 +28,7 @@ use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
-use current::Current;
+use current::{Current, Shown};
 use outcome::readback_differs;
 
 use things::Working;
@@ -118,7 +118,7 @@ pub(super) async fn apply(
     (applied.rules, _) = writing.make(rules, said).await?;
     writing.validate_rules(&mut applied).await;
     applied.said_waits = writing.said_waits || writing.is_left_in_the_policy(said, &applied);
-    applied.unsettled |= writing.again.is_some() || writing.current.has_moved();
+    applied.unsettled |= writing.again.is_some() || writing.current.is_in_doubt();
     applied.unanswered = writing.unanswered;
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
     applied.roles = roles;
@@ -200,14 +200,12 @@ impl Writing<'_> {
             // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
             return Err(Again::Soon);
         }
-        if self.has_moved().await {
+        if self.shown().await == Shown::Changed {
             return Err(Again::Soon);
         }
         let repairs = self.note_repair(&plan).await;
         self.record_intent(&plan).await;
-        if self.guests_have_moved(&plan) {
-            return Err(Again::Soon);
-        }
+        self.hold_moved_guests(&plan).await;
         let mut policy = policy;
         if plan.switch_scope
             && let Err(because) = self.switch_scope(&mut policy).await
@@ -266,10 +264,14 @@ impl Writing<'_> {
 
     /// One document write of the admitted growth, or of `only` these objects' growth, on a fresh read.
     async fn put(&mut self, policy: &mut Policy, only: Option<&[ObjectId]>) -> Sent {
-        let permit = match Permit::obtain(self.proven, &self.proof, self.restraint().await.as_ref()).await {
+        let adds = only.is_some_and(|only| !only.is_empty());
+        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref());
+        let permit = match self.permitted(permit, adds).await {
             Ok(permit) => permit,
             Err(because) => return Sent::Failed(because, Unknown(false)),
         };
+        // Who cannot ask the API server writes only what takes away.
+        let keeps_back = only.is_none() && self.shown().await == Shown::Unknown;
         if policy.is_past || self.op.clock.now().saturating_sub(policy.read_at) > FRESH {
             let read = observe::policy(self.proven, self.op).await;
             let confirmed = match read {
@@ -283,7 +285,7 @@ impl Writing<'_> {
                 Err(because) => return Sent::Failed(because, Unknown(false)),
             }
         }
-        let plan = self.plan_to_write(policy, only);
+        let plan = self.plan_to_write(policy, if keeps_back { Some(&[]) } else { only });
         let Ok(composition) = plan.compose(&plan.admitted) else {
             return Sent::Failed(
                 Because::new(Reason::PolicyTooLarge, "The registry policy has no room."),
@@ -360,7 +362,8 @@ impl Writing<'_> {
 
     /// There is no way back from it, so what it would wake is read once more right before.
     async fn switch_scope(&mut self, policy: &mut Policy) -> Result<(), Because> {
-        let permit = Permit::obtain(self.proven, &self.proof, self.restraint().await.as_ref()).await?;
+        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref());
+        let permit = self.permitted(permit, true).await?;
         *policy = observe::policy(self.proven, self.op).await?;
         if !self.plan(policy, None).switch_scope {
             return Err(Because::new(Reason::Progressing, "The policy has changed; its scope is decided again."));

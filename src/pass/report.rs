@@ -115,7 +115,10 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again>
     let reading: Vec<_> = reading.collect();
     let on_record: BTreeMap<_, _> = futures::stream::iter(reading).buffer_unordered(WRITES_AT_ONCE).collect().await;
     let may_go = |object: &Attached| match on_record.get(object.id.namespace.as_str()) {
-        Some(Ok(slices)) => Ok(object.meta.abandon || !slices.iter().any(|slice| holds(slice, object))),
+        Some(Ok(slices)) => {
+            let mut own = slices.iter().filter(|slice| slice.installation == op.installation.as_str());
+            Ok(object.meta.abandon || !own.any(|slice| holds(slice, object)))
+        }
         Some(Err(failure)) => Err(op.lost_write(failure)),
         None => Ok(false),
     };

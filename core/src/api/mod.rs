@@ -53,6 +53,6 @@ pub const ABANDON: &str = "ecr-permissions.dev/abandon";
 pub const RECONCILE_NOW: &str = "reconcile.ecr-permissions.dev/requestedAt";
 /// On a Registry: the hash of the orphans a person decided to remove (written by `ecr-permissions prune`).
 pub const PRUNE: &str = "ecr-permissions.dev/prune";
-/// On an object: `"true"` lets go of it, and what it has in AWS stays as nobody's. On a Registry: the hashes, joined by
-/// commas, of what gone objects left and is to be nobody's (both are written by `ecr-permissions release`).
+/// Written by `ecr-permissions release`. `"true"` on an object and on its Registry lets go of the object: what it has in AWS
+/// stays as nobody's. On a Registry also, joined by commas, the hashes of what gone objects left and is to be nobody's.
 pub const RELEASE: &str = "ecr-permissions.dev/release";

@@ -194,18 +194,19 @@ impl Compiler<'_> {
         let pulls = written.as_ref().and_then(|wanted| wanted.role.clone());
         let mut rule = self.rule_claim(object, written.as_ref(), &things);
         let mut role = self.role_claim(object, pulls.as_ref(), &things);
-        let warning = self.lacks_retain(object, written.as_ref());
-        if (object.meta.deleting || object.meta.released()) && !self.gathered.ledger.unreadable.contains(&object.id) {
+        let warning = self.lacks_retain(object, written.as_ref()).or_else(|| self.lacks_release(object));
+        if (object.meta.deleting || self.releases(object)) && !self.gathered.ledger.unreadable.contains(&object.id) {
+            let may_retain = self.may_retain(object, written.as_ref());
             if let Some(rule) = &mut rule {
-                rule.stance = self.rule_leaving(object, rule);
+                rule.stance = self.rule_leaving(object, rule, may_retain);
             }
             if let Some(role) = &mut role {
-                role.stance = self.role_leaving(object, role);
+                role.stance = self.role_leaving(object, role, may_retain);
             }
             has.extend(said);
             let stays = rule.as_ref().is_some_and(|rule| matches!(rule.stance, super::claims::Stance::Retained))
                 || role.as_ref().is_some_and(|role| matches!(role.stance, super::claims::Stance::Retained));
-            stance = self.leaving(object, &has, stays);
+            stance = self.leaving(object, &has, may_retain, stays);
         } else {
             let has_thing = rule.as_ref().is_some_and(|rule| rule.has.is_some())
                 || role.as_ref().is_some_and(|role| role.has.is_some());
@@ -255,10 +256,11 @@ impl Compiler<'_> {
         let message = format!("The object is attached to Registry {} now.", object.body.registry_name());
         let held = Because::new(Reason::Progressing, message);
         let mut contribution = self.held(&object.id, held);
-        if object.meta.deleting || object.meta.released() {
-            contribution.rule.iter_mut().for_each(|rule| rule.stance = self.rule_leaving(object, rule));
-            contribution.role.iter_mut().for_each(|role| role.stance = self.role_leaving(object, role));
-            contribution.stance = self.leaving(object, &contribution.has, false);
+        if object.meta.deleting || self.releases(object) {
+            let may_retain = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
+            contribution.rule.iter_mut().for_each(|rule| rule.stance = self.rule_leaving(object, rule, may_retain));
+            contribution.role.iter_mut().for_each(|role| role.stance = self.role_leaving(object, role, may_retain));
+            contribution.stance = self.leaving(object, &contribution.has, may_retain, false);
         }
         contribution
     }
@@ -311,16 +313,21 @@ impl Compiler<'_> {
         wanted.statements.iter().cloned().chain(under_v2).collect()
     }
 
+    /// Whether the object is let go of as it is: by its own word and the Registry's, since what is nobody's can be neither
+    /// bounded nor withdrawn.
+    fn releases(&self, object: &Attached) -> bool {
+        object.meta.released() && self.gathered.registry.meta.released()
+    }
+
     /// What becomes of the statements of an object that goes. `stays`: something else of it is retained.
-    fn leaving(&self, object: &Attached, has: &[Statement], stays: bool) -> Stance {
-        if object.meta.abandon {
+    fn leaving(&self, object: &Attached, has: &[Statement], may_retain: bool, stays: bool) -> Stance {
+        if object.meta.abandon && object.meta.deleting {
             return Stance::Orphaned(has.to_vec());
         }
-        if object.meta.released() {
+        if self.releases(object) {
             return Stance::Released(self.still_allowed(&object.id, has));
         }
-        let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
-        let retained = if retains { self.retainable(&object.id, has) } else { Vec::new() };
+        let retained = if may_retain { self.retainable(&object.id, has) } else { Vec::new() };
         if retained.is_empty() && !stays { Stance::Leaves } else { Stance::Retained(retained) }
     }
 
@@ -336,6 +343,12 @@ impl Compiler<'_> {
         rules.filter(|rule| rule.retain == Some(true)).cloned().collect()
     }
 
+    /// Whether the rule that covers the object lets what it has outlive it. What it asks for may no longer be told: then what
+    /// it has speaks for itself.
+    fn may_retain(&self, object: &Attached, wanted: Option<&Wanted>) -> bool {
+        object.body.deletion_policy() == Some(DeletionPolicy::Retain) && self.lacks_retain(object, wanted).is_none()
+    }
+
     /// The words for an object that asks to be retained as no rule lets it.
     fn lacks_retain(&self, object: &Attached, wanted: Option<&Wanted>) -> Option<Because> {
         let wanted = wanted.filter(|_| object.body.deletion_policy() == Some(DeletionPolicy::Retain))?;
@@ -344,6 +357,16 @@ impl Compiler<'_> {
         consent(&self.retaining(), key, id.kind, &id.namespace, labels, &Asked::of(wanted, id.kind, key)).err()?;
         let message = "No rule of the Registry's spec.allow with retain: true covers the object, so its deletion removes what it has.";
         Some(Because::new(Reason::RetainNotAllowed, message))
+    }
+
+    /// The words for an object that asks to be let go of, and its Registry does not.
+    fn lacks_release(&self, object: &Attached) -> Option<Because> {
+        let is_alone = object.meta.released() && !self.gathered.registry.meta.released();
+        let message = format!(
+            "The annotation {} has no effect while the Registry does not carry it: use ecr-permissions release.",
+            crate::api::RELEASE
+        );
+        is_alone.then(|| Because::new(Reason::Released, message))
     }
 
     /// What today's `allow` covers of it; where the namespace is not there to be judged, what some rule could cover.
@@ -365,6 +388,9 @@ impl Compiler<'_> {
         if self.gathered.registry.meta.deleting && is_new {
             let message = "The Registry is being deleted and takes nobody new.";
             return Answer::Refused(None, Because::new(Reason::RegistryTerminating, message));
+        }
+        if is_new && (object.meta.released() || self.gathered.registry.meta.released()) {
+            return Answer::Refused(None, released(object));
         }
         let (allow, key) = (&self.gathered.registry.spec.allow, &self.gathered.key);
         let consent = |wanted: &Wanted| {
@@ -392,7 +418,15 @@ impl Compiler<'_> {
     }
 
     fn living(&self, object: &Attached, has: &[Statement], principal_gone_at: Option<i64>, answer: Answer) -> Stance {
-        let still_allowed = |statements: &[Statement]| self.still_allowed(&object.id, statements);
+        // What was retained is its own again once it is accepted: until then the rules that let it stay bound it.
+        let is_retained = self.holdings.get(&object.id).is_some_and(|h| h.state == LedgerState::Retained);
+        let still_allowed = |statements: &[Statement]| {
+            if is_retained {
+                self.retainable(&object.id, statements)
+            } else {
+                self.still_allowed(&object.id, statements)
+            }
+        };
         let wanted = match answer {
             Answer::Held(because) | Answer::Unfinalized(because) => {
                 return Stance::Holds(still_allowed(has), because);
@@ -484,6 +518,27 @@ impl Compiler<'_> {
             |role: &LedgerRole| living.iter().any(|e| e.things.role.as_ref().is_some_and(|has| has.arn == role.arn));
         Things { role: things.role.clone().filter(|role| !has_it(role)), ..things.clone() }
     }
+}
+
+/// The words for an object that was let go of.
+pub(super) fn was_released() -> Because {
+    let message = format!(
+        "Released: what the object had in AWS stays there and is nobody's. To attach it again, take the annotation {} off.",
+        crate::api::RELEASE
+    );
+    Because::new(Reason::Released, message)
+}
+
+/// The words for an object that was let go of, or whose Registry is.
+fn released(object: &Attached) -> Because {
+    if object.meta.released() {
+        return was_released();
+    }
+    let message = format!(
+        "The Registry is being released, and takes nobody new until its annotation {} is taken off.",
+        crate::api::RELEASE
+    );
+    Because::new(Reason::Released, message)
 }
 
 /// The principals that an object asks for and no longer has.

@@ -161,7 +161,13 @@ impl Index {
         let roles = self.attached.get(&role).into_iter().flat_map(Collection::iter);
         let concerned = roles
             .filter(|(id, _)| id.namespace == *namespace && (concerns_all || parts.iter().any(|part| part.is_of(id))));
-        concerned.flat_map(|(_, object)| self.keys_of(object)).collect()
+        // An object of another registry may wait for what goes here.
+        let others = parts.iter().filter(|part| part.kind != role.as_str()).filter_map(|part| {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == part.kind)?;
+            let id = ObjectId { kind, namespace: namespace.clone(), name: part.name.clone() };
+            Some(self.key_of(self.attached.get(&kind)?.get(&id)?))
+        });
+        concerned.flat_map(|(_, object)| self.keys_of(object)).chain(others).collect()
     }
 
     /// What was under way counts as applied once the record of its document says so.
@@ -222,7 +228,7 @@ impl Index {
     fn keys_of(&self, object: &Attached) -> BTreeSet<Key> {
         let slices = self.by_namespace.get(&object.id.namespace).into_iter().flatten();
         let slices = slices.filter_map(|name| self.ledgers.get(name));
-        let recorded = slices.filter(|slice| slice.entries.keys().any(|part| part.is_of(&object.id)));
+        let recorded = slices.filter(|slice| slice.mentions(&object.id));
         let recorded = recorded.filter_map(|slice| slice.key());
         let targets = object.body.targets();
         let is_role = object.id.kind == Kind::CrossAccountPtcRole;
@@ -236,8 +242,25 @@ impl Index {
         registries.chain([Key::Orphans]).collect()
     }
 
+    /// Those of its objects, and those that have something of it on record: what gone objects left is judged by it, too.
     fn keys_of_namespace(&self, namespace: &str) -> BTreeSet<Key> {
-        self.objects().filter(|object| object.id.namespace == namespace).flat_map(|o| self.keys_of(o)).collect()
+        let slices = self.by_namespace.get(namespace).into_iter().flatten();
+        let recorded = slices.filter_map(|name| self.ledgers.get(name)?.key()).map(Key::Registry);
+        let objects = self.objects().filter(|object| object.id.namespace == namespace);
+        objects.flat_map(|o| self.keys_of(o)).chain(recorded).collect()
+    }
+
+    /// The registries with grants to roles on record: what a role left there stays no longer than its own registry says.
+    fn keys_with_roles(&self) -> BTreeSet<Key> {
+        let role = Kind::CrossAccountPtcRole.as_str();
+        let with_roles = |slice: &&Arc<Slice>| slice.entries.keys().any(|part| part.kind == role);
+        self.ledgers
+            .iter()
+            .map(|(_, slice)| slice)
+            .filter(with_roles)
+            .filter_map(|s| s.key())
+            .map(Key::Registry)
+            .collect()
     }
 
     /// A Registry that stands for a target, however that is written.
@@ -257,7 +280,7 @@ impl Index {
         };
         let is_named = |o: &Attached| o.body.targets().iter().any(is_it);
         let concerned = self.objects().filter(|o| o.body.registry_name() == name || is_named(o));
-        concerned.flat_map(|object| self.keys_of(object)).collect()
+        concerned.flat_map(|object| self.keys_of(object)).chain(self.keys_with_roles()).collect()
     }
 
     fn objects(&self) -> impl Iterator<Item = &Arc<Attached>> {
@@ -435,7 +458,7 @@ impl Snapshot<'_> {
         let mentions = |id: &ObjectId| {
             let slices = self.0.ledgers.iter().map(|(_, slice)| slice);
             let mut slices = slices.filter(|slice| slice.namespace.as_ref() == Some(&id.namespace));
-            slices.any(|slice| slice.entries.keys().any(|part| part.is_of(id)))
+            slices.any(|slice| slice.installation == self.0.installation.as_str() && slice.mentions(id))
         };
         let on_record = objects.iter().map(|object| object.id.clone()).filter(mentions).collect();
         let unread: BTreeSet<&str> = self.0.registries.unreadable().map(String::as_str).collect();

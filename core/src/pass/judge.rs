@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::cache_rules::{self, Validity};
 use super::claims;
-use super::compile::{Contribution, Desired, RuleClaim, Stance};
+use super::compile::{Contribution, Desired, RuleClaim, Stance, was_released};
 use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
@@ -120,7 +120,7 @@ impl Judging<'_> {
         if matches!(contribution.stance, Stance::Released(_)) {
             return self.has_nothing_left(contribution);
         }
-        let Stance::Keeps(_, because) = &contribution.stance else { return false };
+        let (Stance::Keeps(_, because) | Stance::Holds(_, because)) = &contribution.stance else { return false };
         let is_refused = because.reason.verdict() == Verdict::False && because.reason.aspect() == Aspect::Accepted;
         is_refused && self.holding(contribution).is_none() && self.has_nothing_left(contribution)
     }
@@ -140,7 +140,12 @@ impl Judging<'_> {
 
     fn is_released(&self, contribution: &Contribution) -> bool {
         match &contribution.stance {
-            Stance::Orphaned(_) | Stance::Retained(_) => true,
+            Stance::Orphaned(_) => true,
+            // Where the record was lost, AWS tells what is put on record for after it.
+            Stance::Retained(_) => {
+                let is_away = self.applied.failure.as_ref().is_some_and(is_out_of_reach);
+                contribution.state.is_some() || self.applied.has.is_some() || is_away
+            }
             Stance::Leaves | Stance::Released(_) => self.has_nothing_left(contribution),
             _ => false,
         }
@@ -262,8 +267,7 @@ impl Judging<'_> {
 
     fn releasing(&self, contribution: &Contribution) -> Because {
         if self.has_nothing_left(contribution) {
-            let message = "Released: what the object had in AWS stays there and is nobody's. To attach it again, take the annotation ecr-permissions.dev/release off.";
-            return Because::new(Reason::Released, message);
+            return was_released();
         }
         let why = self.applied.failure.clone().unwrap_or_else(|| self.not_yet());
         Because::new(Reason::Progressing, format!("The object is being released. {}: {}", why.reason, why.message))

@@ -37,7 +37,7 @@ pub struct Meta {
     pub other_finalizers: Vec<String>,
     pub abandon: bool,
     pub prune: Option<String>,
-    /// On a Registry: tokens of what is to be released. On an object: `true`.
+    /// `true`, and on a Registry tokens of what gone objects left and is to be released.
     pub release: Option<String>,
     pub reconcile_at: Option<String>,
 }
@@ -65,9 +65,9 @@ impl Meta {
         }
     }
 
-    /// Whether the object is to be let go of as it is.
+    /// Whether the object is to be let go of as it is, or the objects of the Registry are.
     pub fn released(&self) -> bool {
-        self.release.as_deref() == Some("true")
+        self.release.iter().any(|words| words.split(',').any(|word| word == "true"))
     }
 
     /// Whether a newer version differs in something a pass must answer: not in what a pass itself writes.

@@ -43,6 +43,7 @@ impl Writing<'_> {
             self.memory.forgive(id);
         }
         self.desired = compile(self.gathered, &self.op.installation, self.memory, now);
+        self.hold_words();
         Sent::Accepted
     }
 
@@ -58,6 +59,7 @@ impl Writing<'_> {
         if let Some(newer) = newer {
             *self.gathered = newer;
             self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
+            self.hold_words();
         }
     }
 }

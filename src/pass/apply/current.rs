@@ -1,5 +1,5 @@
 //! Whether what a write rests on still holds where it leaves: a watch may be late without anybody noticing, and a
-//! Registry that was suspended, narrowed or removed meanwhile lets nothing be written.
+//! Registry that was suspended, narrowed or removed meanwhile lets nothing be written. A pod that cannot ask adds nothing.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,68 +7,89 @@ use std::time::Duration;
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::Writing;
+use crate::aws::permit::Permit;
 use crate::kube::writes::Failure;
 
 /// An answer older than this is asked for again.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
-/// What the API server answered last.
-#[derive(Debug, Default)]
-pub(super) struct Current(Mutex<Option<Answer>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Answer {
-    at: Duration,
-    moved: bool,
+/// The Registry that a pass was planned on, as the API server has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    AsPlanned,
+    Changed,
+    /// The API server does not answer, or does not let us ask.
+    Unknown,
 }
 
+/// What the API server answered last, and when.
+#[derive(Debug, Default)]
+pub(super) struct Current(Mutex<Option<(Duration, Shown)>>);
+
 impl Current {
-    fn last(&self) -> Option<Answer> {
+    fn last(&self) -> Option<(Duration, Shown)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, answer: Answer) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    fn note(&self, at: Duration, shown: Shown) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, shown));
     }
 
-    /// Whether the Registry was seen to be another than the pass was planned on.
-    pub(super) fn has_moved(&self) -> bool {
-        self.last().is_some_and(|answer| answer.moved)
+    /// Whether what was planned has to be decided again.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.last().is_some_and(|(_, shown)| shown != Shown::AsPlanned)
     }
 }
 
 impl Writing<'_> {
-    /// What forbids a write now: the restraint of the pass, or a Registry that is not as the pass was planned on it.
-    pub(super) async fn restraint(&self) -> Option<Because> {
-        if let Some(restraint) = &self.desired.restraint {
-            return Some(restraint.clone());
+    /// The leave to write, asked for last: the wait for a turn may be longer than an answer is good for.
+    pub(super) async fn permitted(
+        &self,
+        permit: impl Future<Output = Result<Permit, Because>>,
+        adds: bool,
+    ) -> Result<Permit, Because> {
+        let permit = permit.await?;
+        match self.shown().await {
+            Shown::AsPlanned => Ok(permit),
+            Shown::Unknown if !adds => Ok(permit),
+            Shown::Changed => Err(changed()),
+            Shown::Unknown => Err(unknown()),
         }
-        if self.has_moved().await {
-            let message = "The Registry has changed since it was read; what is written is decided again.";
-            return Some(Because::new(Reason::Progressing, message));
-        }
-        None
     }
 
-    /// Whether the Registry is another than the pass was planned on, asked again after a while.
-    pub(super) async fn has_moved(&self) -> bool {
+    /// Whether the Registry is the one that the pass was planned on, asked again after a while. A newer one is shown to the
+    /// next pass, whatever the watch does.
+    pub(super) async fn shown(&self) -> Shown {
         let now = self.op.clock.now();
-        if let Some(answer) =
-            self.current.last().filter(|answer| answer.moved || now.saturating_sub(answer.at) < GOOD_FOR)
+        if let Some((at, shown)) = self.current.last()
+            && (shown == Shown::Changed || now.saturating_sub(at) < GOOD_FOR)
         {
-            return answer.moved;
+            return shown;
         }
-        let registry = &self.gathered.registry;
-        let moved = match self.op.writes.version_of_registry(registry.name()).await {
-            Ok(version) => version != (registry.meta.uid.clone(), registry.meta.generation),
-            Err(Failure::Raced) => true,
-            // Nobody knows: what grows is kept back by its record, which cannot be written either.
+        let planned = &self.gathered.registry;
+        let shown = match self.op.writes.registry(planned.name()).await {
+            Ok(found) if (&found.meta.uid, found.meta.generation) == (&planned.meta.uid, planned.meta.generation) => {
+                Shown::AsPlanned
+            }
+            Ok(found) => {
+                self.op.show_registry(planned, &found);
+                Shown::Changed
+            }
+            Err(Failure::Raced) => Shown::Changed,
             Err(error) => {
-                tracing::debug!(registry = registry.name(), %error, "whether the Registry has changed is not known");
-                false
+                tracing::warn!(registry = planned.name(), %error, "whether the Registry has changed is not known; nothing is added");
+                Shown::Unknown
             }
         };
-        self.current.note(Answer { at: now, moved });
-        moved
+        self.current.note(now, shown);
+        shown
     }
+}
+
+pub(super) fn changed() -> Because {
+    Because::new(Reason::Progressing, "The Registry has changed since it was read; what is written is decided again.")
+}
+
+pub(super) fn unknown() -> Because {
+    Because::new(Reason::Progressing, "The API server does not answer, and nothing is added to AWS before it does.")
 }

@@ -2,6 +2,7 @@
 //! from now on.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ecr_permissions_core::api::LedgerState;
 use ecr_permissions_core::pass::compile::{Stance, compile};
@@ -12,7 +13,7 @@ use ecr_permissions_core::policy::atoms;
 use ecr_permissions_core::reason::Reason;
 
 use super::Writing;
-use crate::pass::filing;
+use crate::pass::{Again, filing};
 
 impl Writing<'_> {
     /// Tells of drift that this write puts right.
@@ -78,16 +79,31 @@ impl Writing<'_> {
         failed
     }
 
-    /// Whether a role of another registry that is to be granted something is being deleted by now, is no longer what it
-    /// was, or its owner's word may be another. Its own pass may have looked for grants before the intent was there to be
-    /// seen; whoever looks from here on sees it and waits.
-    pub(super) fn guests_have_moved(&self, plan: &Plan) -> bool {
+    /// Holds back the roles of other registries that were to be granted something and are being deleted by now, are no
+    /// longer what they were, or their owner's word may be another. Their own pass may have looked for grants before the
+    /// intent was there to be seen; whoever looks from here on sees it and waits. A view may be late, so the API server is
+    /// asked.
+    pub(super) async fn hold_moved_guests(&mut self, plan: &Plan) {
         let grown = plan.admitted.iter().filter_map(|i| plan.growth.get(*i));
-        let mut guests = grown.filter_map(|growth| self.gathered.guests.iter().find(|guest| guest.id == growth.id));
-        let is_as_it_was = |guest: &Attached| {
-            let home = self.gathered.others.values().find(|other| other.name() == guest.body.registry_name());
-            home.is_some_and(|home| self.op.with_index(|index| index.still_has(home, &guest.id)))
+        let guests = grown.filter_map(|growth| self.gathered.guests.iter().find(|guest| guest.id == growth.id));
+        let guests: Vec<_> = guests.map(Arc::clone).collect();
+        for guest in guests {
+            if !self.is_as_it_was(&guest).await {
+                self.unrecorded.insert(guest.id.clone());
+                self.again = Some(Again::Soon);
+            }
+        }
+    }
+
+    async fn is_as_it_was(&self, guest: &Attached) -> bool {
+        let home = self.gathered.others.values().find(|other| other.name() == guest.body.registry_name());
+        let Some(home) = home.filter(|home| self.op.with_index(|index| index.still_has(home, &guest.id))) else {
+            return false;
         };
-        guests.any(|guest| !is_as_it_was(guest))
+        let writes = &self.op.writes;
+        let (object, registry) = tokio::join!(writes.meta_of(&guest.id), writes.registry(home.name()));
+        let lives = object.is_ok_and(|now| now.uid == guest.meta.uid && now.finalized && !now.deleting);
+        let meta = &home.registry.meta;
+        lives && registry.is_ok_and(|now| now.meta.uid == meta.uid && now.meta.generation == meta.generation)
     }
 }

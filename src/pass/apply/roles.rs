@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ecr_permissions_core::api::LedgerRole;
 use ecr_permissions_core::kinds::PtcRole;
+use ecr_permissions_core::pass::claims::Action;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::ledger::Things;
 use ecr_permissions_core::pass::memory::Memory;
@@ -73,31 +74,31 @@ impl Thing for Roles {
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
-        let proven = writing.proven;
+        let (proven, adds) = (writing.proven, !act.removes());
         match act {
             Act::Create(role) => {
-                proven.create_role(permit(writing).await?, role).await?;
-                proven.put_role_policy(permit(writing).await?, &role.name, &role.policy).await?;
+                proven.create_role(permit(writing, adds).await?, role).await?;
+                proven.put_role_policy(permit(writing, adds).await?, &role.name, &role.policy).await?;
             }
             Act::Change { name, trust, policy, tags } => {
                 // Narrow first: whoever may take the role on, then what it may do.
                 if let Some(trust) = trust {
-                    proven.update_role_trust(permit(writing).await?, name, trust).await?;
+                    proven.update_role_trust(permit(writing, adds).await?, name, trust).await?;
                 }
                 if let Some(policy) = policy {
-                    proven.put_role_policy(permit(writing).await?, name, policy).await?;
+                    proven.put_role_policy(permit(writing, adds).await?, name, policy).await?;
                 }
                 if !tags.is_empty() {
-                    proven.tag_role(permit(writing).await?, name, tags).await?;
+                    proven.tag_role(permit(writing, adds).await?, name, tags).await?;
                 }
             }
             Act::Delete { name, has_policy } => {
                 if *has_policy {
-                    proven.delete_role_policy(permit(writing).await?, name).await?;
+                    proven.delete_role_policy(permit(writing, adds).await?, name).await?;
                 }
-                proven.delete_role(permit(writing).await?, name).await?;
+                proven.delete_role(permit(writing, adds).await?, name).await?;
             }
-            Act::Release { name, tags } => proven.untag_role(permit(writing).await?, name, tags).await?,
+            Act::Release { name, tags } => proven.untag_role(permit(writing, adds).await?, name, tags).await?,
         }
         Ok(())
     }
@@ -148,9 +149,9 @@ impl Thing for Roles {
     }
 }
 
-async fn permit(writing: &Writing<'_>) -> Result<Permit, Refusal> {
-    let restraint = writing.restraint().await;
-    Permit::for_role(writing.proven, &writing.proof, restraint.as_ref()).await.map_err(Refusal::Restrained)
+async fn permit(writing: &Writing<'_>, adds: bool) -> Result<Permit, Refusal> {
+    let permit = Permit::for_role(writing.proven, &writing.proof, writing.desired.restraint.as_ref());
+    writing.permitted(permit, adds).await.map_err(Refusal::Restrained)
 }
 
 impl From<Error> for Refusal {

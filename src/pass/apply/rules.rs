@@ -3,6 +3,7 @@
 use ecr_permissions_core::api::LedgerRule;
 use ecr_permissions_core::kinds::CacheRule;
 use ecr_permissions_core::pass::cache_rules::{self, Act, Claim, RulesPlan, plan_rules};
+use ecr_permissions_core::pass::claims::Action;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::Things;
@@ -67,9 +68,8 @@ impl Thing for Rules {
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
-        let restraint = writing.restraint().await;
-        let permit = Permit::for_thing(writing.proven, &writing.proof, restraint.as_ref()).await;
-        let permit = permit.map_err(Refusal::Restrained)?;
+        let permit = Permit::for_thing(writing.proven, &writing.proof, writing.desired.restraint.as_ref());
+        let permit = writing.permitted(permit, !act.removes()).await.map_err(Refusal::Restrained)?;
         match act {
             Act::Create(rule) => writing.proven.create_cache_rule(permit, rule).await,
             Act::Update(rule) => writing.proven.update_cache_rule(permit, rule).await,

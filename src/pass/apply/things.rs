@@ -15,6 +15,7 @@ use ecr_permissions_core::reason::{Because, Reason, Verdict};
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 
+use super::current::Shown;
 use super::{Again, BETWEEN_READS, Writing, unrecorded};
 use crate::aws::error::{Error, Kind};
 
@@ -122,7 +123,7 @@ impl Writing<'_> {
         let mut plan = self.planned(&working, said);
         plan.acts.retain(|_, act| act.removes());
         self.leave_out_refused(&mut plan, &mut working);
-        if plan.acts.is_empty() || self.has_moved().await {
+        if plan.acts.is_empty() || self.shown().await == Shown::Changed {
             return Some(Ok(working));
         }
         self.act_on(&plan, &mut working).await;
@@ -156,7 +157,7 @@ impl Writing<'_> {
                 applied.steps = steps;
                 return Ok((applied, Some(working.read)));
             }
-            if self.has_moved().await {
+            if self.shown().await == Shown::Changed {
                 return Err(Again::Soon);
             }
             self.note_drift(&plan, &working).await;

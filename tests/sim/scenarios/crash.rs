@@ -260,6 +260,7 @@ fn a_crash_while_an_object_is_retained_changes_nothing_in_the_end() {
 #[test]
 fn a_crash_while_an_object_is_released_changes_nothing_in_the_end() {
     ends_alike(&two_owners, &async |lab| {
+        lab.annotate("registries", "", "default", "ecr-permissions.dev/release", "true");
         lab.annotate("registrypolicies", "team-a", "pull", "ecr-permissions.dev/release", "true");
         lab.until("it is released", |lab| lab.ready("registrypolicies", "team-a", "pull").1 == "Released").await;
         assert!(lab.may("444444444444", "ecr:BatchGetImage", "team-a/app", A));

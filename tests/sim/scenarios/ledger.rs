@@ -632,3 +632,51 @@ fn two_leaders_at_once_lose_nothing() {
         });
     }
 }
+
+/// What another installation has on record of an object's name is not this one's, and keeps nobody here.
+#[test]
+fn a_foreign_entry_of_an_objects_name_keeps_it_from_nothing() {
+    for attached in [true, false] {
+        run(2_410, async |lab| {
+            two_objects(lab).await;
+            let mut foreign = slice(lab, "team-a");
+            foreign["metadata"] = json!({"name": "111111111111-eu-west-1-aaaaaaaaaaaaaaaaaaaaaaaaaa-0"});
+            foreign["spec"]["installationId"] = json!("aaaaaaaaaa");
+            lab.apply(&foreign);
+            lab.settle().await;
+            if !attached {
+                for namespace in ["team-a", "team-b"] {
+                    lab.delete(POLICIES, namespace, "pull");
+                }
+                lab.delete(REGISTRIES, "", "default");
+                lab.until("the Registry is gone", |lab| !lab.exists(REGISTRIES, "", "default")).await;
+                return;
+            }
+            lab.delete(POLICIES, "team-a", "pull");
+            lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-a", "pull")).await;
+            assert!(!lab.may_pull(B, "team-a/app"));
+        });
+    }
+}
+
+/// Behaviour 24: a finalizer that somebody forged on a suspended object that nobody let in keeps no Registry.
+#[test]
+fn a_suspended_object_that_is_let_in_by_nobody_keeps_no_registry() {
+    run(2_411, async |lab| {
+        two_objects(lab).await;
+        let foreign = pull("team-c", "pull", "default", &[C], "team-c/*");
+        lab.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-c"}}));
+        lab.apply(&with(foreign, "/spec/suspend", &json!(true)));
+        lab.kube
+            .edit(POLICIES, "team-c", "pull", |o| {
+                o["metadata"]["finalizers"] = json!(["ecr-permissions.dev/finalizer"]);
+            })
+            .unwrap();
+        lab.settle().await;
+        for namespace in ["team-a", "team-b"] {
+            lab.delete(POLICIES, namespace, "pull");
+        }
+        lab.delete(REGISTRIES, "", "default");
+        lab.until("the Registry is gone", |lab| !lab.exists(REGISTRIES, "", "default")).await;
+    });
+}

@@ -28,6 +28,11 @@ async fn until_gone(lab: &mut Lab, namespace: &'static str) {
     lab.until("it is gone", move |lab| !lab.exists(POLICIES, namespace, "pull")).await;
 }
 
+/// The Registry's owner lets go of its objects.
+fn registry_releases(lab: &Lab) {
+    lab.annotate(REGISTRIES, "", "default", RELEASE, "true");
+}
+
 fn retained(lab: &Lab) -> bool {
     condition(&lab.kube.get(REGISTRIES, "", "default").unwrap(), "Retained").0 == "True"
 }
@@ -104,7 +109,8 @@ fn without_leave_a_retaining_object_gets_all_and_its_deletion_removes() {
     });
 }
 
-/// What is no longer allowed is not retained, of what is deleted in that moment and of what was retained before.
+/// What is no longer allowed is not retained: of what was retained before, the part; an object that is refused when it is
+/// deleted is covered by no rule, and takes all along.
 #[test]
 fn only_what_is_allowed_is_retained() {
     for deleted_first in [false, true] {
@@ -122,10 +128,61 @@ fn only_what_is_allowed_is_retained() {
                 until_gone(lab, "team-a").await;
             }
             lab.settle().await;
-            assert!(lab.may_pull(B, "team-a/app") && !lab.may_pull(OTHER, "team-a/app"), "{deleted_first}");
+            assert_eq!(lab.may_pull(B, "team-a/app"), deleted_first);
+            assert!(!lab.may_pull(OTHER, "team-a/app"), "{deleted_first}");
             lab.assert_at_rest().await;
         });
     }
+}
+
+/// What is retained is bounded by the rules that let it stay until an object of its name is accepted; and a namespace that
+/// is let in no more loses it at once.
+#[test]
+fn what_is_retained_is_bounded_whoever_comes_by_its_name() {
+    run(642, async |lab| {
+        two_owners(lab).await;
+        until_gone(lab, "team-a").await;
+        lab.until("it is told", retained).await;
+        let suspended = with(pull("team-a", "pull", "default", &[B], "shared/*"), "/spec/suspend", &json!(true));
+        lab.apply(&suspended);
+        lab.settle().await;
+        assert_eq!(states(lab), ["Applied", "Retained"], "{}", lab.describe());
+        may_retain(lab, false);
+        lab.until("it is withdrawn", |lab| !lab.may_pull(B, "shared/app")).await;
+        assert!(lab.may_pull(OTHER, "shared/app"));
+        lab.settle().await;
+        lab.assert_at_rest().await;
+    });
+    run(643, async |lab| {
+        two_owners(lab).await;
+        until_gone(lab, "team-a").await;
+        lab.until("it is told", retained).await;
+        lab.kube.edit("namespaces", "", "team-a", |n| n["metadata"]["labels"] = json!({"tenant": "no"})).unwrap();
+        lab.pass(Duration::from_secs(10)).await;
+        assert!(!lab.may_pull(B, "shared/app") && lab.may_pull(OTHER, "shared/app"));
+    });
+}
+
+/// A tenant's own annotation lets go of nothing: what is nobody's could be neither bounded nor withdrawn.
+#[test]
+fn nobody_releases_without_the_registrys_word() {
+    run(644, async |lab| {
+        two_owners(lab).await;
+        let writes = lab.aws_writes_of(A);
+        lab.annotate(POLICIES, "team-a", "pull", RELEASE, "true");
+        lab.pass(INTERVAL).await;
+        assert!(lab.is_ready(POLICIES, "team-a", "pull") && lab.aws_writes_of(A) == writes);
+        assert!(lab.message(POLICIES, "team-a", "pull", "Ready").contains("has no effect"));
+        // Nor does it take an object out of the hands of its owner, with the other annotation beside it.
+        lab.annotate(POLICIES, "team-a", "pull", "ecr-permissions.dev/abandon", "true");
+        lab.pass(INTERVAL).await;
+        assert!(lab.is_ready(POLICIES, "team-a", "pull"));
+        assert_eq!(condition(&lab.kube.get(REGISTRIES, "", "default").unwrap(), "Orphaned").0, "");
+        lab.set(REGISTRIES, "", "default", "/spec/allow", &json!([]));
+        lab.settle().await;
+        assert_eq!(lab.policy(A), None);
+        lab.assert_at_rest().await;
+    });
 }
 
 /// A namespace that is gone is judged by names, and where only labels could cover it by whether such a rule is there.
@@ -229,6 +286,7 @@ fn what_is_retained_is_pruned_or_released_by_its_token() {
 fn a_released_object_gives_up_its_marks_and_keeps_its_access() {
     run(637, async |lab| {
         two_owners(lab).await;
+        registry_releases(lab);
         lab.annotate(POLICIES, "team-a", "pull", RELEASE, "true");
         let is_free = |lab: &Lab| {
             let object = lab.kube.get(POLICIES, "team-a", "pull").unwrap();
@@ -246,7 +304,11 @@ fn a_released_object_gives_up_its_marks_and_keeps_its_access() {
         lab.restart().await;
         lab.pass(INTERVAL).await;
         assert_eq!((lab.aws_writes_of(A), lab.policy(A)), (writes, before));
+        // It is attached again once neither says so any more: a Registry that is released takes nobody new.
         lab.kube.edit(POLICIES, "team-a", "pull", |object| object["metadata"]["annotations"] = json!({})).unwrap();
+        lab.pass(INTERVAL).await;
+        assert_eq!(lab.ready(POLICIES, "team-a", "pull").1, "Released");
+        lab.kube.edit(REGISTRIES, "", "default", |registry| registry["metadata"]["annotations"] = json!({})).unwrap();
         lab.until_ready(&["team-a/pull"]).await;
         assert!(lab.may_pull(B, "more/app") && lab.may_pull(B, "shared/app"));
         lab.delete(POLICIES, "team-a", "pull");
@@ -262,6 +324,7 @@ fn what_is_not_allowed_is_not_released() {
         lab.two_teams();
         lab.apply(&pull("team-a", "pull", "default", &[B, OTHER], "team-a/*"));
         lab.until_ready(&["team-a/pull"]).await;
+        registry_releases(lab);
         lab.set(REGISTRIES, "", "default", "/spec/allow/0/accountIds", &json!([B]));
         lab.annotate(POLICIES, "team-a", "pull", RELEASE, "true");
         lab.settle().await;
@@ -276,6 +339,7 @@ fn what_is_not_allowed_is_not_released() {
 fn a_registry_goes_once_its_objects_are_released() {
     run(639, async |lab| {
         two_owners(lab).await;
+        registry_releases(lab);
         lab.delete(REGISTRIES, "", "default");
         lab.settle().await;
         for namespace in ["team-a", "team-b"] {
@@ -292,6 +356,7 @@ fn a_registry_goes_once_its_objects_are_released() {
 fn nothing_is_released_where_nothing_may_be_written() {
     run(640, async |lab| {
         two_owners(lab).await;
+        registry_releases(lab);
         lab.set(REGISTRIES, "", "default", "/spec/suspend", &json!(true));
         lab.annotate(POLICIES, "team-a", "pull", RELEASE, "true");
         lab.pass(INTERVAL).await;
@@ -313,6 +378,7 @@ fn a_released_rule_stays_and_is_nobodys() {
         let cache = super::caches::caching("team-a/quay", &json!({"type": "Quay"}));
         lab.apply(&cache);
         lab.until("it is Ready", |lab| lab.is_ready(CACHES, "team-a", "quay")).await;
+        registry_releases(lab);
         lab.annotate(CACHES, "team-a", "quay", RELEASE, "true");
         lab.rules.rule_of_others(A, "quay");
         lab.until("it is released", |lab| lab.ready(CACHES, "team-a", "quay").1 == "Released").await;

@@ -453,3 +453,48 @@ fn a_namespace_that_is_not_seen_is_no_revocation() {
         lab.assert_at_rest().await;
     });
 }
+
+/// A watch that stands still is noticed where it matters: what was suspended meanwhile writes nothing, and what was edited
+/// is acted on as it is now.
+#[test]
+fn a_frozen_watch_of_registries_is_noticed_before_a_write() {
+    for suspended in [true, false] {
+        run(20, async |lab| {
+            standing(lab).await;
+            let writes = lab.aws_writes_of(A);
+            lab.kube.freeze_watches(Kinds::only(&["registries"]));
+            if suspended {
+                lab.set("registries", "", "default", "/spec/suspend", &json!(true));
+            } else {
+                lab.set("registries", "", "default", "/spec/interval", &json!("7m"));
+            }
+            lab.pass(Duration::from_secs(90)).await;
+            lab.delete(POLICIES, "team-a", "pull");
+            lab.apply(&pull("team-b", "new", "default", &[D], "team-b/new"));
+            lab.pass(Duration::from_secs(15)).await;
+            assert_eq!(lab.may_pull(B, "team-a/app"), suspended, "{suspended}\n{}", lab.describe());
+            assert_eq!(lab.may_pull(D, "team-b/new"), !suspended, "{suspended}");
+            assert_eq!(lab.aws_writes_of(A) == writes, suspended);
+            lab.kube.thaw_watches();
+            lab.settle().await;
+        });
+    }
+}
+
+/// A pod that is cut off from its API server adds nothing, not even what somebody took from AWS: it may have been revoked.
+#[test]
+fn whoever_cannot_ask_the_api_server_repairs_nothing() {
+    run(21, async |lab| {
+        standing(lab).await;
+        lab.kube.outage(Some(kube_sim::Outage::Unavailable));
+        lab.aws.world(|world| world.delete_policy(A, crate::lab::REGION));
+        let writes = lab.aws_writes_of(A);
+        lab.pass(INTERVAL).await;
+        lab.pass(INTERVAL).await;
+        assert_eq!(lab.aws_writes_of(A), writes, "{}", lab.describe());
+        lab.kube.outage(None);
+        lab.pass(2 * INTERVAL).await;
+        assert!(all_granted(lab), "{}", lab.describe());
+        lab.assert_at_rest().await;
+    });
+}

@@ -8,7 +8,7 @@ use super::{
     Answer, Attached, Compiler, Contribution, Holding, LedgerState, ObjectId, Stance, Wanted, orphaned_role,
     orphaned_rule,
 };
-use crate::api::OwnershipState;
+use crate::api::{DeletionPolicy, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
 use crate::names::RegistryKey;
@@ -66,13 +66,14 @@ impl Compiler<'_> {
                 let message = "What the object has here is on record in a form that this version cannot read.";
                 Stance::Holds(Vec::new(), Because::new(Reason::LedgerUnreadable, message))
             }
-            _ if object.meta.deleting || object.meta.released() => {
+            _ if object.meta.deleting || self.releases(object) => {
                 has.extend(said);
+                let may_retain = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
                 if let Some(rule) = &mut rule {
-                    rule.stance = self.rule_leaving(object, rule);
+                    rule.stance = self.rule_leaving(object, rule, may_retain);
                 }
                 if let Some(role) = &mut of_iam {
-                    role.stance = self.role_leaving(object, role);
+                    role.stance = self.role_leaving(object, role, may_retain);
                 }
                 self.guest_leaving(object, home.as_ref(), &has)
             }
@@ -90,7 +91,7 @@ impl Compiler<'_> {
                 self.living(object, &has, gone, answer)
             }
         };
-        if !object.meta.deleting && !object.meta.released() {
+        if !object.meta.deleting && !self.releases(object) {
             // It is attached elsewhere, and its name had this here: nobody's prune takes it while the object is there.
             let held = Because::new(Reason::Progressing, "The object is attached to another Registry now.");
             if let Some(rule) = &mut rule {
@@ -141,10 +142,11 @@ impl Compiler<'_> {
 
     /// A rule that still pulls by the role goes before the grant does.
     fn guest_leaving(&self, object: &Attached, home: Option<&Home<'_>>, has: &[Statement]) -> Stance {
-        if object.meta.abandon || object.meta.released() {
-            return self.leaving(object, has, false);
+        let may_retain = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
+        let stance = self.leaving(object, has, may_retain, false);
+        if matches!(stance, Stance::Orphaned(_) | Stance::Released(_)) {
+            return stance;
         }
-        let stance = self.leaving(object, has, false);
         let is_retained = matches!(stance, Stance::Retained(_));
         if is_retained && !home.is_some_and(|home| self.is_retained_at(home, &object.id)) {
             // A grant outlives no role: it would be good for whoever takes the name.
@@ -154,8 +156,8 @@ impl Compiler<'_> {
             return stance;
         };
         let host = self.gathered.key.host();
-        let by_it =
-            registry.ledger.rules().find(|rule| rule.role_arn.as_deref() == Some(arn) && rule.upstream_url == host);
+        let mut rules = registry.ledger.living_rules(&object.id.namespace);
+        let by_it = rules.find(|rule| rule.role_arn.as_deref() == Some(arn) && rule.upstream_url == host);
         match by_it {
             None => stance,
             Some(rule) => {
@@ -191,6 +193,9 @@ impl Compiler<'_> {
             let message = format!("Namespace {} has not been seen yet.", id.namespace);
             return Answer::Held(Because::new(Reason::NamespaceNotSeen, message));
         };
+        if has.is_empty() && (object.meta.released() || self.gathered.registry.meta.released()) {
+            return Answer::Refused(None, super::released(object));
+        }
         if self.gathered.registry.meta.deleting && has.is_empty() {
             let message = "The Registry is being deleted and takes nobody new.";
             return Answer::Refused(None, Because::new(Reason::RegistryTerminating, message));

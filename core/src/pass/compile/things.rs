@@ -87,8 +87,7 @@ impl Compiler<'_> {
     pub(super) fn is_outlawed(&self, allow: &[AllowRule], id: &ObjectId, has: &LedgerRule) -> Option<Because> {
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
         let roles = self.holdings.iter().filter(|(other, _)| other.namespace == id.namespace);
-        let own_roles: BTreeSet<&str> =
-            roles.filter_map(|(_, holding)| holding.things.role.as_ref()).map(|role| role.arn.as_str()).collect();
+        let own_roles: BTreeSet<&str> = roles.filter_map(|(_, h)| Some(h.things.role.as_ref()?.arn.as_str())).collect();
         let asked = Asked::of_recorded(has, &own_roles);
         consent(allow, &self.gathered.key, id.kind, &id.namespace, labels, &asked).err()
     }
@@ -98,33 +97,35 @@ impl Compiler<'_> {
     }
 
     /// What becomes of the rule of an object that goes.
-    pub(super) fn rule_leaving(&self, object: &Attached, claim: &RuleClaim) -> Stance<CacheRule> {
-        leaving(
-            object,
-            |allow| claim.has.as_ref().is_some_and(|has| self.is_outlawed(allow, &object.id, has).is_none()),
-            self,
-        )
+    pub(super) fn rule_leaving(&self, object: &Attached, claim: &RuleClaim, may_retain: bool) -> Stance<CacheRule> {
+        let may_stay = |allow: &[AllowRule]| {
+            claim.has.as_ref().is_some_and(|has| self.is_outlawed(allow, &object.id, has).is_none())
+        };
+        self.thing_leaving(object, may_retain, may_stay)
     }
 
     /// The same of its role.
-    pub(super) fn role_leaving(&self, object: &Attached, claim: &RoleClaim) -> Stance<PtcRole> {
-        leaving(
-            object,
-            |allow| claim.has.as_ref().is_some_and(|has| self.is_role_outlawed(allow, &object.id, has).is_none()),
-            self,
-        )
+    pub(super) fn role_leaving(&self, object: &Attached, claim: &RoleClaim, may_retain: bool) -> Stance<PtcRole> {
+        let may_stay = |allow: &[AllowRule]| {
+            claim.has.as_ref().is_some_and(|has| self.is_role_outlawed(allow, &object.id, has).is_none())
+        };
+        self.thing_leaving(object, may_retain, may_stay)
     }
-}
 
-/// `may_stay`: whether these rules cover what is there.
-fn leaving<W>(object: &Attached, may_stay: impl Fn(&[AllowRule]) -> bool, compiler: &Compiler<'_>) -> Stance<W> {
-    let retains = object.body.deletion_policy() == Some(DeletionPolicy::Retain);
-    match () {
-        () if object.meta.abandon => Stance::Orphaned,
-        // What it may not have is not left to anybody.
-        () if object.meta.released() && may_stay(compiler.allow()) => Stance::Released,
-        () if !object.meta.released() && retains && may_stay(&compiler.retaining()) => Stance::Retained,
-        () => Stance::Leaves,
+    /// `may_stay`: whether these rules cover what is there.
+    fn thing_leaving<W>(
+        &self,
+        object: &Attached,
+        may_retain: bool,
+        may_stay: impl Fn(&[AllowRule]) -> bool,
+    ) -> Stance<W> {
+        match () {
+            () if object.meta.abandon && object.meta.deleting => Stance::Orphaned,
+            // What it may not have is not left to anybody.
+            () if self.releases(object) && may_stay(self.allow()) => Stance::Released,
+            () if !self.releases(object) && may_retain && may_stay(&self.retaining()) => Stance::Retained,
+            () => Stance::Leaves,
+        }
     }
 }
 

@@ -69,6 +69,8 @@ impl Judging<'_> {
         match contribution.stance {
             Stance::Orphaned(_) => Some(LedgerState::Orphan),
             Stance::Retained(_) => Some(LedgerState::Retained),
+            // An object of its name takes it back once it is accepted, and not before.
+            Stance::Keeps(..) | Stance::Holds(..) => contribution.state.filter(|s| *s == LedgerState::Retained),
             _ => None,
         }
     }

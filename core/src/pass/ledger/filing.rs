@@ -48,8 +48,13 @@ impl Ledger {
         // What stands in a slice that somebody deletes has to stand in another before it may go.
         for slice in self.slices.of_namespace(Some(namespace)).filter(|slice| slice.deleting && !slice.is_edited()) {
             let is_changed = |part: &PartId| changes.keys().any(|id| id.namespace == namespace && part.is_of(id));
+            // What stands in another by now is newer.
+            let is_there =
+                |desk: &Desk<'_>, part: &PartId| desk.open.iter().any(|o| o.slice.entries.contains_key(part));
             for (part, text) in slice.entries.iter().filter(|(part, _)| !is_changed(part)) {
-                desk.put(part.clone(), text.clone());
+                if !is_there(&desk, part) {
+                    desk.put(part.clone(), text.clone());
+                }
             }
         }
         desk.close()
@@ -193,9 +198,8 @@ fn split_statements(statements: &[Statement]) -> Vec<Vec<Statement>> {
 }
 
 impl Draft {
-    fn over(base: Option<Arc<Slice>>, mut slice: Slice) -> Self {
-        slice.digest = slice.computed_digest();
-        Self { base, slice }
+    fn over(base: Option<Arc<Slice>>, slice: Slice) -> Self {
+        Self { base, slice: slice.digested() }
     }
 
     /// How much is written.

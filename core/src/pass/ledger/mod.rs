@@ -204,12 +204,14 @@ impl Slices {
         text.and_then(|text| DocumentRecord::read(text).ok()).map_or(0, |record| record.confirmed)
     }
 
-    /// Every cache rule on record.
-    pub fn rules(&self) -> impl Iterator<Item = LedgerRule> {
+    /// The cache rules of a namespace whose objects were not seen to be gone.
+    pub fn living_rules(&self, namespace: &str) -> impl Iterator<Item = LedgerRule> {
         let kind = Kind::PullThroughCacheRule.as_str();
-        let trusted = self.own().filter(|slice| !slice.is_edited());
+        let trusted = self.of_namespace(Some(namespace)).filter(|slice| !slice.is_edited());
         let texts = trusted.flat_map(move |s| s.entries.iter().filter(move |(id, _)| id.kind == kind));
-        texts.filter_map(|(_, data)| Entry::read(data).ok()?.things.rule)
+        let entries = texts.filter_map(|(_, data)| Entry::read(data).ok());
+        let is_left = |entry: &Entry| matches!(entry.mark, Some(Mark::Orphan | Mark::Retained));
+        entries.filter(move |entry| !is_left(entry)).filter_map(|entry| entry.things.rule)
     }
 
     /// The objects that have an entry, as far as their kinds are known here.

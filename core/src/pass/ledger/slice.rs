@@ -48,6 +48,8 @@ pub struct Slice {
     pub digest: String,
     pub documents: BTreeMap<String, String>,
     pub entries: BTreeMap<PartId, String>,
+    /// Whether the digest does not fit: told once, as it was read.
+    pub(crate) edited: bool,
 }
 
 impl Slice {
@@ -68,7 +70,7 @@ impl Slice {
             let part = u32::try_from(entry.part).unwrap_or(u32::MAX);
             (PartId { kind: entry.kind, name: entry.name, part }, entry.data)
         };
-        Self {
+        let mut slice = Self {
             name: metadata.name.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
             resource_version: metadata.resource_version.unwrap_or_default(),
@@ -83,7 +85,16 @@ impl Slice {
             digest,
             documents: documents.into_iter().map(|document| (document.key, document.data)).collect(),
             entries: entries.into_iter().map(part_of).collect(),
-        }
+            edited: false,
+        };
+        slice.edited = slice.digest != slice.computed_digest();
+        slice
+    }
+
+    /// The same, as this process writes it.
+    #[must_use]
+    pub(super) fn digested(self) -> Self {
+        Self { digest: self.computed_digest(), edited: false, ..self }
     }
 
     /// An empty one, the `n`th of its namespace.
@@ -126,16 +137,21 @@ impl Slice {
         Some(RegistryKey { account: self.account.parse().ok()?, region: self.region.parse().ok()? })
     }
 
+    /// Whether it has an entry of the object, or a part of one.
+    pub fn mentions(&self, id: &ObjectId) -> bool {
+        self.entries.range(PartId::of(id, 0)..=PartId::of(id, u32::MAX)).next().is_some()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.documents.is_empty()
     }
 
     /// Whether somebody else wrote it.
     pub fn is_edited(&self) -> bool {
-        self.digest != self.computed_digest()
+        self.edited
     }
 
-    pub(super) fn computed_digest(&self) -> String {
+    fn computed_digest(&self) -> String {
         let documents = self.documents.iter().map(|(key, data)| format!("document {key}\n{data}"));
         let entries =
             self.entries.iter().map(|(id, data)| format!("entry {} {} {}\n{data}", id.kind, id.name, id.part));

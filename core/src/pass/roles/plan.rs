@@ -144,6 +144,9 @@ impl<'a> Planning<'a> {
             }
             Stance::Leaves => ours.map_or(Ok(()), |role| self.remove(claim, role)),
             Stance::Released => {
+                if let Some(because) = self.in_use.get(&claim.id) {
+                    return Err(because.clone());
+                }
                 if let Some(role) = ours {
                     self.release(claim, role);
                 }

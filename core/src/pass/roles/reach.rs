@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::index::{Gathered, OtherRegistry};
 use super::super::ledger::Things;
 use super::super::objects::{Attached, ObjectId};
-use super::super::{compile, roles};
+use super::super::{cache_rules, compile, roles};
 use crate::api::{LedgerState, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, Target, is_good_for};
@@ -116,15 +116,29 @@ pub fn in_use(
     contributions: &[compile::Contribution],
     rules: &Result<Vec<(String, String)>, Because>,
 ) -> BTreeMap<ObjectId, Because> {
+    // Whose rule does not delay the role of this namespace: another namespace's, or what was left behind.
+    let is_nothing_to = |namespace: &str, prefix: &str| {
+        contributions.iter().any(|other| {
+            let has_it = other.rule.as_ref().and_then(|rule| rule.has.as_ref()).is_some_and(|has| has.prefix == prefix);
+            has_it && (other.id.namespace != namespace || other.is_orphaned() || other.is_retained())
+        })
+    };
     let held = contributions.iter().filter_map(|contribution| {
         let claim = contribution.role.as_ref()?;
         let arn = &claim.has.as_ref()?.arn;
+        if claim.stance == roles::Stance::Released {
+            return Some((contribution.id.clone(), pulled_by(contributions, arn)?));
+        }
+        let namespace = contribution.id.namespace.as_str();
         let by_it = match rules {
             _ if matches!(claim.stance, roles::Stance::Loses(_)) => None,
-            Ok(rules) => rules.iter().find(|(_, role)| role == arn).map(|(prefix, _)| {
-                let message = format!("The cache rule for prefix {prefix} still pulls by the role: it goes first.");
-                Because::new(Reason::Progressing, message)
-            }),
+            Ok(rules) => {
+                let mut rules = rules.iter().filter(|(_, role)| role == arn);
+                rules.find(|(prefix, _)| !is_nothing_to(namespace, prefix)).map(|(prefix, _)| {
+                    let message = format!("The cache rule for prefix {prefix} still pulls by the role: it goes first.");
+                    Because::new(Reason::Progressing, message)
+                })
+            }
             Err(because) => Some(because.clone()),
         };
         Some((contribution.id.clone(), by_it.or_else(|| still_granted(gathered, &contribution.id, Some(arn)))?))
@@ -151,6 +165,17 @@ pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) ->
         None => object.is_some_and(|object| may_grant(gathered, object, key, registry)),
     };
     gathered.others.iter().find(|(key, registry)| grants(key, registry)).map(|(_, registry)| registry)
+}
+
+/// A rule of a living object that pulls by a role which is to be released: without the role on record it would be taken
+/// for one that pulls by a role of others.
+fn pulled_by(contributions: &[compile::Contribution], arn: &str) -> Option<Because> {
+    let rules = contributions.iter().filter_map(|contribution| contribution.rule.as_ref());
+    let goes = |rule: &&compile::RuleClaim| rule.stance.goes() || rule.stance == cache_rules::Stance::Released;
+    let mut staying = rules.filter(|rule| !goes(rule));
+    let rule = staying.find_map(|rule| rule.has.as_ref().filter(|has| has.role_arn.as_deref() == Some(arn)))?;
+    let message = format!("The cache rule for prefix {} pulls by the role: release its object too.", rule.prefix);
+    Some(Because::new(Reason::Progressing, message))
 }
 
 /// Whether a registry that has nothing of a deleting object on record may grant to it all the same: its record may have

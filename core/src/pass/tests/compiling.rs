@@ -134,8 +134,7 @@ fn what_leaves_takes_all_along_but_what_is_retained_and_allowed() {
     assert_eq!(at(retaining(&[A, B]), &plain), Stance::Leaves);
     assert_eq!(at(registry(&[A, B]), &retain), Stance::Leaves, "no rule says retain: true");
     assert_eq!(at(retaining(&[A, B]), &retain), Stance::Retained(both()));
-    assert_eq!(at(retaining(&[A]), &retain), Stance::Retained(pull(&[A], &["x/*"])));
-    assert_eq!(at(retaining(&[]), &retain), Stance::Leaves);
+    assert_eq!(at(retaining(&[A]), &retain), Stance::Leaves, "refused as it is, no rule covers it");
 
     // Afterwards, too: what no such rule covers any more goes.
     let left = vec![("o", holding(2, LedgerState::Retained, &both()))];
@@ -150,8 +149,16 @@ fn what_leaves_takes_all_along_but_what_is_retained_and_allowed() {
 
     let mut released = super::object("o", body(&[A, B], &["x/*"], &json!({})));
     released.meta.release = Some("true".to_owned());
-    assert_eq!(at(registry(&[A, B]), &released), Stance::Released(both()));
-    assert_eq!(at(registry(&[A]), &released), Stance::Released(pull(&[A], &["x/*"])), "what is not allowed goes");
+    let releasing = |accounts| {
+        let mut registry = registry(accounts);
+        registry.meta.release = Some("abc,true".to_owned());
+        registry
+    };
+    assert_eq!(at(registry(&[A, B]), &released), Stance::Wants(both()), "without the Registry's word");
+    assert_eq!(at(releasing(&[A, B]), &released), Stance::Released(both()));
+    assert_eq!(at(releasing(&[A]), &released), Stance::Released(pull(&[A], &["x/*"])), "what is not allowed goes");
+    let unsaid = super::object("o", body(&[A, B], &["x/*"], &json!({})));
+    assert_eq!(at(releasing(&[A, B]), &unsaid), Stance::Wants(both()), "nor without its own");
 
     let mut abandoned = deleting(&json!({}));
     abandoned.meta.abandon = true;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::api::{RegistryLedger, RegistryLedgerSpec};
 use crate::pass::ledger::{Changes, Entry, PartId, SLICE_BYTES};
 use crate::reason::Reason;
 
@@ -156,6 +157,11 @@ fn an_edited_slice_is_believed_by_nobody_and_written_anew() {
     for text in slices.iter_mut().flat_map(|slice| slice.entries.values_mut()) {
         *text = text.replace(A, B);
     }
+    let as_stored = |slice: Slice| {
+        let spec = RegistryLedgerSpec { digest: slice.digest.clone(), ..slice.spec() };
+        Slice::of(RegistryLedger::new(&slice.name, spec))
+    };
+    let slices: Vec<_> = slices.into_iter().map(as_stored).collect();
     let mut ledger = read_where(&slices, |object| *object == id("a"));
     assert_eq!(ledger.holdings.keys().collect::<Vec<_>>(), [&id("b")], "who is there says itself what it has");
     assert_eq!(ledger.holdings[&id("b")].state, LedgerState::Orphan);

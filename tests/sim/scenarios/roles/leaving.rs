@@ -121,6 +121,56 @@ fn a_retained_role_stays_with_its_grant() {
     }
 }
 
+/// A rule that was left behind does not keep the role of a deleted object: nobody asks for it any more.
+#[test]
+fn a_rule_that_was_left_behind_keeps_no_role() {
+    for abandoned in [false, true] {
+        run(1_147, async |lab| {
+            mirroring(lab).await;
+            if abandoned {
+                abandon(lab, CACHES);
+            } else {
+                lab.set(CACHES, "team-a", "mirror", "/spec/deletionPolicy", &json!("Retain"));
+            }
+            lab.settle().await;
+            delete_cache(lab);
+            until_cache_gone(lab).await;
+            delete_role(lab);
+            until_role_gone(lab).await;
+            assert_eq!((our_role(lab), granted(lab)), (None, Vec::<String>::new()), "{abandoned}");
+            assert!(rule(lab).is_some());
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// A released role waits for the rules that pull by it to be released, too: without it on record they would go.
+#[test]
+fn a_role_is_released_with_the_rules_that_pull_by_it() {
+    run(1_148, async |lab| {
+        mirroring(lab).await;
+        for registry in ["default", "upstream"] {
+            lab.annotate("registries", "", registry, "ecr-permissions.dev/release", "true");
+        }
+        lab.annotate(ROLES, "team-a", "mirror", "ecr-permissions.dev/release", "true");
+        lab.pass(Duration::from_secs(700)).await;
+        assert_eq!(our_role(lab).unwrap().tags.len(), 4);
+        assert_pulls(lab, "base/app");
+        lab.annotate(CACHES, "team-a", "mirror", "ecr-permissions.dev/release", "true");
+        lab.rules.rule_of_others(A, "mirror");
+        lab.until("both are released", |lab| {
+            [ROLES, CACHES].iter().all(|plural| lab.ready(plural, "team-a", "mirror").1 == "Released")
+        })
+        .await;
+        assert_eq!(our_role(lab).unwrap().tags.len(), 0);
+        assert!(lab.ledger("default").is_empty() && lab.ledger("upstream").is_empty(), "{}", lab.describe());
+        assert_pulls(lab, "base/app");
+        delete_set(lab);
+        until_set_gone(lab).await;
+        assert_pulls(lab, "base/app");
+    });
+}
+
 /// Where only the upstream would let it stay, the grant goes before the role does.
 #[test]
 fn a_grant_is_retained_no_longer_than_its_role() {

@@ -67,8 +67,8 @@ fn a_role_that_is_in_use_waits_for_what_uses_it() {
     assert_eq!(message(&losing), "No rule covers it. A rule uses it.");
     // One that was adopted stays, but is nobody's then: the same order.
     assert!(act(&planned(&with(Stance::Leaves, adopted(&of_x)))).is_none());
-    // Retained, it goes on serving as it is without its tags: nothing has to wait.
-    assert!(act(&planned(&with(Stance::Released, owned(&of_x)))).is_some());
+    // Released without its rules, it would be a role of others to them.
+    assert!(act(&planned(&with(Stance::Released, owned(&of_x)))).is_none());
     // Nor is the former role of an object that was made anew taken away under its rules: a name is not worth that.
     let moved = planned(&Claim { has: Some(owned(&of_x)), ..wanting("x", 1, &role("new", "x")) });
     assert_eq!((act(&moved), reasons(&moved)), (None, vec![("x", Reason::ImmutableChange)]));
