@@ -52,7 +52,8 @@ pub struct Words {
 }
 
 impl Words {
-    fn is_pending(&self) -> bool {
+    /// Whether something was said that was not carried out yet.
+    pub fn is_pending(&self) -> bool {
         let pending = |asked: &Option<String>, handled: &Option<String>| asked.is_some() && asked != handled;
         pending(&self.prune, &self.handled_prune) || pending(&self.release, &self.handled_release)
     }

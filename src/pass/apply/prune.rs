@@ -17,6 +17,9 @@ use crate::pass::observe::rules::Rules;
 impl Writing<'_> {
     /// What was said of what belongs to nobody. A policy that cannot be read keeps only statements waiting.
     pub(super) fn said(&mut self, policy: Option<&Policy>) -> Said {
+        if !self.desired.words.is_pending() {
+            return Said::default();
+        }
         match policy {
             Some(policy) => self.plan(policy, None).orphans.said(),
             None => self.orphans_on_record().said_of_things(),
