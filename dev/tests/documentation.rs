@@ -106,7 +106,9 @@ fn the_tests_that_behaviours_name_exist() {
         return;
     }
     let rows: Vec<_> = text.lines().filter_map(row).collect();
-    assert_eq!(rows.iter().map(|(n, ..)| *n).collect::<Vec<_>>(), (1..=46).collect::<Vec<_>>());
+    // The numbers between are of parts that are not there yet.
+    let expected: Vec<_> = (1..=46).chain([51, 58]).collect();
+    assert_eq!(rows.iter().map(|(n, ..)| *n).collect::<Vec<_>>(), expected);
     for (n, _, shown) in rows {
         for named in shown.split("<br>").filter(|named| *named != "—") {
             let exists = tests.get(&n).is_some_and(|all| all.iter().any(|test| test == named));
