@@ -236,6 +236,11 @@ fn account_of(arn: &str, own: &RegistryKey) -> Option<AccountId> {
     rest.split(':').nth(2)?.parse().ok()
 }
 
+/// The rules that let what an object has outlive it.
+pub fn retaining(allow: &[AllowRule]) -> Vec<AllowRule> {
+    allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect()
+}
+
 /// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule. Of a namespace that
 /// is not there to be seen (no `labels`) a rule by names tells, and one by labels could speak.
 pub fn consent<'l>(

@@ -66,6 +66,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs a command that speaks to the cluster, and prints what came of it.
+fn in_cluster<E: std::fmt::Display>(command: impl Future<Output = Result<String, E>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(command) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 /// What a command could not do, told to the person who asked for it.
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("ecr-permissions: {error}");

@@ -13,7 +13,7 @@ use ecr_permissions_core::api::{LedgerState, PRUNE, Registry, RegistryLedger};
 use ecr_permissions_core::pass::ledger::{Holding, Slice, Slices};
 use serde_json::json;
 
-use super::{Cluster, connect, failed};
+use super::{Cluster, connect, in_cluster};
 
 #[derive(Args, Debug)]
 pub struct PruneArgs {
@@ -38,22 +38,10 @@ enum Error {
     OtherToken(String),
     #[error("the API server: {0}")]
     Api(#[from] ::kube::Error),
-    #[error("cannot start: {0}")]
-    Runtime(#[from] std::io::Error),
 }
 
 pub fn run(args: &PruneArgs) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&Error::from(error)),
-    };
-    match runtime.block_on(prune(args)) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed(&error),
-    }
+    in_cluster(prune(args))
 }
 
 async fn prune(args: &PruneArgs) -> Result<String, Error> {

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use super::prune::{left_behind, token_of};
-use super::{Cluster, connect, failed};
+use super::{Cluster, connect, in_cluster};
 
 /// Objects of one answer, and writes under way at once.
 const PAGE: u32 = 250;
@@ -48,22 +48,10 @@ enum Error {
     OtherToken(String),
     #[error("the API server: {0}")]
     Api(#[from] ::kube::Error),
-    #[error("cannot start: {0}")]
-    Runtime(#[from] std::io::Error),
 }
 
 pub fn run(args: &ReleaseArgs) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&Error::from(error)),
-    };
-    match runtime.block_on(release(args)) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed(&error),
-    }
+    in_cluster(release(args))
 }
 
 async fn release(args: &ReleaseArgs) -> Result<String, Error> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::api::{
     CrossAccountPtcRole, DeletionPolicy, GROUP, Kind, PullThroughCacheRule, Registry, RegistryPolicy, ReplicationGrant,
 };
-use crate::consent::{Asked, consent};
+use crate::consent::{self, Asked, consent};
 use crate::kinds::{Body, Fault, Faults, References, Refusal, actions, review};
 use crate::names::RegistryKey;
 use crate::reason::Because;
@@ -258,7 +258,7 @@ fn retain_fault(
 ) -> Option<Fault> {
     let refusal = |registry: &Registry| world.refusal(registry, key, body, object.namespace(), asked);
     let mut retaining = registry.clone();
-    retaining.spec.allow.retain(|rule| rule.retain == Some(true));
+    retaining.spec.allow = consent::retaining(&registry.spec.allow);
     let asks = body.deletion_policy() == Some(DeletionPolicy::Retain) && refusal(registry).is_none();
     (asks && refusal(&retaining).is_some()).then(|| Fault {
         field: "spec.deletionPolicy".to_owned(),

@@ -18,7 +18,7 @@ use super::orphans::Word;
 use super::queue::Now;
 use super::scope::ScopeView;
 use crate::api::{AllowRule, DeletionPolicy, LedgerRole, LedgerState, Management, Scope};
-use crate::consent::{Asked, consent, consented};
+use crate::consent::{Asked, consent, consented, retaining};
 use crate::kinds::{Wanted, translate};
 use crate::ownership::InstallationId;
 use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
@@ -340,8 +340,7 @@ impl Compiler<'_> {
 
     /// The rules that let something be left behind.
     fn retaining(&self) -> Vec<AllowRule> {
-        let rules = self.gathered.registry.spec.allow.iter();
-        rules.filter(|rule| rule.retain == Some(true)).cloned().collect()
+        retaining(&self.gathered.registry.spec.allow)
     }
 
     /// Whether the rule that covers the object lets what it has outlive it. What it asks for may no longer be told: then what
@@ -496,8 +495,7 @@ impl Compiler<'_> {
     fn retained_of(&self, id: &ObjectId, statements: &[Statement]) -> Vec<Statement> {
         let goes_at_home = self.gathered.others.iter().any(|(key, home)| {
             let role = home.on_record(id).and_then(|holding| holding.things.role);
-            let retaining: Vec<_> =
-                home.registry.spec.allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect();
+            let retaining = retaining(&home.registry.spec.allow);
             let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
             role.is_some_and(|role| {
                 consent(&retaining, key, id.kind, &id.namespace, labels, &Asked::of_recorded_role(&role)).is_err()

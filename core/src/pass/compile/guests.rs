@@ -9,7 +9,7 @@ use super::{
     orphaned_rule,
 };
 use crate::api::{DeletionPolicy, OwnershipState};
-use crate::consent::{Asked, consent};
+use crate::consent::{Asked, consent, retaining};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
@@ -170,8 +170,7 @@ impl Compiler<'_> {
 
     /// Whether its own registry lets the role stay when the object goes.
     fn is_retained_at(&self, home: &Home<'_>, id: &ObjectId) -> bool {
-        let allow = &home.registry.registry.spec.allow;
-        let retaining: Vec<_> = allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect();
+        let retaining = retaining(&home.registry.registry.spec.allow);
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
         let role = home.registry.on_record(id).and_then(|holding| holding.things.role);
         role.is_some_and(|role| {
