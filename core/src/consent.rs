@@ -4,6 +4,7 @@
 //! meanwhile is decided atom by atom. Containment is proven, never guessed, and a message never speaks of another
 //! namespace's objects.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -108,16 +109,26 @@ impl Asked {
         Self(asked)
     }
 
-    /// What a rule that is on record asks: as little as an object may still have that has it. `own_roles`: roles that
-    /// objects of the same namespace made.
-    pub fn of_recorded(rule: &LedgerRule, own_roles: &BTreeSet<&str>) -> Self {
-        Self(asked_by_recorded(rule, own_roles).into_iter().collect())
+    /// What a rule that is on record asks: as little as an object may still have that has it. `by_own_role`: it pulls by a
+    /// role that an object of the same namespace made.
+    pub fn of_recorded(rule: &LedgerRule, by_own_role: bool) -> Self {
+        Self(asked_by_recorded(rule, by_own_role).into_iter().collect())
     }
 
     /// What a role that is on record asks: as little as an object may still have that has it.
     pub fn of_recorded_role(role: &LedgerRole) -> Self {
         let name = (!is_generated_role_name(&role.name)).then(|| (Ask::RoleName(role.name.clone()), "spec.roleName"));
         Self(name.into_iter().collect())
+    }
+
+    /// All that a role asked which nobody asks for any more.
+    pub fn of_retained_role(role: &LedgerRole) -> Self {
+        let mut asked = Self::of_recorded_role(role);
+        let into = role.pulls.into.iter().filter_map(|pattern| pattern.parse().ok());
+        asked.0.extend(into.map(|pattern| (Ask::Repository(pattern), "spec.cacheRepositories")));
+        let accounts = role.pulls.from.iter().filter_map(|upstream| upstream.account_id.parse().ok());
+        asked.0.extend(accounts.map(|account| (Ask::Counterparty(Counterparty::Account(account)), "spec.upstreams")));
+        asked
     }
 
     /// The least that the owner of the registry with the cache is asked for any grant of an upstream: its account.
@@ -135,21 +146,30 @@ impl Asked {
     /// What the owner of an upstream is asked: its repositories, for the account that the role lives in, or for the role
     /// alone.
     pub fn of_upstream(role: &PtcRole, upstream: &RoleUpstream, downstream: &RegistryKey) -> Self {
+        let mut asked = Self::of_upstream_repositories(&upstream.repositories, downstream);
+        let is_granted = role.grantee == Grantee::Account && upstream.key.account != downstream.account;
+        asked.0.extend(is_granted.then_some((Ask::GranteeAccount, "spec.grantee")));
+        asked
+    }
+
+    /// What the owner of an upstream is asked for these repositories.
+    pub fn of_upstream_repositories<'p>(
+        repositories: impl IntoIterator<Item = &'p RepositoryPattern>,
+        downstream: &RegistryKey,
+    ) -> Self {
         let terms = terms(Kind::CrossAccountPtcRole);
         let repositories =
-            upstream.repositories.iter().map(|pattern| (Ask::Repository(pattern.clone()), terms.repositories));
+            repositories.into_iter().map(|pattern| (Ask::Repository(pattern.clone()), terms.repositories));
         let account = Ask::Counterparty(Counterparty::Account(downstream.account.clone()));
         // As the grant is, so that what is accepted here is what `consented` lets stand.
         let effect = Ask::Effect(Effect::Allow);
-        let is_granted = role.grantee == Grantee::Account && upstream.key.account != downstream.account;
-        let whole_account = is_granted.then_some((Ask::GranteeAccount, "spec.grantee"));
-        Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).chain(whole_account).collect())
+        Self(repositories.chain([(account, terms.accounts), (effect, terms.effects)]).collect())
     }
 }
 
 /// The parts of a rule that is there, whatever its object says by now. A role is one that others look after, unless the
 /// operator made it for the namespace.
-fn asked_by_recorded(rule: &LedgerRule, own_roles: &BTreeSet<&str>) -> Vec<(Ask, &'static str)> {
+fn asked_by_recorded(rule: &LedgerRule, by_own_role: bool) -> Vec<(Ask, &'static str)> {
     let mut asked = Vec::new();
     if let Ok(prefix) = rule.prefix.parse::<CachePrefix>() {
         asked.push((Ask::Repository(prefix.repositories()), "spec.cachePrefix"));
@@ -163,7 +183,7 @@ fn asked_by_recorded(rule: &LedgerRule, own_roles: &BTreeSet<&str>) -> Vec<(Ask,
     // `…:secret:NAME-abcdef`
     let secret = rule.credential_arn.as_deref().and_then(|arn| Some(arn.split_once(":secret:")?.1.rsplit_once('-')?.0));
     asked.extend(secret.map(|name| (Ask::Secret(name.to_owned()), "spec.upstream.secretName")));
-    let of_others = rule.role_arn.as_deref().filter(|arn| !own_roles.contains(arn));
+    let of_others = rule.role_arn.as_deref().filter(|_| !by_own_role);
     let name = of_others.and_then(|arn| Some(arn.split_once(":role/")?.1)).filter(|name| !is_generated_role_name(name));
     asked.extend(name.map(|name| (Ask::RoleName(name.to_owned()), "spec.upstream.ecr.roleName")));
     asked
@@ -236,9 +256,21 @@ fn account_of(arn: &str, own: &RegistryKey) -> Option<AccountId> {
     rest.split(':').nth(2)?.parse().ok()
 }
 
-/// The rules that let what an object has outlive it.
-pub fn retaining(allow: &[AllowRule]) -> Vec<AllowRule> {
-    allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect()
+/// Which rules of a Registry are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    All,
+    /// Those that let what an object has outlive it.
+    Retaining,
+}
+
+impl Rules {
+    pub fn of(self, allow: &[AllowRule]) -> Cow<'_, [AllowRule]> {
+        match self {
+            Self::All => Cow::Borrowed(allow),
+            Self::Retaining => allow.iter().filter(|rule| rule.retain == Some(true)).cloned().collect(),
+        }
+    }
 }
 
 /// Whether one rule covers everything that is asked. If none does: what is outside, and by which rule. Of a namespace that

@@ -141,7 +141,7 @@ struct Writing<'a> {
     statements_wait: bool,
     /// Objects that could not be put on record: they do not grow.
     unrecorded: BTreeSet<ObjectId>,
-    /// When the ledger is worth another try.
+    /// When another pass is worth it.
     again: Option<Again>,
     /// Whether a write of the ledger was made is not known.
     unanswered: bool,

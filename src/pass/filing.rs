@@ -86,26 +86,35 @@ pub(super) async fn record(
 }
 
 pub(super) async fn remove_slice(slice: &Slice, unwritten: &mut Unwritten, op: &Operator) {
-    match op.writes.remove_slice(slice).await {
+    op.with_index(|index| index.writes_slice(&slice.name, None));
+    let removed = op.writes.remove_slice(slice).await;
+    let untold = op.with_index(|index| index.ended_slice_write(&slice.name));
+    match removed {
         Ok(()) => op.show_slice(Some(slice), None),
-        Err(failure) => unwritten.add(slice.namespace.as_deref(), op.lost_write(&failure)),
+        Err(failure) => {
+            op.touch(untold);
+            unwritten.add(slice.namespace.as_deref(), op.lost_write(&failure));
+        }
     }
 }
 
 async fn write(ledger: &mut Ledger, drafts: Vec<Draft>, unwritten: &mut Unwritten, op: &Operator) {
     let writing = drafts.into_iter().map(|draft| async move {
+        op.with_index(|index| index.writes_slice(&draft.slice.name, Some(draft.slice.clone())));
         let written = op.writes.slice(&draft).await;
+        // It is shown once it is answered itself: others may take longer.
+        let untold = op.with_index(|index| index.ended_slice_write(&draft.slice.name));
+        match &written {
+            Ok(slice) => op.show_slice(draft.base.as_deref(), Some(slice.clone())),
+            Err(_) => op.touch(untold),
+        }
         (draft, written)
     });
     let writing: Vec<_> = writing.collect();
     let written: Vec<_> = futures::stream::iter(writing).buffer_unordered(WRITES_AT_ONCE).collect().await;
     for (draft, result) in written {
-        let base = draft.base.as_deref();
         match result {
-            Ok(slice) => {
-                op.show_slice(base, Some(slice.clone()));
-                ledger.wrote(&Arc::new(slice));
-            }
+            Ok(slice) => ledger.wrote(&Arc::new(slice)),
             Err(SliceFailure::Exists(slice)) => {
                 // Made by an earlier call, or by somebody else: the next pass reads it.
                 op.show_slice(None, Some(*slice));

@@ -172,4 +172,41 @@ pub struct LedgerRole {
     pub adopted: Option<bool>,
     /// Whose it is.
     pub state: OwnershipState,
+    /// What it pulls, as its object asked and was allowed.
+    #[serde(default, skip_serializing_if = "LedgerPulls::is_empty")]
+    pub pulls: LedgerPulls,
+}
+
+/// What a role pulls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LedgerPulls {
+    /// The registries it pulls from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<LedgerUpstream>,
+    /// The repositories of its own registry that it pulls into.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub into: Vec<String>,
+}
+
+impl LedgerPulls {
+    pub fn is_empty(&self) -> bool {
+        self.from.is_empty() && self.into.is_empty()
+    }
+}
+
+/// A registry that a role pulls from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerUpstream {
+    /// Its AWS account.
+    pub account_id: String,
+    /// Its AWS Region.
+    pub region: String,
+    /// In the role's own account, where no policy of the upstream says so: the repositories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
+    /// `true`: no Registry has consented to it, for none stood for it when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<bool>,
 }

@@ -20,8 +20,8 @@ pub use cross_account_ptc_role::{
 };
 pub use kinds::{Kind, crd_files, crds};
 pub use ledger::{
-    LedgerDocument, LedgerEntry, LedgerRefusal, LedgerRole, LedgerRule, LedgerState, OwnershipState, RegistryLedger,
-    RegistryLedgerSpec,
+    LedgerDocument, LedgerEntry, LedgerPulls, LedgerRefusal, LedgerRole, LedgerRule, LedgerState, LedgerUpstream,
+    OwnershipState, RegistryLedger, RegistryLedgerSpec,
 };
 pub use pull_through_cache_rule::{
     AzureUpstream, EcrUpstream, PullThroughCacheRule, PullThroughCacheRuleSpec, ReplacePolicy, RoleRef, Upstream,

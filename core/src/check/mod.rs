@@ -258,7 +258,7 @@ fn retain_fault(
 ) -> Option<Fault> {
     let refusal = |registry: &Registry| world.refusal(registry, key, body, object.namespace(), asked);
     let mut retaining = registry.clone();
-    retaining.spec.allow = consent::retaining(&registry.spec.allow);
+    retaining.spec.allow = consent::Rules::Retaining.of(&registry.spec.allow).into_owned();
     let asks = body.deletion_policy() == Some(DeletionPolicy::Retain) && refusal(registry).is_none();
     (asks && refusal(&retaining).is_some()).then(|| Fault {
         field: "spec.deletionPolicy".to_owned(),

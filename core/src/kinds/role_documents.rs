@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::api::{Grantee, PermissionScope};
+use crate::api::{Grantee, LedgerPulls, LedgerUpstream, PermissionScope};
 use crate::names::{RegistryKey, RepositoryPattern};
 use crate::ownership::InstallationId;
 use crate::policy::digest::digest;
@@ -55,6 +55,22 @@ impl PtcRole {
         document(&[allow(&[LOGIN], &json!("*")), allow(&READS, &json!(readable)), allow(&WRITES, &json!(cache))])
     }
 
+    /// What the ledger keeps of what it pulls: by that its owners' rules judge it once its object says something else.
+    pub fn recorded(&self, downstream: &RegistryKey) -> LedgerPulls {
+        let texts = |all: &BTreeSet<RepositoryPattern>| all.iter().map(ToString::to_string).collect();
+        let upstream = |upstream: &RoleUpstream| {
+            let is_of_own_account = upstream.key.account == downstream.account;
+            LedgerUpstream {
+                account_id: upstream.key.account.to_string(),
+                region: upstream.key.region.to_string(),
+                repositories: if is_of_own_account { texts(&upstream.repositories) } else { Vec::new() },
+                external: (is_of_own_account && upstream.external).then_some(true),
+            }
+        };
+        let from: BTreeSet<_> = self.upstreams.iter().map(upstream).collect();
+        LedgerPulls { from: from.into_iter().collect(), into: texts(&self.cache_repositories) }
+    }
+
     /// What the policy of an upstream registry has to say; nothing inside one account, where the role's own policy is
     /// enough (aws-facts D.6).
     pub fn grants(&self, upstream: &RoleUpstream, downstream: &RegistryKey, role_arn: &str) -> Vec<Statement> {
@@ -98,6 +114,26 @@ impl PtcRole {
 pub fn is_good_for(statement: &Statement, role_arn: &str) -> bool {
     let mut of_roles = statement.conditions.iter().filter(|(key, _)| key.key.eq_ignore_ascii_case("aws:PrincipalArn"));
     of_roles.all(|(_, arns)| arns.contains(role_arn))
+}
+
+/// The policy without these resources; nothing, if it names none of them.
+pub fn without_resources(policy: &str, resources: &BTreeSet<String>) -> Option<String> {
+    let mut document: Value = serde_json::from_str(policy).ok()?;
+    let is_taken = |resource: &Value| resource.as_str().is_some_and(|arn| resources.contains(arn));
+    let mut is_less = false;
+    let statements = document.get_mut("Statement")?.as_array_mut()?;
+    statements.retain_mut(|statement| {
+        let Some(Value::Array(named)) = statement.get_mut("Resource") else {
+            let is_all = statement.get("Resource").is_some_and(is_taken);
+            is_less |= is_all;
+            return !is_all;
+        };
+        let before = named.len();
+        named.retain(|resource| !is_taken(resource));
+        is_less |= named.len() < before;
+        !named.is_empty()
+    });
+    is_less.then(|| document.to_string())
 }
 
 fn allow(actions: &[&str], resource: &Value) -> Value {

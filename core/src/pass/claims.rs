@@ -9,6 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::objects::ObjectId;
 use super::orphans::{Said, Word};
 use crate::api::{Adoption, LedgerRole, LedgerRule, OwnershipState};
+use crate::names::{RegistryKey, RepositoryPattern};
 use crate::reason::Because;
 
 /// A call that nobody waits for any more takes effect within this, or never.
@@ -125,9 +126,16 @@ pub trait Action: Clone + PartialEq {
     fn claim(&self) -> Option<Self::Record>;
     /// Whether it takes the thing out of the object's hands.
     fn removes(&self) -> bool;
+    /// Whether it may put right what somebody else has changed: else it is for what is asked or allowed now.
+    fn may_repair(&self) -> bool {
+        true
+    }
     /// A line that a person reads.
     fn describe(&self) -> String;
 }
+
+/// Repositories that owners of upstreams in a role's own account let it pull no more.
+pub type Withdrawn = BTreeSet<(RegistryKey, RepositoryPattern)>;
 
 /// One object's word about one thing.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +154,8 @@ pub struct Claim<W, H> {
     pub owns_adopted: bool,
     /// What it has is not what its owner's rules cover today: it may not be kept in place of what is wanted.
     pub outlawed: Option<Because>,
+    /// What a role may not pull any more, whatever else of it stays.
+    pub withdrawn: Withdrawn,
 }
 
 impl<W, H: Clone> Claim<W, H> {
@@ -161,6 +171,7 @@ impl<W, H: Clone> Claim<W, H> {
             may: Latitude::default(),
             owns_adopted: false,
             outlawed: None,
+            withdrawn: Withdrawn::new(),
         }
     }
 
@@ -185,6 +196,7 @@ impl<W, H: Clone> Claim<W, H> {
             may: self.may,
             owns_adopted: self.owns_adopted,
             outlawed: self.outlawed.clone(),
+            withdrawn: self.withdrawn.clone(),
         }
     }
 }

@@ -35,6 +35,17 @@ pub struct Index {
     by_namespace: BTreeMap<String, BTreeSet<String>>,
     /// Deleting objects of which an upstream has read its policy and has nothing left, by the upstream and the uid.
     withdrawn: BTreeSet<(RegistryKey, ObjectId, String)>,
+    /// Slices that this process is writing, by name.
+    writing: BTreeMap<String, Writing>,
+}
+
+/// A write of a slice that has not been answered yet.
+#[derive(Debug)]
+struct Writing {
+    /// `None`: it is being removed.
+    slice: Option<Slice>,
+    /// The passes that its own event would have touched.
+    untold: BTreeSet<Key>,
 }
 
 impl Index {
@@ -47,6 +58,7 @@ impl Index {
             ledgers: Collection::new(),
             by_namespace: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
+            writing: BTreeMap::new(),
         }
     }
 
@@ -96,7 +108,18 @@ impl Index {
     }
 
     fn take_ledger(&mut self, change: Change<String, Slice>) -> BTreeSet<Key> {
-        match self.ledgers.change(change) {
+        let is_as_written =
+            |writing: &Writing, slice: &Slice| writing.slice.as_ref().is_none_or(|ours| ours.says_the_same_as(slice));
+        let echo = match &change {
+            Change::Apply(name, slice) => {
+                self.writing.get(name).filter(|writing| is_as_written(writing, slice)).map(|_| name.clone())
+            }
+            Change::Delete(name) => {
+                self.writing.get(name).filter(|writing| writing.slice.is_none()).map(|_| name.clone())
+            }
+            _ => None,
+        };
+        let touched = match self.ledgers.change(change) {
             Effect::Nothing => BTreeSet::new(),
             Effect::Everything => self.every_key(),
             Effect::One { old, new } => {
@@ -104,7 +127,20 @@ impl Index {
                 let own: BTreeSet<_> = own.chain([Key::Orphans]).collect();
                 own.into_iter().chain(self.concerned(old.as_deref(), new.as_deref())).collect()
             }
-        }
+        };
+        let Some(writing) = echo.and_then(|name| self.writing.get_mut(&name)) else { return touched };
+        writing.untold.extend(touched);
+        BTreeSet::new()
+    }
+
+    /// A slice is about to be written, or removed: what the watch brings of that before the write is answered is no news.
+    pub fn writes_slice(&mut self, name: &str, slice: Option<Slice>) {
+        self.writing.insert(name.to_owned(), Writing { slice, untold: BTreeSet::new() });
+    }
+
+    /// The write was answered, or given up: then its event was news. Says for whom.
+    pub fn ended_slice_write(&mut self, name: &str) -> BTreeSet<Key> {
+        self.writing.remove(name).map(|writing| writing.untold).unwrap_or_default()
     }
 
     /// Where the slices of a namespace are found.

@@ -3,6 +3,7 @@
 
 mod act;
 mod plan;
+mod pulls;
 pub mod reach;
 mod whose;
 
@@ -14,7 +15,7 @@ pub use whose::Marks;
 
 use super::claims::{self, Latitude};
 use super::objects::ObjectId;
-use crate::api::{LedgerRole, RoleSettings, RoleStatus};
+use crate::api::{LedgerPulls, LedgerRole, RoleSettings, RoleStatus};
 use crate::kinds::PtcRole;
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
@@ -42,6 +43,8 @@ pub struct Role {
     pub boundary: String,
     /// What marks it as the object's.
     pub tags: BTreeMap<String, String>,
+    /// What it pulls, for the ledger.
+    pub pulls: LedgerPulls,
 }
 
 /// A role that AWS has.
@@ -95,6 +98,7 @@ impl Place<'_> {
             policy: wanted.permission_policy(registry),
             boundary: settings.permissions_boundary_arn.clone(),
             tags: installation.role_tags(&of.namespace, &of.name),
+            pulls: wanted.recorded(registry),
         })
     }
 }

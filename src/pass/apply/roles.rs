@@ -80,7 +80,10 @@ impl Thing for Roles {
                 proven.create_role(permit(writing, adds).await?, role).await?;
                 proven.put_role_policy(permit(writing, adds).await?, &role.name, &role.policy).await?;
             }
-            Act::Change { name, trust, policy, tags } => {
+            Act::Narrow { name, policy } => {
+                proven.put_role_policy(permit(writing, false).await?, name, policy).await?;
+            }
+            Act::Change { name, trust, policy, tags, .. } => {
                 // Narrow first: whoever may take the role on, then what it may do.
                 if let Some(trust) = trust {
                     proven.update_role_trust(permit(writing, adds).await?, name, trust).await?;

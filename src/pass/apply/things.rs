@@ -269,6 +269,14 @@ impl Writing<'_> {
                     if act.removes() {
                         working.removed.insert(id.clone());
                     }
+                    // What is told of what was taken away is decided on what is left.
+                    let claim = || self.desired.contributions.iter().filter_map(T::claim).find(|claim| claim.id == *id);
+                    let takes_away = |claim: &Claim<T::Wanted, T::Record>| {
+                        matches!(claim.stance, Stance::Loses(_)) || !claim.withdrawn.is_empty()
+                    };
+                    if act.claim().is_none() && claim().is_some_and(takes_away) {
+                        self.again.get_or_insert(Again::Soon);
+                    }
                     continue;
                 }
                 // Somebody was faster, unless it was an earlier call of ours.
@@ -304,7 +312,7 @@ impl Writing<'_> {
         };
         let is_drift = |(id, act): &(&ObjectId, &T::Act)| match act.claim() {
             Some(claim) => was_there(id, &claim),
-            None => !act.removes() && self.gathered.is_proven(id),
+            None => !act.removes() && act.may_repair() && self.gathered.is_proven(id),
         };
         let number = plan.acts.iter().filter(is_drift).count();
         if number > 0 {

@@ -120,6 +120,7 @@ fn wanted() -> Role {
         policy: policy(ODD),
         boundary: BOUNDARY.to_owned(),
         tags: tags([(ODD_KEY, "team-a/hub+é"), ("plain", "")]),
+        pulls: ecr_permissions_core::api::LedgerPulls::default(),
     }
 }
 

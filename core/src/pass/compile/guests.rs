@@ -4,12 +4,9 @@
 
 use super::super::index::OtherRegistry;
 use super::super::roles::Place;
-use super::{
-    Answer, Attached, Compiler, Contribution, Holding, LedgerState, ObjectId, Stance, Wanted, orphaned_role,
-    orphaned_rule,
-};
+use super::{Answer, Attached, Compiler, Contribution, Holding, LedgerState, ObjectId, Stance, Wanted, orphaned_rule};
 use crate::api::{DeletionPolicy, OwnershipState};
-use crate::consent::{Asked, consent, retaining};
+use crate::consent::{Asked, Rules, consent};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
 use crate::names::RegistryKey;
 use crate::ownership::InstallationId;
@@ -60,7 +57,7 @@ impl Compiler<'_> {
             _ => Vec::new(),
         };
         let mut rule = orphaned_rule(&object.id, &things);
-        let mut of_iam = orphaned_role(&object.id, &things);
+        let mut of_iam = self.role_without_object(Rules::All, &object.id, &things);
         let stance = match &home {
             _ if self.gathered.ledger.unreadable.contains(&object.id) => {
                 let message = "What the object has here is on record in a form that this version cannot read.";
@@ -170,11 +167,11 @@ impl Compiler<'_> {
 
     /// Whether its own registry lets the role stay when the object goes.
     fn is_retained_at(&self, home: &Home<'_>, id: &ObjectId) -> bool {
-        let retaining = retaining(&home.registry.registry.spec.allow);
+        let retaining = Rules::Retaining.of(&home.registry.registry.spec.allow);
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
         let role = home.registry.on_record(id).and_then(|holding| holding.things.role);
         role.is_some_and(|role| {
-            consent(&retaining, home.key, id.kind, &id.namespace, labels, &Asked::of_recorded_role(&role)).is_ok()
+            consent(&retaining, home.key, id.kind, &id.namespace, labels, &Asked::of_retained_role(&role)).is_ok()
         })
     }
 
@@ -193,7 +190,7 @@ impl Compiler<'_> {
             return Answer::Held(Because::new(Reason::NamespaceNotSeen, message));
         };
         if has.is_empty() && (object.meta.released() || self.gathered.registry.meta.released()) {
-            return Answer::Refused(None, super::released(object));
+            return Answer::Refused(None, super::leaving::released(object));
         }
         if self.gathered.registry.meta.deleting && has.is_empty() {
             let message = "The Registry is being deleted and takes nobody new.";

@@ -1,13 +1,11 @@
 //! What an object may have besides statements: its claim on a cache rule, or on a role.
 
-use std::collections::BTreeSet;
-
 use super::super::cache_rules::Stance;
-use super::super::claims::Latitude;
+use super::super::claims::{Latitude, Withdrawn};
 use super::super::roles::{self, Place};
 use super::{Answer, Attached, Compiler, ObjectId, RoleClaim, RuleClaim, Things};
-use crate::api::{Adoption, AllowRule, DeletionPolicy, LedgerRole, LedgerRule, OwnershipState};
-use crate::consent::{Asked, consent};
+use crate::api::{Adoption, DeletionPolicy, LedgerPulls, LedgerRole, LedgerRule, OwnershipState};
+use crate::consent::{Asked, Rules, consent};
 use crate::kinds::{CacheRule, PtcRole, Wanted};
 use crate::reason::Because;
 
@@ -20,7 +18,7 @@ impl Compiler<'_> {
             return None;
         }
         Some(RuleClaim {
-            outlawed: has.as_ref().and_then(|has| self.is_outlawed(self.allow(), &object.id, has)),
+            outlawed: has.as_ref().and_then(|has| self.is_outlawed(Rules::All, &object.id, has)),
             id: object.id.clone(),
             created: object.meta.created,
             lost: self.is_lost(object).then(|| written.cloned()).flatten(),
@@ -29,6 +27,7 @@ impl Compiler<'_> {
             stance: Stance::Orphaned,
             may: written.map(Latitude::of_rule).unwrap_or_default(),
             owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
+            withdrawn: Withdrawn::new(),
         })
     }
 
@@ -38,8 +37,9 @@ impl Compiler<'_> {
         if has.is_none() && wanted.is_none() {
             return None;
         }
+        let (has, withdrawn) = has.map(|has| self.under_consent(Rules::All, &object.id, has)).unzip();
         Some(RoleClaim {
-            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(self.allow(), &object.id, has)),
+            outlawed: has.as_ref().and_then(|has| self.is_role_outlawed(Rules::All, &object.id, has)),
             id: object.id.clone(),
             created: object.meta.created,
             lost: None,
@@ -48,6 +48,7 @@ impl Compiler<'_> {
             stance: roles::Stance::Orphaned,
             may: wanted.map(Latitude::of_role).unwrap_or_default(),
             owns_adopted: object.body.deletion_policy() == Some(DeletionPolicy::Delete),
+            withdrawn: withdrawn.unwrap_or_default(),
         })
     }
 
@@ -65,6 +66,7 @@ impl Compiler<'_> {
             id: None,
             adopted: (wanted.adoption > Adoption::Never).then_some(true),
             state: OwnershipState::Claimed,
+            pulls: LedgerPulls::default(),
         })
     }
 
@@ -76,54 +78,48 @@ impl Compiler<'_> {
     }
 
     /// Why today's `allow` covers no such role. What it names besides, rules and grants are asked for by themselves.
-    pub(super) fn is_role_outlawed(&self, allow: &[AllowRule], id: &ObjectId, has: &LedgerRole) -> Option<Because> {
+    pub(super) fn is_role_outlawed(&self, rules: Rules, id: &ObjectId, has: &LedgerRole) -> Option<Because> {
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
-        let asked = Asked::of_recorded_role(has);
-        consent(allow, &self.gathered.key, id.kind, &id.namespace, labels, &asked).err()
+        let asked = match rules {
+            Rules::All => Asked::of_recorded_role(has),
+            Rules::Retaining => Asked::of_retained_role(has),
+        };
+        consent(&rules.of(self.allow()), &self.gathered.key, id.kind, &id.namespace, labels, &asked).err()
     }
 
     /// Why today's `allow` does not cover what is there. A namespace that is not there to be judged loses what no rule could
     /// cover.
-    pub(super) fn is_outlawed(&self, allow: &[AllowRule], id: &ObjectId, has: &LedgerRule) -> Option<Because> {
+    pub(super) fn is_outlawed(&self, rules: Rules, id: &ObjectId, has: &LedgerRule) -> Option<Because> {
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
-        let roles = self.holdings.iter().filter(|(other, _)| other.namespace == id.namespace);
-        let own_roles: BTreeSet<&str> = roles.filter_map(|(_, h)| Some(h.things.role.as_ref()?.arn.as_str())).collect();
-        let asked = Asked::of_recorded(has, &own_roles);
-        consent(allow, &self.gathered.key, id.kind, &id.namespace, labels, &asked).err()
-    }
-
-    fn allow(&self) -> &[AllowRule] {
-        &self.gathered.registry.spec.allow
+        let by_own_role = has.role_arn.as_ref().is_some_and(|arn| self.own_role(&id.namespace, arn).is_some());
+        let asked = Asked::of_recorded(has, by_own_role);
+        let refused =
+            consent(&rules.of(self.allow()), &self.gathered.key, id.kind, &id.namespace, labels, &asked).err();
+        refused.or_else(|| self.upstream_refuses(rules, &id.namespace, has))
     }
 
     /// What becomes of the rule of an object that goes.
     pub(super) fn rule_leaving(&self, object: &Attached, claim: &RuleClaim, may_retain: bool) -> Stance<CacheRule> {
-        let may_stay = |allow: &[AllowRule]| {
-            claim.has.as_ref().is_some_and(|has| self.is_outlawed(allow, &object.id, has).is_none())
-        };
+        let may_stay =
+            |rules: Rules| claim.has.as_ref().is_some_and(|has| self.is_outlawed(rules, &object.id, has).is_none());
         self.thing_leaving(object, may_retain, may_stay)
     }
 
     /// The same of its role.
     pub(super) fn role_leaving(&self, object: &Attached, claim: &RoleClaim, may_retain: bool) -> Stance<PtcRole> {
-        let may_stay = |allow: &[AllowRule]| {
-            claim.has.as_ref().is_some_and(|has| self.is_role_outlawed(allow, &object.id, has).is_none())
+        let may_stay = |rules: Rules| {
+            claim.has.as_ref().is_some_and(|has| self.is_role_outlawed(rules, &object.id, has).is_none())
         };
         self.thing_leaving(object, may_retain, may_stay)
     }
 
     /// `may_stay`: whether these rules cover what is there.
-    fn thing_leaving<W>(
-        &self,
-        object: &Attached,
-        may_retain: bool,
-        may_stay: impl Fn(&[AllowRule]) -> bool,
-    ) -> Stance<W> {
+    fn thing_leaving<W>(&self, object: &Attached, may_retain: bool, may_stay: impl Fn(Rules) -> bool) -> Stance<W> {
         match () {
             () if object.meta.abandon && object.meta.deleting => Stance::Orphaned,
             // What it may not have is not left to anybody.
-            () if self.releases(object) && may_stay(self.allow()) => Stance::Released,
-            () if !self.releases(object) && may_retain && may_stay(&self.retaining()) => Stance::Retained,
+            () if self.releases(object) && may_stay(Rules::All) => Stance::Released,
+            () if !self.releases(object) && may_retain && may_stay(Rules::Retaining) => Stance::Retained,
             () => Stance::Leaves,
         }
     }
@@ -139,8 +135,17 @@ pub(super) fn left<W>(outlawed: Option<Because>, retained: bool) -> Stance<W> {
 }
 
 /// Where a living object stands with its rule. What is there and is not allowed goes, unless what is wanted takes its
-/// place by an update: a rule that is deleted to be made anew serves nobody meanwhile.
-pub(super) fn rule_living(answer: &Answer, claim: &RuleClaim, written: Option<CacheRule>) -> Stance<CacheRule> {
+/// place by an update: a rule that is deleted to be made anew serves nobody meanwhile. `refused`: why its upstream does
+/// not let it pull.
+pub(super) fn rule_living(
+    answer: &Answer,
+    claim: &RuleClaim,
+    written: Option<CacheRule>,
+    refused: Option<Because>,
+) -> Stance<CacheRule> {
+    if let Some(because) = refused {
+        return Stance::Loses(because);
+    }
     let updates = |wanted: &CacheRule| claim.has.as_ref().is_some_and(|has| wanted.is_in_place_of(has));
     match (answer, &claim.outlawed) {
         (Answer::Accepted(Wanted { rule: Some(wanted), .. }), Some(_)) if updates(wanted) => {

@@ -146,6 +146,17 @@ impl Slice {
         self.entries.is_empty() && self.documents.is_empty()
     }
 
+    /// Whether both hold the same for the same place, whatever version of the object they are.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let place = |slice: &Self| {
+            let Self { installation, account, region, namespace, .. } = slice.clone();
+            (installation, account, region, namespace)
+        };
+        place(self) == place(other)
+            && (&self.registry, &self.holder) == (&other.registry, &other.holder)
+            && (&self.documents, &self.entries) == (&other.documents, &other.entries)
+    }
+
     /// Whether somebody else wrote it.
     pub fn is_edited(&self) -> bool {
         self.edited

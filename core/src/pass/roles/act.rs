@@ -12,7 +12,16 @@ pub enum Act {
     /// The role, then its policy.
     Create(Role),
     /// What of it is not as wanted; `tags`: those that are missing or wrong.
-    Change { name: String, trust: Option<String>, policy: Option<String>, tags: BTreeMap<String, String> },
+    Change {
+        name: String,
+        trust: Option<String>,
+        policy: Option<String>,
+        tags: BTreeMap<String, String>,
+        /// What it pulls is not what was asked or allowed before.
+        is_asked: bool,
+    },
+    /// Its policy without what may not stay in it.
+    Narrow { name: String, policy: String },
     /// Our policy, then the role.
     Delete { name: String, has_policy: bool },
     /// The tags that mark it as the object's: it is nobody's from then on.
@@ -24,7 +33,10 @@ impl Act {
     pub fn name(&self) -> &str {
         match self {
             Self::Create(role) => &role.name,
-            Self::Change { name, .. } | Self::Delete { name, .. } | Self::Release { name, .. } => name,
+            Self::Change { name, .. }
+            | Self::Narrow { name, .. }
+            | Self::Delete { name, .. }
+            | Self::Release { name, .. } => name,
         }
     }
 }
@@ -34,18 +46,22 @@ impl Action for Act {
 
     fn claim(&self) -> Option<LedgerRole> {
         let Self::Create(role) = self else { return None };
-        let (name, arn) = (role.name.clone(), role.arn.clone());
-        Some(LedgerRole { name, arn, id: None, adopted: None, state: OwnershipState::Claimed })
+        let Role { name, arn, pulls, .. } = role.clone();
+        Some(LedgerRole { name, arn, id: None, adopted: None, state: OwnershipState::Claimed, pulls })
     }
 
     fn removes(&self) -> bool {
         matches!(self, Self::Delete { .. } | Self::Release { .. })
     }
 
+    fn may_repair(&self) -> bool {
+        !matches!(self, Self::Change { is_asked: true, .. } | Self::Narrow { .. })
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Create(role) => format!("+ role {}", role.name),
-            Self::Change { name, trust, policy, tags } => {
+            Self::Change { name, trust, policy, tags, .. } => {
                 let parts = [
                     trust.as_ref().map(|_| "trust policy"),
                     policy.as_ref().map(|_| "policy"),
@@ -53,6 +69,7 @@ impl Action for Act {
                 ];
                 format!("~ role {name}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
             }
+            Self::Narrow { name, .. } => format!("~ role {name}: policy"),
             Self::Delete { name, .. } => format!("- role {name}"),
             Self::Release { name, .. } => format!("~ role {name}: left behind"),
         }

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use super::super::claims::Plan;
 use super::super::objects::ObjectId;
 use super::act::Act;
+use super::pulls::{joined, without};
 use super::whose::{Conflict, Marks, is_bare, is_bounded, record, wanted};
 use super::{Claim, Role, Stance, Stored};
-use crate::api::{Adoption, LedgerRole, OwnershipState};
+use crate::api::{Adoption, LedgerPulls, LedgerRole, OwnershipState};
+use crate::kinds::without_resources;
 use crate::policy::{Flavour, equivalent};
 use crate::reason::{Because, Reason};
 
@@ -124,7 +126,9 @@ impl<'a> Planning<'a> {
 
     /// Decides on one object; an error is what keeps it from what it wants.
     fn place(&mut self, claim: &Claim<Role>, ours: Option<&Stored>) -> Result<(), Because> {
+        let is_narrowed = !claim.stance.goes() && ours.is_some_and(|role| self.narrow(claim, role));
         match &claim.stance {
+            Stance::Wants(_) | Stance::Released if is_narrowed => Ok(()),
             Stance::Wants(wanted) => self.place_wanted(claim, ours, wanted),
             // What it would be made of is not known: it is neither changed nor made again.
             Stance::Keeps(because) => Err(because.clone()),
@@ -188,6 +192,19 @@ impl<'a> Planning<'a> {
         Ok(())
     }
 
+    /// Takes out of the role's policy what may not stay there; once it is not there, it is off the record too. Answers
+    /// whether there is something to do.
+    fn narrow(&mut self, claim: &Claim<Role>, role: &Stored) -> bool {
+        let withdrawn = claim.withdrawn.iter().map(|(upstream, pattern)| upstream.repository_arn(pattern)).collect();
+        let policy = role.policy.as_ref().and_then(|policy| without_resources(policy, &withdrawn));
+        let is_there = policy.is_some();
+        self.act(claim, policy.map(|policy| Act::Narrow { name: role.name.clone(), policy }));
+        if let Some(has) = self.plan.has.get_mut(&claim.id).filter(|_| !is_there) {
+            has.pulls = without(std::mem::take(&mut has.pulls), &claim.withdrawn);
+        }
+        is_there
+    }
+
     fn act(&mut self, claim: &Claim<Role>, act: Option<Act>) {
         self.plan.acts.extend(act.map(|act| (claim.id.clone(), act)));
     }
@@ -209,10 +226,18 @@ impl<'a> Planning<'a> {
     /// A role that comes to the object is its own once it is as wanted: upstreams grant to what is owned. What was its own
     /// before stays so.
     fn become_wanted(&mut self, claim: &Claim<Role>, role: &Stored, wanted: &Role) {
-        let difference = self.difference(role, wanted);
+        let mut difference = self.difference(role, wanted);
+        if let Some(Act::Change { is_asked, .. }) = &mut difference {
+            *is_asked = claim.has.as_ref().is_some_and(|has| has.pulls != wanted.pulls);
+        }
         let was_owned = claim.has.as_ref().is_some_and(|has| has.state == OwnershipState::Owned && has.arn == role.arn);
-        if let Some(has) = self.plan.has.get_mut(&claim.id).filter(|_| difference.is_some() && !was_owned) {
-            has.state = OwnershipState::Claimed;
+        if let Some(has) = self.plan.has.get_mut(&claim.id) {
+            if difference.is_some() && !was_owned {
+                has.state = OwnershipState::Claimed;
+            }
+            // What it may pull is on record before it may; what it may no longer, until then.
+            let before = if difference.is_some() { std::mem::take(&mut has.pulls) } else { LedgerPulls::default() };
+            has.pulls = joined(before, &wanted.pulls);
         }
         self.act(claim, difference);
     }
@@ -247,7 +272,8 @@ impl<'a> Planning<'a> {
         let mut tags = wanted.tags.clone();
         tags.retain(|key, value| role.tags.get(key) != Some(value));
         let name = wanted.name.clone();
-        (trust.is_some() || policy.is_some() || !tags.is_empty()).then_some(Act::Change { name, trust, policy, tags })
+        let differs = trust.is_some() || policy.is_some() || !tags.is_empty();
+        differs.then_some(Act::Change { name, trust, policy, tags, is_asked: false })
     }
 
     fn is_as_wanted(&self, role: &Stored, wanted: &Role) -> bool {

@@ -87,6 +87,7 @@ pub(super) fn record(claim: &Claim<Role>, role: &Stored) -> LedgerRole {
         id: Some(role.id.clone()),
         adopted,
         state: OwnershipState::Owned,
+        pulls: claim.has.as_ref().map(|has| has.pulls.clone()).unwrap_or_default(),
     }
 }
 

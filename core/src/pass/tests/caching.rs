@@ -1,5 +1,7 @@
 //! Which cache rules a registry is to have (behaviours 23 and 24).
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::super::cache_rules::{Act, Claim, RULES_AT_MOST, Rule, RulesPlan, Stance, Stored, plan_rules};
@@ -59,6 +61,7 @@ fn wanting(name: &str, created: i64, rule: &Rule) -> Claim<Rule> {
         may: Latitude::default(),
         owns_adopted: false,
         outlawed: None,
+        withdrawn: BTreeSet::new(),
     }
 }
 

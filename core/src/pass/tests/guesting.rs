@@ -11,7 +11,7 @@ use super::super::index::{Index, OtherRegistry, WatchEvent};
 use super::super::queue::{Key, Now};
 use super::super::roles::reach::{Reach, reach};
 use super::*;
-use crate::api::{CrossAccountPtcRoleSpec, LedgerRole, LedgerRule, OwnershipState};
+use crate::api::{CrossAccountPtcRoleSpec, LedgerPulls, LedgerRole, LedgerRule, OwnershipState};
 use crate::reason::Reason;
 
 const UPSTREAM: &str = "222222222222";
@@ -67,7 +67,14 @@ fn other(registry: RegistryObject, account: &str, entries: &Entries) -> OtherReg
 }
 
 fn made(state: OwnershipState) -> LedgerRole {
-    LedgerRole { name: "base".to_owned(), arn: ARN.to_owned(), id: None, adopted: None, state }
+    LedgerRole {
+        name: "base".to_owned(),
+        arn: ARN.to_owned(),
+        id: None,
+        adopted: None,
+        state,
+        pulls: LedgerPulls::default(),
+    }
 }
 
 fn home(state: Option<OwnershipState>) -> OtherRegistry {
@@ -150,13 +157,9 @@ fn an_upstream_that_is_asked_no_longer_grants_no_longer() {
     assert_eq!(stance(&here), Stance::Wants(Vec::new()));
 }
 
-/// Rule, grant, role: the upstream keeps its grant as long as a rule pulls by it.
-#[test]
-fn the_rule_goes_before_the_grant() {
-    let mut guest = role();
-    guest.meta.deleting = true;
-    let (upstream, granted) = (of("up", UPSTREAM, &[OWN]), entry(&grants(), None));
-    let rule = LedgerRule {
+/// A rule that pulls by the role.
+fn recorded_rule() -> LedgerRule {
+    LedgerRule {
         prefix: "mirror".to_owned(),
         upstream_url: key_of(UPSTREAM).host(),
         upstream_prefix: None,
@@ -165,8 +168,16 @@ fn the_rule_goes_before_the_grant() {
         created_at: None,
         adopted: None,
         state: OwnershipState::Owned,
-    };
-    let things = ledger::Things { rule: Some(rule), ..ledger::Things::default() };
+    }
+}
+
+/// Rule, grant, role: the upstream keeps its grant as long as a rule pulls by it.
+#[test]
+fn the_rule_goes_before_the_grant() {
+    let mut guest = role();
+    guest.meta.deleting = true;
+    let (upstream, granted) = (of("up", UPSTREAM, &[OWN]), entry(&grants(), None));
+    let things = ledger::Things { rule: Some(recorded_rule()), ..ledger::Things::default() };
     let cache = ledger::Holding { things, ..holding(2, LedgerState::Applied, &[]) };
     let mut entries = entry(&[], Some(made(OwnershipState::Owned)));
     entries.insert(ObjectId { kind: Kind::PullThroughCacheRule, ..role_id() }, cache);
@@ -283,4 +294,81 @@ fn only_an_entry_without_a_role_says_that_the_role_is_gone() {
     assert!(matches!(seen(&none()), Stance::Holds(kept, _) if kept == grants()), "{:?}", seen(&none()));
     let bare = entry(&[], None);
     assert!(matches!(seen(&bare), Stance::Keeps(kept, _) if kept.is_empty()), "{:?}", seen(&bare));
+}
+
+/// A role by a name of somebody's choice whose entry is lost is still its object's, as far as the object may have it: a
+/// rule that pulls by it pulls by no role of others.
+#[test]
+fn a_rule_pulls_by_its_own_role_also_while_the_roles_entry_is_lost() {
+    let boundary = json!({"path": "/ecr/", "permissionsBoundaryArn": "arn:aws:iam::111111111111:policy/ptc"});
+    let home = |kinds_with_names: &str| {
+        let rule = |kind: &str, names: &[&str]| {
+            json!({
+                "name": kind.to_lowercase(), "namespaces": {"names": ["team-a"]}, "kinds": [kind], "repositories": ["*"],
+                "accountIds": ["*"], "roleNames": names,
+            })
+        };
+        let allow = [rule("CrossAccountPtcRole", &[kinds_with_names]), rule("PullThroughCacheRule", &[])];
+        let spec = json!({"accountId": OWN, "region": "eu-west-1", "roles": boundary, "allow": allow});
+        RegistryObject {
+            meta: meta("home"),
+            spec: serde_json::from_value(spec).unwrap(),
+            status: RegistryStatus::default(),
+        }
+    };
+    let outlawed = |home: RegistryObject, entry_of_role: bool| {
+        let mut named = role();
+        let Body::CrossAccountPtcRole(spec) = &mut named.body else { panic!() };
+        spec.role_name = Some("base".to_owned());
+        let rule = rule_by_role();
+        let mut gathered = gathered(home, &[], vec![named, rule.clone()]);
+        let mut entries = Entries::new();
+        let things = ledger::Things { rule: Some(recorded_rule()), ..ledger::Things::default() };
+        entries.insert(rule.id.clone(), ledger::Holding { things, ..holding(2, LedgerState::Applied, &[]) });
+        if entry_of_role {
+            entries.extend(entry(&[], Some(made(OwnershipState::Owned))));
+        }
+        gathered.ledger = ledger_of(&key_of(OWN), &entries);
+        gathered.references = references();
+        let of_rule = |c: &Contribution| c.id.kind == Kind::PullThroughCacheRule;
+        let compiled = compile(&gathered, &us(), &memory(), Now::ZERO).contributions;
+        compiled.into_iter().find(of_rule).unwrap().rule.unwrap().outlawed
+    };
+    assert_eq!(outlawed(home("base"), true), None);
+    assert_eq!(outlawed(home("base"), false), None);
+    // Whoever may not have a role of that name has none.
+    assert!(outlawed(home("other"), false).is_some());
+}
+
+/// A rule of `team-a` that pulls by the role.
+fn rule_by_role() -> Attached {
+    let spec = json!({
+        "registryRef": {"name": "home"}, "cachePrefix": "mirror",
+        "upstream": {"type": "Ecr", "ecr": {"registryRef": {"name": "up"}, "roleRef": {"name": "base"}}},
+    });
+    let body = Body::from(serde_json::from_value::<crate::api::PullThroughCacheRuleSpec>(spec).unwrap());
+    let id = ObjectId { kind: Kind::PullThroughCacheRule, ..role_id() };
+    Attached { id, meta: meta("base"), body, status: AttachedStatus::default() }
+}
+
+/// The watch may bring our own write before its answer: that is no news, unless the answer never comes or the slice is
+/// not as we wrote it.
+#[test]
+fn our_own_write_of_a_slice_is_no_news() {
+    let mut index = index(of("home", OWN, &[UPSTREAM]), of("up", UPSTREAM, &[OWN]));
+    index.take(WatchEvent::Attached(Kind::CrossAccountPtcRole, Change::Apply(role_id(), role())));
+    let slices = ledger_of(&key_of(OWN), &entry(&[], Some(made(OwnershipState::Owned)))).slices().clone();
+    let slice = slices.own().find(|slice| slice.namespace.is_some()).unwrap().clone();
+    let at = |version: &str| Slice { resource_version: version.to_owned(), ..Slice::clone(&slice) };
+    let brought = |slice: Slice| WatchEvent::Ledger(Change::Apply(slice.name.clone(), slice));
+    index.writes_slice(&slice.name, Some(at("")));
+    assert_eq!(index.take(brought(at("8"))), BTreeSet::new());
+    assert!(index.ended_slice_write(&slice.name).is_superset(&keys(&[OWN, UPSTREAM])));
+    index.writes_slice(&slice.name, Some(at("")));
+    let edited = Slice { digest: "edited".to_owned(), entries: BTreeMap::new(), ..at("9") };
+    assert!(index.take(brought(edited)).is_superset(&keys(&[OWN, UPSTREAM])));
+    assert_eq!(index.ended_slice_write(&slice.name), BTreeSet::new());
+    index.writes_slice(&slice.name, None);
+    assert_eq!(index.take(WatchEvent::Ledger(Change::Delete(slice.name.clone()))), BTreeSet::new());
+    assert!(index.ended_slice_write(&slice.name).contains(&Key::Registry(key_of(OWN))));
 }

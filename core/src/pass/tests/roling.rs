@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::super::claims::{Action, Latitude};
 use super::super::roles::{Act, Claim, Found, Marks, Role, RolesPlan, Stance, Stored, plan_roles};
 use super::*;
-use crate::api::{Adoption, LedgerRole, OwnershipState};
+use crate::api::{Adoption, LedgerPulls, LedgerRole, OwnershipState};
 use crate::names::Partition;
 use crate::reason::{Because, Reason};
 
@@ -36,6 +36,7 @@ fn role(name: &str, of: &str) -> Role {
         policy: POLICY.to_owned(),
         boundary: BOUNDARY.to_owned(),
         tags: us().role_tags("team-a", of),
+        pulls: LedgerPulls::default(),
     }
 }
 
@@ -64,6 +65,7 @@ fn owned(role: &Role) -> LedgerRole {
         id: Some(format!("AROA{}", role.name)),
         adopted: None,
         state: OwnershipState::Owned,
+        pulls: role.pulls.clone(),
     }
 }
 
@@ -83,6 +85,7 @@ fn wanting(name: &str, created: i64, role: &Role) -> Claim<Role> {
         may: Latitude::default(),
         owns_adopted: false,
         outlawed: None,
+        withdrawn: BTreeSet::new(),
     }
 }
 

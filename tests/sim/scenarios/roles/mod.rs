@@ -17,6 +17,7 @@ mod reach;
 mod restraint;
 mod unknown;
 mod vanished;
+mod within;
 mod words;
 
 use std::time::Duration;

@@ -69,7 +69,7 @@ fn what_is_not_as_wanted_is_changed_and_nothing_else() {
     ] {
         let tags = tags.into_iter().collect();
         let plan = plan_one(&claim, &[there]);
-        assert_eq!(act(&plan), Some(Act::Change { name: "base".to_owned(), trust, policy, tags }));
+        assert_eq!(act(&plan), Some(Act::Change { name: "base".to_owned(), trust, policy, tags, is_asked: false }));
         assert_eq!(plan.steps(), [format!("~ role base: {words}")]);
         assert_eq!((record(&plan), reasons(&plan)), (Some(&owned(&wanted)), vec![]));
     }
@@ -261,7 +261,10 @@ fn what_is_on_record_of_another_is_not_adopted() {
     let claims = [adopting(Adoption::Always, moved), owning("y", 9, &of_y)];
     let plan = plan(&claims, &[made(&former), untagged(&of_y)]);
     assert_eq!(reasons(&plan), [("x", Reason::RoleConflict)]);
-    assert_eq!(act(&plan), Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_y.tags }));
+    assert_eq!(
+        act(&plan),
+        Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_y.tags, is_asked: false })
+    );
     assert_eq!(plan.has.len(), 2);
 }
 
@@ -272,7 +275,10 @@ fn a_role_is_one_objects() {
     let leaving = Claim { stance: Stance::Leaves, ..owning("y", 2, &of_y) };
     let plan = plan(&[leaving, owning("x", 1, &of_x)], &[untagged(&of_x)]);
     assert_eq!(plan.has.keys().collect::<Vec<_>>(), [&owner("x")]);
-    assert_eq!(act(&plan), Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_x.tags }));
+    assert_eq!(
+        act(&plan),
+        Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_x.tags, is_asked: false })
+    );
 }
 
 /// An object that was made anew with another name: the former role goes first, unless the new one cannot come.

@@ -1,0 +1,200 @@
+//! Upstreams in the role's own account. No policy there grants to the role, its own is enough (aws-facts D.6): so the pass
+//! that makes the role asks their Registries itself, and the role's entry says what they have consented to.
+
+use std::collections::BTreeSet;
+
+use super::super::claims::Withdrawn;
+use super::super::ledger::Things;
+use super::super::objects::ObjectId;
+use super::super::roles::{Place, Stance};
+use super::{Compiler, RoleClaim, orphaned_role};
+use crate::api::{Kind, LedgerRole, LedgerRule};
+use crate::consent::{Asked, Rules, consent};
+use crate::kinds::{PtcRole, RoleUpstream, Wanted, translate};
+use crate::names::{CachePrefix, RegistryKey, RepositoryPattern};
+use crate::reason::{Because, Reason};
+
+/// What a role pulls from one upstream, as it is on record.
+#[derive(Default)]
+struct Recorded {
+    repositories: BTreeSet<RepositoryPattern>,
+    /// No Registry has consented to it.
+    external: bool,
+}
+
+impl Recorded {
+    /// Nothing, if the role was not made for the upstream.
+    fn of(role: &LedgerRole, upstream: &RegistryKey) -> Option<Self> {
+        let is_of =
+            |account: &str, region: &str| account == upstream.account.as_str() && region == upstream.region.as_str();
+        let mut of_it = role.pulls.from.iter().filter(|from| is_of(&from.account_id, &from.region)).peekable();
+        of_it.peek()?;
+        let mut recorded = Self::default();
+        for from in of_it {
+            recorded.external |= from.external == Some(true);
+            recorded.repositories.extend(from.repositories.iter().filter_map(|pattern| pattern.parse().ok()));
+        }
+        Some(recorded)
+    }
+}
+
+impl Compiler<'_> {
+    /// What the upstream's Registry says of these repositories; nothing, if none stands for it.
+    fn upstream_says<'p>(
+        &self,
+        rules: Rules,
+        namespace: &str,
+        upstream: &RegistryKey,
+        repositories: impl IntoIterator<Item = &'p RepositoryPattern>,
+    ) -> Option<Result<(), Because>> {
+        let allow = &self.gathered.others.get(upstream)?.registry.spec.allow;
+        let labels = self.gathered.namespaces.get(namespace).map(|view| &view.labels);
+        let asked = Asked::of_upstream_repositories(repositories, &self.gathered.key);
+        Some(consent(&rules.of(allow), upstream, Kind::CrossAccountPtcRole, namespace, labels, &asked))
+    }
+
+    fn is_of_own_account(&self, upstream: &RegistryKey) -> bool {
+        upstream.account == self.gathered.key.account && *upstream != self.gathered.key
+    }
+
+    /// The role that an object asks for, as far as upstreams of its own account consent. Of one that does not consent to
+    /// what is asked now, what stands stays: what it has consented to before, or was never asked.
+    pub(super) fn as_consented(&self, id: &ObjectId, role: &PtcRole, has: Option<&LedgerRole>) -> PtcRole {
+        let consented = |upstream: &RoleUpstream| {
+            let says = |patterns: &BTreeSet<RepositoryPattern>| {
+                self.upstream_says(Rules::All, &id.namespace, &upstream.key, patterns)
+            };
+            let is_refused =
+                self.is_of_own_account(&upstream.key) && matches!(says(&upstream.repositories), Some(Err(_)));
+            if !is_refused {
+                return Some(upstream.clone());
+            }
+            let recorded = has.and_then(|has| Recorded::of(has, &upstream.key))?;
+            let still = |pattern: &RepositoryPattern| {
+                recorded.external || matches!(says(&BTreeSet::from([pattern.clone()])), Some(Ok(())))
+            };
+            let repositories: BTreeSet<_> =
+                upstream.repositories.intersection(&recorded.repositories).filter(|p| still(p)).cloned().collect();
+            (!repositories.is_empty()).then(|| RoleUpstream {
+                repositories,
+                external: recorded.external,
+                ..upstream.clone()
+            })
+        };
+        PtcRole { upstreams: role.upstreams.iter().filter_map(consented).collect(), ..role.clone() }
+    }
+
+    /// The role on record with what upstreams of its own account have consented to since, and what they have taken back.
+    pub(super) fn under_consent(&self, rules: Rules, id: &ObjectId, mut has: LedgerRole) -> (LedgerRole, Withdrawn) {
+        let mut withdrawn = Withdrawn::new();
+        for upstream in self.gathered.others.keys().filter(|upstream| self.is_of_own_account(upstream)) {
+            let Some(recorded) = Recorded::of(&has, upstream) else { continue };
+            let says = |patterns: &[&RepositoryPattern]| {
+                self.upstream_says(rules, &id.namespace, upstream, patterns.iter().copied())
+            };
+            let all: Vec<_> = recorded.repositories.iter().collect();
+            let consents = matches!(says(&all), Some(Ok(())));
+            if recorded.external && consents {
+                let (account, region) = (upstream.account.as_str(), upstream.region.as_str());
+                let from = has.pulls.from.iter_mut().filter(|from| from.account_id == account && from.region == region);
+                from.for_each(|from| from.external = None);
+            }
+            if !recorded.external && !consents {
+                let taken = recorded.repositories.iter().filter(|pattern| matches!(says(&[*pattern]), Some(Err(_))));
+                withdrawn.extend(taken.map(|pattern| (upstream.clone(), pattern.clone())));
+            }
+        }
+        (has, withdrawn)
+    }
+
+    /// The claim on a role whose object is not here to speak for it.
+    pub(super) fn role_without_object(&self, rules: Rules, id: &ObjectId, things: &Things) -> Option<RoleClaim> {
+        let mut claim = orphaned_role(id, things)?;
+        let has = claim.has.take()?;
+        let (has, withdrawn) = self.under_consent(rules, id, has);
+        Some(RoleClaim { has: Some(has), withdrawn, ..claim })
+    }
+
+    /// What is wanted of a role, as upstreams of its own account consent to it.
+    pub(super) fn with_consent(&self, claim: &RoleClaim, stance: Stance<PtcRole>) -> Stance<PtcRole> {
+        match stance {
+            Stance::Wants(wanted) => Stance::Wants(self.as_consented(&claim.id, &wanted, claim.has.as_ref())),
+            Stance::Holds(Some(wanted), because) => {
+                Stance::Holds(Some(self.as_consented(&claim.id, &wanted, claim.has.as_ref())), because)
+            }
+            other => other,
+        }
+    }
+
+    /// Why a rule may not pull by the role that its namespace made: its upstream, in the same account, does not let it.
+    pub(super) fn upstream_refuses(&self, rules: Rules, namespace: &str, has: &LedgerRule) -> Option<Because> {
+        let pulled_from =
+            |upstream: &&RegistryKey| self.is_of_own_account(upstream) && upstream.host() == has.upstream_url;
+        let upstream = self.gathered.others.keys().find(pulled_from)?;
+        let (id, recorded) = self.own_role(namespace, has.role_arn.as_deref()?)?;
+        let asked = self
+            .role_asked(&id)
+            .map(|(role, _)| role)
+            .filter(|role| role.upstreams.iter().any(|asked| asked.key == *upstream));
+        if let Some(role) = asked {
+            let asked =
+                role.upstreams.iter().filter(|asked| asked.key == *upstream).flat_map(|asked| &asked.repositories);
+            if matches!(self.upstream_says(rules, namespace, upstream, asked), Some(Ok(()))) {
+                return None;
+            }
+        }
+        let pulls = has.upstream_prefix.as_ref().and_then(|prefix| prefix.parse::<CachePrefix>().ok());
+        let pulls = pulls.map(|prefix| prefix.repositories());
+        let concerns = |pattern: &RepositoryPattern| {
+            pulls.as_ref().is_none_or(|pulls| pattern.is_within(pulls) || pulls.is_within(pattern))
+        };
+        let recorded = recorded.and_then(|role| Recorded::of(&role, upstream)).unwrap_or_default();
+        let concerned: Vec<_> = recorded.repositories.iter().filter(|pattern| concerns(pattern)).collect();
+        let says = self.upstream_says(rules, namespace, upstream, concerned.iter().copied())?;
+        let because = match says {
+            _ if recorded.external => return None,
+            Ok(()) if !concerned.is_empty() => return None,
+            Ok(()) => "it was not asked for it.".to_owned(),
+            Err(because) => because.message,
+        };
+        let message = format!(
+            "The upstream {upstream} does not let the role of CrossAccountPtcRole {} pull, and its rule goes: {because}",
+            id.name
+        );
+        Some(Because::new(Reason::WaitingForUpstream, message))
+    }
+
+    /// The object of the namespace whose role this is, and its record, unless that was lost.
+    pub(super) fn own_role(&self, namespace: &str, arn: &str) -> Option<(ObjectId, Option<LedgerRole>)> {
+        let recorded = self.holdings.iter().filter(|(id, _)| id.namespace == namespace);
+        let mut recorded = recorded.filter_map(|(id, holding)| Some((id, holding.things.role.as_ref()?)));
+        if let Some((id, role)) = recorded.find(|(_, role)| role.arn == arn) {
+            return Some((id.clone(), Some(role.clone())));
+        }
+        // Without its entry a role is still its object's, as far as the object may have it.
+        let roles = self.gathered.attached.iter().map(|object| &object.id);
+        let mut roles = roles.filter(|id| id.kind == Kind::CrossAccountPtcRole && id.namespace == namespace);
+        let place = Place {
+            registry: &self.gathered.key,
+            settings: self.gathered.registry.spec.roles.as_ref(),
+            installation: self.installation,
+        };
+        let is_it = |id: &&ObjectId| {
+            self.role_asked(id)
+                .is_some_and(|(role, is_covered)| is_covered && place.role(id, &role).is_ok_and(|role| role.arn == arn))
+        };
+        roles.find(is_it).map(|id| (id.clone(), None))
+    }
+
+    /// The role that an object asks for, and whether its Registry lets it.
+    fn role_asked(&self, id: &ObjectId) -> Option<(PtcRole, bool)> {
+        let object = self.gathered.attached.iter().find(|object| object.id == *id)?;
+        let key = &self.gathered.key;
+        let role = translate(&object.body, key, &self.gathered.references).ok()?.role?;
+        let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);
+        let asked = Asked::of(&Wanted { role: Some(role.clone()), ..Wanted::default() }, id.kind, key);
+        let allow = &self.gathered.registry.spec.allow;
+        let is_covered = consent(allow, key, id.kind, &id.namespace, labels, &asked).is_ok();
+        Some((role, is_covered))
+    }
+}

@@ -1,0 +1,210 @@
+//! Upstreams in the role's own account, in another Region: no policy there grants to the role, so what their Registries
+//! have consented to is on record with the role, and goes when they take it back (behaviours 22, 30, 34).
+
+use super::*;
+
+const OTHER_REGION: &str = "eu-central-1";
+
+/// Registry `upstream` of account A in another Region, with these rules.
+fn upstream_beside(lab: &Lab, allow: &Value) {
+    let beside = with(registry("upstream", A), "/spec/region", &json!(OTHER_REGION));
+    lab.apply(&with(beside, "/spec/allow", allow));
+}
+
+fn allow_repositories(repositories: &[&str]) -> Value {
+    json!([with(allow_all(), "/repositories", &json!(repositories))])
+}
+
+/// Both Registries, and in the other Region what is pulled.
+fn two_regions(lab: &Lab, allow: &Value) {
+    lab.two_teams();
+    for name in ["base/app", "tools/app"] {
+        lab.aws.world(|world| world.add_repository(A, OTHER_REGION, name));
+    }
+    upstream_beside(lab, allow);
+}
+
+fn scoped(scope: &str) -> Value {
+    with(mirror(), "/spec/permissionScope", &json!(scope))
+}
+
+/// The repositories of the upstream that the role's policy names.
+fn listed(lab: &Lab) -> Vec<String> {
+    let policy: Value = serde_json::from_str(&our_role(lab).unwrap().inline_policies[POLICY]).unwrap();
+    let resources = policy["Statement"].as_array().unwrap().iter().flat_map(|statement| list(&statement["Resource"]));
+    let upstream = format!("arn:aws:ecr:{OTHER_REGION}:{A}:repository/");
+    let mut named: Vec<String> =
+        resources.filter_map(|resource| Some(resource.as_str()?.strip_prefix(&upstream)?.to_owned())).collect();
+    named.dedup();
+    named
+}
+
+async fn until_rule_gone(lab: &mut Lab) {
+    lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
+}
+
+/// Behaviour 34: what was consented to and is no more goes, however wide the role's policy is, and comes back with consent.
+#[test]
+fn what_an_upstream_takes_back_goes_and_comes_back() {
+    for (seed, scope) in [(1_260, "Any"), (1_261, "Listed")] {
+        run(seed, async |lab| {
+            two_regions(lab, &json!([allow_all()]));
+            lab.apply(&scoped(scope));
+            lab.apply(&cache());
+            until_all_ready(lab).await;
+            lab.settle().await;
+            assert_pulls(lab, "base/app");
+            set_registry(lab, "upstream", "allow", &json!([]));
+            until_rule_gone(lab).await;
+            lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+            lab.assert_at_rest().await;
+            assert_eq!(
+                (upstream_ready(lab).1, cache_ready(lab).1),
+                ("NotAllowed".to_owned(), "WaitingForUpstream".to_owned())
+            );
+            assert!(!lab.events().iter().any(|(reason, _)| reason == "DriftCorrected"), "{:?}", lab.events());
+            set_registry(lab, "upstream", "allow", &json!([allow_all()]));
+            until_all_ready(lab).await;
+            assert_pulls(lab, "base/app");
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: neither `suspend` of the objects nor their `Retain` keeps what the upstream's owner takes back.
+#[test]
+fn neither_suspend_nor_retain_keeps_what_is_taken_back() {
+    for (seed, member, value) in [(1_262, "suspend", json!(true)), (1_263, "deletionPolicy", json!("Retain"))] {
+        run(seed, async |lab| {
+            two_regions(lab, &json!([allow_all()]));
+            lab.apply(&scoped("Listed"));
+            lab.apply(&cache());
+            until_all_ready(lab).await;
+            for plural in [ROLES, CACHES] {
+                lab.set(plural, "team-a", "mirror", &format!("/spec/{member}"), &value);
+            }
+            lab.settle().await;
+            if member == "deletionPolicy" {
+                delete_set(lab);
+                until_set_gone(lab).await;
+                lab.settle().await;
+            }
+            assert_pulls(lab, "base/app");
+            set_registry(lab, "upstream", "allow", &json!([]));
+            until_rule_gone(lab).await;
+            lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: what of a role lives on without its object is judged like any other.
+#[test]
+fn a_role_without_its_object_loses_what_is_taken_back() {
+    run(1_264, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        lab.apply(&scoped("Listed"));
+        lab.apply(&cache());
+        until_all_ready(lab).await;
+        lab.annotate(ROLES, "team-a", "mirror", "ecr-permissions.dev/abandon", "true");
+        delete_role(lab);
+        lab.until("the object is gone", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
+        lab.settle().await;
+        assert_pulls(lab, "base/app");
+        set_registry(lab, "upstream", "allow", &json!([]));
+        until_rule_gone(lab).await;
+        lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: a Registry that comes later takes nothing that stands, until it has consented: from then on its word counts.
+#[test]
+fn a_registry_that_comes_later_takes_only_what_it_has_consented_to() {
+    run(1_265, async |lab| {
+        two_regions(lab, &json!([]));
+        lab.delete(REGISTRIES, "", "upstream");
+        lab.until("it is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+        let external = json!({"accountId": A, "region": OTHER_REGION});
+        let upstreams = json!([{"name": "up", "external": external, "repositories": ["base/*"]}]);
+        lab.apply(&with(scoped("Listed"), "/spec/upstreams", &upstreams));
+        lab.apply(&with(cache(), "/spec/upstream/ecr", &json!({"external": external, "roleRef": {"name": "mirror"}})));
+        until_all_ready(lab).await;
+        let before = in_aws(lab);
+        upstream_beside(lab, &json!([]));
+        until_reason(lab, "WaitingForUpstream").await;
+        lab.pass(INTERVAL).await;
+        assert_eq!(in_aws(lab), before);
+        // Nor does it let anything grow.
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        lab.pass(INTERVAL).await;
+        assert_eq!(listed(lab), ["base/*"]);
+        set_registry(lab, "upstream", "allow", &json!([allow_all()]));
+        until_all_ready(lab).await;
+        lab.settle().await;
+        assert_eq!(listed(lab), ["base/*", "tools/*"]);
+        set_registry(lab, "upstream", "allow", &json!([]));
+        until_rule_gone(lab).await;
+        lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Repository by repository, as in an upstream's own policy: what is still consented to stays.
+#[test]
+fn only_what_is_taken_back_goes() {
+    for (seed, prefix, stays) in [(1_266, "base", true), (1_267, "tools", false)] {
+        run(seed, async |lab| {
+            two_regions(lab, &json!([allow_all()]));
+            lab.apply(&with(scoped("Listed"), "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"])));
+            lab.apply(&with(cache(), "/spec/upstream/ecr/repositoryPrefix", &json!(prefix)));
+            until_all_ready(lab).await;
+            lab.settle().await;
+            set_registry(lab, "upstream", "allow", &allow_repositories(&["base/*"]));
+            lab.until("the policy names it no more", |lab| listed(lab) == ["base/*"]).await;
+            lab.pass(INTERVAL).await;
+            assert_eq!(rule(lab).is_some(), stays, "{}", lab.describe());
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: nothing is listed that nobody consents to: in one account the role's policy alone would let it.
+#[test]
+fn a_role_lists_no_upstream_that_does_not_consent() {
+    run(1_268, async |lab| {
+        two_regions(lab, &json!([]));
+        lab.apply(&scoped("Listed"));
+        lab.apply(&cache());
+        until_reason(lab, "WaitingForUpstream").await;
+        lab.assert_at_rest().await;
+        assert_eq!((listed(lab), rule(lab)), (Vec::new(), None));
+        set_registry(lab, "upstream", "allow", &json!([allow_all()]));
+        until_all_ready(lab).await;
+        assert_eq!(listed(lab), ["base/*"]);
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: a role that was left behind stays no longer than a rule covers what it was made for, the repositories it
+/// pulls into and the accounts it pulls from, though its object cannot say so any more.
+#[test]
+fn a_retained_role_is_judged_by_what_it_pulls() {
+    for (seed, narrowed) in [
+        (1_269, with(allow_all(), "/repositories", &json!(["tools/*"]))),
+        (1_270, with(allow_all(), "/accountIds", &json!([B]))),
+    ] {
+        run(seed, async |lab| {
+            two_regions(lab, &json!([allow_all()]));
+            lab.apply(&with(scoped("Listed"), "/spec/deletionPolicy", &json!("Retain")));
+            lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            delete_role(lab);
+            lab.until("the object is gone", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
+            lab.pass(INTERVAL).await;
+            assert!(our_role(lab).is_some());
+            set_registry(lab, "default", "allow", &json!([narrowed.clone()]));
+            lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
