@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ecr_permissions_core::ownership::Sid;
-use ecr_permissions_core::pass::compile::{Desired, compile};
+use ecr_permissions_core::pass::compile::{Desired, Words, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::{DocumentRecord, REGISTRY_POLICY};
@@ -87,10 +87,10 @@ pub(super) async fn apply(
         scope,
         memory,
         op,
+        words: desired.words.clone(),
         desired,
         known,
         said_waits: false,
-        statements_wait: false,
         unrecorded: BTreeSet::new(),
         again: None,
         unanswered: false,
@@ -137,8 +137,8 @@ struct Writing<'a> {
     known: Known,
     /// Something of what a person spoke of is still there.
     said_waits: bool,
-    /// And statements wait for it: they go last, since the token names them all.
-    statements_wait: bool,
+    /// What a person had said when the pass began, as far as statements may go by it: what is said later is for the next.
+    words: Words,
     /// Objects that could not be put on record: they do not grow.
     unrecorded: BTreeSet<ObjectId>,
     /// When another pass is worth it.
@@ -172,6 +172,13 @@ impl Writing<'_> {
                 Ok(rules.filter_map(|rule| Some((rule.prefix.clone(), rule.role_arn.clone()?))).collect())
             }
         };
+    }
+
+    /// What is desired by all that has come in and was learned since. No statement goes by a word that rules and roles have
+    /// not heard in this pass.
+    fn decide_anew(&mut self) {
+        self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
+        self.desired.words = self.words.clone();
     }
 
     /// Nobody has a part in the policy, so it was not read.

@@ -2,7 +2,6 @@
 //! and nothing that stood is missing at any moment.
 
 use ecr_permissions_core::pass::bisect::Bisect;
-use ecr_permissions_core::pass::compile::compile;
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::policy::Statement;
 use ecr_permissions_core::reason::{Because, Reason};
@@ -42,8 +41,7 @@ impl Writing<'_> {
         for (id, _) in found.accepted.iter().filter_map(|i| suspects.get(*i)) {
             self.memory.forgive(id);
         }
-        self.desired = compile(self.gathered, &self.op.installation, self.memory, now);
-        self.hold_words();
+        self.decide_anew();
         Sent::Accepted
     }
 
@@ -58,8 +56,7 @@ impl Writing<'_> {
         let newer = self.op.with_index(|index| index.ready().and_then(|snapshot| snapshot.gather(key)));
         if let Some(newer) = newer {
             *self.gathered = newer;
-            self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
-            self.hold_words();
+            self.decide_anew();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ecr_permissions_core::api::LedgerState;
-use ecr_permissions_core::pass::compile::{Stance, compile};
+use ecr_permissions_core::pass::compile::Stance;
 use ecr_permissions_core::pass::ledger::Changes;
 use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::plan::{Plan, without};
@@ -74,8 +74,7 @@ impl Writing<'_> {
         self.again = self.again.or(unwritten.again);
         self.unanswered |= unwritten.unanswered;
         self.unrecorded.extend(failed.iter().cloned());
-        self.desired = compile(self.gathered, &self.op.installation, self.memory, self.op.clock.now());
-        self.hold_words();
+        self.decide_anew();
         failed
     }
 

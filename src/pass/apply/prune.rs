@@ -54,13 +54,9 @@ impl Writing<'_> {
             role.is_some_and(|role| reach::granting(self.gathered, &c.id, Some(&role.arn)).is_some())
         };
         let waits_there = |c: &Contribution| grants_to_roles && is_granted(c);
-        self.statements_wait = going().any(|c| is_there(c) || has_role(c) && !waits_there(c));
-        self.hold_words();
-    }
-
-    /// Keeps statements from going before their time, whenever what is desired was compiled anew.
-    pub(super) fn hold_words(&mut self) {
-        if self.statements_wait {
+        // Statements go last, since the token names them all.
+        if going().any(|c| is_there(c) || has_role(c) && !waits_there(c)) {
+            self.words.hold();
             self.desired.words.hold();
         }
     }

@@ -2,6 +2,7 @@
 
 mod aws_reads;
 mod crash;
+mod current;
 mod iam_client;
 mod installations;
 mod ledger;

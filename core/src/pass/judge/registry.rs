@@ -53,7 +53,9 @@ impl Judging<'_> {
         let mut told = orphans.told(Word::Prune).chain(orphans.told(Word::Release));
         let gone = !self.applied.said_waits && told.all(|id| self.has_no_things(id));
         let meta = &self.gathered.registry.meta;
-        (meta.prune.is_some() || meta.release.is_some()) && self.desired.restraint.is_none() && read && gone
+        let words = &self.desired.words;
+        let were_heard = (&words.prune, &words.release) == (&meta.prune, &meta.release);
+        were_heard && (meta.prune.is_some() || meta.release.is_some()) && self.desired.restraint.is_none() && read && gone
     }
 
     fn has_no_things(&self, id: &ObjectId) -> bool {

@@ -136,6 +136,11 @@ fn what_leaves_takes_all_along_but_what_is_retained_and_allowed() {
     assert_eq!(at(retaining(&[A, B]), &retain), Stance::Retained(both()));
     assert_eq!(at(retaining(&[A]), &retain), Stance::Leaves, "refused as it is, no rule covers it");
 
+    // Its record was lost: what it asks for counts as its own, and stays all the same.
+    let lost = |registry| stance(&gathered(registry, &[], vec![retain.clone()]));
+    assert_eq!(lost(retaining(&[A, B])), Stance::Retained(both()));
+    assert_eq!(lost(registry(&[A, B])), Stance::Leaves);
+
     // Afterwards, too: what no such rule covers any more goes.
     let left = vec![("o", holding(2, LedgerState::Retained, &both()))];
     assert_eq!(stance(&gathered(retaining(&[A, B]), &left, vec![])), Stance::Retained(both()));

@@ -150,6 +150,22 @@ fn a_slice_that_is_deleted_by_hand_goes_once_its_entries_stand_elsewhere() {
     assert_eq!(ledger.holdings, BTreeMap::from([held("a", &[A])]));
 }
 
+/// What stands in another slice by now is newer than what a deleted one still says.
+#[test]
+fn a_slice_under_deletion_overwrites_nothing_newer() {
+    let of = |accounts: &[&str]| stored(&ledger_of(&key(), &BTreeMap::from([held("a", accounts)])));
+    let is_of_objects = |slice: &Slice| slice.namespace.is_some();
+    let old = of(&[A]).into_iter().find(is_of_objects).unwrap();
+    let new = of(&[A, B]).into_iter().find(is_of_objects).unwrap();
+    let next = Slice { name: old.name.replace("-0", "-1"), ..new };
+    let mut ledger = read(&[Slice { deleting: true, ..old }, next.clone()]);
+    let drafts = ledger.additions(&Changes::new(), false);
+    assert_eq!(wrote(&mut ledger, drafts), 0);
+    assert_eq!(ledger.emptied().len(), 1);
+    ledger.emptied().iter().for_each(|emptied| ledger.removed(&emptied.0));
+    assert_eq!(ledger.slices().own().map(|slice| &slice.entries).collect::<Vec<_>>(), [&next.entries]);
+}
+
 /// Behaviour 51: nothing is withdrawn on the word of a slice that somebody edited.
 #[test]
 fn an_edited_slice_is_believed_by_nobody_and_written_anew() {

@@ -372,3 +372,32 @@ fn our_own_write_of_a_slice_is_no_news() {
     assert_eq!(index.take(WatchEvent::Ledger(Change::Delete(slice.name.clone()))), BTreeSet::new());
     assert!(index.ended_slice_write(&slice.name).contains(&Key::Registry(key_of(OWN))));
 }
+
+/// An object concerns every registry that has something of it on record, wherever it is attached; and a registry with a
+/// grant to a role hears of its home's rules, which say how long what a role left behind may stay.
+#[test]
+fn what_is_on_record_elsewhere_is_told_of_the_object_and_of_its_home() {
+    let mut index = index(of("home", OWN, &[UPSTREAM]), of("up", UPSTREAM, &[OWN]));
+    let rule = rule_by_role();
+    let things = ledger::Things { rule: Some(recorded_rule()), ..ledger::Things::default() };
+    let has_rule = ledger::Holding { things, ..holding(2, LedgerState::Orphan, &[]) };
+    let of_rule = Entries::from([(rule.id.clone(), has_rule)]);
+    let slices = |entries: &Entries| ledger_of(&key_of(UPSTREAM), entries).slices().clone();
+    let taken = |index: &mut Index, entries: &Entries| {
+        for slice in slices(entries).own() {
+            index.take(WatchEvent::Ledger(Change::Apply(slice.name.clone(), Slice::clone(slice))));
+        }
+    };
+    let without_retain = |generation| {
+        let mut home = of("home", OWN, &[UPSTREAM]);
+        home.meta.generation = generation;
+        WatchEvent::Registry(Change::Apply("home".to_owned(), home))
+    };
+    assert!(!index.take(without_retain(3)).contains(&Key::Registry(key_of(UPSTREAM))));
+    taken(&mut index, &of_rule);
+    let deleting = Attached { meta: Meta { deleting: true, ..rule.meta.clone() }, ..rule.clone() };
+    let touched = index.take(WatchEvent::Attached(rule.id.kind, Change::Apply(rule.id.clone(), deleting)));
+    assert!(touched.is_superset(&keys(&[OWN, UPSTREAM])), "{touched:?}");
+    taken(&mut index, &entry(&grants(), None));
+    assert!(index.take(without_retain(4)).contains(&Key::Registry(key_of(UPSTREAM))));
+}

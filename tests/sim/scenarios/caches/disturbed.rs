@@ -121,6 +121,35 @@ fn a_prune_that_is_refused_in_part_goes_on_until_all_is_gone() {
     assert!(wrong.is_empty(), "the same token was to work until everything is gone: {wrong:#?}");
 }
 
+/// What a person gave up goes in its order, rule before statements, also where AWS refuses somebody else's addition
+/// meanwhile and everything is decided anew in search of it.
+#[test]
+fn a_search_for_a_culprit_takes_no_statement_before_its_rule() {
+    run(917, async |lab| {
+        lab.two_teams();
+        lab.apply(&with(caching("team-a/quay", &quay()), "/spec/pullers", &json!({"accountIds": [PULLER]})));
+        until_ready(lab, &["team-a/quay"]).await;
+        lab.settle().await;
+        lab.kube.vanish(CACHES, "team-a", "quay").unwrap();
+        lab.until("it is reported", is_orphaned).await;
+        lab.settle().await;
+        let of_the_rule = |lab: &Lab| lab.statements(A).iter().filter(|s| s.to_string().contains("quay/*")).count();
+        assert_eq!(of_the_rule(lab), 2);
+        let token = lab.prune_token("default");
+        inject(lab, denied(DELETE));
+        let ghost = json!([{"accountId": B, "name": "ghost"}]);
+        let refused = pull("team-b", "refused", "default", &[B], "team-b/*");
+        lab.annotate(REGISTRIES, "", "default", "ecr-permissions.dev/prune", &token);
+        lab.apply(&with(refused, "/spec/statements/0/principals/roles", &ghost));
+        lab.apply(&pull("team-b", "granted", "default", &[B], "team-b/more/*"));
+        lab.until("the other addition is found good", |lab| lab.is_ready("registrypolicies", "team-b", "granted")).await;
+        lab.pass(Duration::from_secs(20)).await;
+        assert_eq!((of_the_rule(lab), prefixes(lab).len()), (2, 1), "{}", lab.describe());
+        heal(lab);
+        lab.until("both are gone", |lab| of_the_rule(lab) == 0 && prefixes(lab).is_empty()).await;
+    });
+}
+
 /// Behaviours 5 and 41: a policy that cannot be read says nothing about rules: they are reported and pruned.
 #[test]
 fn an_orphaned_rule_is_reported_and_pruned_though_the_policy_cannot_be_read() {

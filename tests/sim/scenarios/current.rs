@@ -1,0 +1,119 @@
+//! What a write rests on is asked for where it leaves: a watch may be late without anybody noticing, and a pod that is cut
+//! off adds nothing (behaviours 34, 41).
+
+use std::time::Duration;
+
+use kube_sim::{Fault, Kinds, Matching, Outage, Phase};
+use serde_json::json;
+
+use crate::lab::objects::{POLICIES, ROLES, pull, registry, role, with};
+use crate::lab::{A, B, Lab, REGION, run};
+
+const C: &str = "444444444444";
+const D: &str = "555555555555";
+const INTERVAL: Duration = Duration::from_secs(301);
+
+/// Two teams, each with an object, all Ready and at rest.
+async fn two_objects(lab: &mut Lab) {
+    lab.two_teams();
+    lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
+    lab.apply(&pull("team-b", "pull", "default", &[C], "team-b/*"));
+    lab.until_ready(&["team-a/pull", "team-b/pull"]).await;
+    lab.settle().await;
+}
+
+/// A watch that stands still is noticed where it matters: what was suspended meanwhile writes nothing, and what was edited
+/// is acted on as it is now.
+#[test]
+fn a_frozen_watch_of_registries_is_noticed_before_a_write() {
+    for suspended in [true, false] {
+        run(20, async |lab| {
+            two_objects(lab).await;
+            let writes = lab.aws_writes_of(A);
+            lab.kube.freeze_watches(Kinds::only(&["registries"]));
+            if suspended {
+                lab.set("registries", "", "default", "/spec/suspend", &json!(true));
+            } else {
+                lab.set("registries", "", "default", "/spec/interval", &json!("7m"));
+            }
+            lab.pass(Duration::from_secs(90)).await;
+            lab.delete(POLICIES, "team-a", "pull");
+            lab.apply(&pull("team-b", "new", "default", &[D], "team-b/new"));
+            lab.pass(Duration::from_secs(15)).await;
+            assert_eq!(lab.may_pull(B, "team-a/app"), suspended, "{suspended}\n{}", lab.describe());
+            assert_eq!(lab.may_pull(D, "team-b/new"), !suspended, "{suspended}");
+            assert_eq!(lab.aws_writes_of(A) == writes, suspended);
+            lab.kube.thaw_watches();
+            lab.settle().await;
+        });
+    }
+}
+
+/// A pod that is cut off from its API server adds nothing, not even what somebody took from AWS: it may have been revoked.
+#[test]
+fn whoever_cannot_ask_the_api_server_repairs_nothing() {
+    run(21, async |lab| {
+        two_objects(lab).await;
+        lab.kube.outage(Some(Outage::Unavailable));
+        lab.aws.world(|world| world.delete_policy(A, REGION));
+        let writes = lab.aws_writes_of(A);
+        lab.pass(INTERVAL).await;
+        lab.pass(INTERVAL).await;
+        assert_eq!(lab.aws_writes_of(A), writes, "{}", lab.describe());
+        lab.kube.outage(None);
+        lab.pass(2 * INTERVAL).await;
+        assert!(lab.may_pull(B, "team-a/app") && lab.may_pull(C, "team-b/app"), "{}", lab.describe());
+        lab.assert_at_rest().await;
+    });
+}
+
+/// An answer is good for ten seconds, however long the writes it was asked for wait for their turn.
+#[test]
+fn an_answer_is_asked_for_again_while_writes_wait_for_their_turn() {
+    run(22, async |lab| {
+        two_objects(lab).await;
+        let external =
+            json!([{"name": "up", "external": {"accountId": B, "region": REGION}, "repositories": ["base/*"]}]);
+        for i in 0..120 {
+            lab.apply(&with(role("team-a", &format!("role-{i}"), "none", &["base/*"]), "/spec/upstreams", &external));
+        }
+        lab.until("roles are being made", |lab| lab.aws_writes("CreateRole") > 10).await;
+        lab.kube.freeze_watches(Kinds::only(&["registries"]));
+        lab.set("registries", "", "default", "/spec/suspend", &json!(true));
+        lab.pass(Duration::from_secs(11)).await;
+        let writes = lab.aws_writes_of(A);
+        lab.pass(Duration::from_secs(20)).await;
+        let made = lab.aws_writes("CreateRole");
+        assert_eq!(lab.aws_writes_of(A), writes, "written to a suspended registry");
+        assert!(made < 120, "all were made before the answer was too old");
+        lab.kube.thaw_watches();
+        lab.set("registries", "", "default", "/spec/suspend", &json!(false));
+        lab.until("all are made", |lab| lab.is_ready(ROLES, "team-a", "role-119")).await;
+    });
+}
+
+/// Writes of statuses that hang take nobody else's turn: what a repair has to ask and to put on record goes on.
+#[test]
+fn statuses_that_hang_hold_no_other_registry_up() {
+    run(23, async |lab| {
+        two_objects(lab).await;
+        lab.apply(&registry("other", B));
+        lab.apply(&pull("team-b", "other", "other", &[C], "team-b/*"));
+        for i in 0..40 {
+            lab.apply(&pull("team-a", &format!("pull-{i}"), "default", &[D], "team-a/*"));
+        }
+        lab.until_ready(&["team-b/other", "team-a/pull-0", "team-a/pull-39"]).await;
+        lab.settle().await;
+        let statuses = Matching::writes().resource(POLICIES).status().name_prefix("pull-");
+        lab.kube.inject(statuses, 1, 1_000, Fault::Hang(Phase::Before));
+        for i in 0..40 {
+            lab.set(POLICIES, "team-a", &format!("pull-{i}"), "/spec/statements/0/principals/accountIds", &json!([B]));
+        }
+        lab.until("the edits are carried out", |lab| lab.may_pull(B, "team-a/app")).await;
+        lab.pass(Duration::from_secs(2)).await;
+        lab.aws.world(|world| world.delete_policy(B, REGION));
+        lab.reconcile_now("other");
+        lab.pass(Duration::from_secs(5)).await;
+        assert!(lab.statements(B).len() == 1, "{}", lab.describe());
+    });
+}
