@@ -19,7 +19,7 @@ use super::{Cluster, connect, in_cluster};
 pub struct PruneArgs {
     /// The Registry (see `kubectl get registries`).
     registry: String,
-    /// The token that was shown with the orphans; it names exactly them.
+    /// The tokens that were shown with the orphans, or some of them, with commas; each names exactly what one namespace left.
     #[arg(long, value_name = "TOKEN")]
     confirm: Option<String>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ enum Error {
     NoRegistry(String),
     #[error("nothing of Registry {0} is orphaned or retained")]
     NothingLeft(String),
-    #[error("the token does not name what is orphaned or retained now; look again: {0}")]
+    #[error("no token names what is orphaned or retained now; look again: {0}")]
     OtherToken(String),
     #[error("the API server: {0}")]
     Api(#[from] ::kube::Error),
@@ -60,13 +60,15 @@ async fn prune(args: &PruneArgs) -> Result<String, Error> {
             Ok(shown(&registry, slices.items, &message))
         }
         (Some(_), None) => Err(Error::NothingLeft(name.clone())),
-        (Some(token), Some(message)) if !left.iter().any(|message| token_of(message) == Some(token)) => {
-            Err(Error::OtherToken(message))
-        }
-        (Some(token), Some(_)) => {
-            let annotation = json!({ "metadata": { "annotations": { PRUNE: token } } });
+        (Some(tokens), Some(message)) => {
+            let (known, unknown) = sorted(tokens, &left);
+            if known.is_empty() {
+                return Err(Error::OtherToken(message));
+            }
+            let annotation = json!({ "metadata": { "annotations": { PRUNE: known.join(",") } } });
             registries.patch(name, &PatchParams::default(), &Patch::Merge(&annotation)).await?;
-            Ok(format!("Asked. Once it is gone, the conditions of Registry {name} name it no more."))
+            let asked = format!("Asked. Once it is gone, the conditions of Registry {name} name it no more.");
+            Ok(if unknown.is_empty() { asked } else { format!("{asked}\n{}", changed(&unknown)) })
         }
     }
 }
@@ -82,9 +84,20 @@ fn left(registry: &Registry) -> Vec<&str> {
     conditions.filter(|c| c.status == "True" && left_behind(&c.type_)).map(|c| c.message.as_str()).collect()
 }
 
-/// The operator's message has the command that confirms it.
-pub(super) fn token_of(message: &str) -> Option<&str> {
-    message.split_once("--confirm ")?.1.split_whitespace().next()
+/// The operator's message has the command that confirms it, with a token for each namespace.
+pub(super) fn tokens_of(message: &str) -> impl Iterator<Item = &str> {
+    let tokens = message.split_once("--confirm ").and_then(|(_, rest)| rest.split_whitespace().next());
+    tokens.into_iter().flat_map(|tokens| tokens.split(','))
+}
+
+/// The tokens that name something now, and those that do not any more.
+fn sorted<'t>(tokens: &'t str, left: &[&str]) -> (Vec<&'t str>, Vec<&'t str>) {
+    let shown: Vec<_> = left.iter().flat_map(|message| tokens_of(message)).collect();
+    tokens.split(',').map(str::trim).filter(|token| !token.is_empty()).partition(|token| shown.contains(token))
+}
+
+fn changed(unknown: &[&str]) -> String {
+    format!("Not asked, since it is not what was shown any more: {}. Look again.", unknown.join(", "))
 }
 
 fn shown(registry: &Registry, slices: Vec<RegistryLedger>, message: &str) -> String {
@@ -110,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    const SAID: &str = "Remove with: ecr-permissions prune default --confirm abc . Kept in AWS";
+    const SAID: &str = "Remove with: ecr-permissions prune default --confirm abc,def . Kept in AWS";
 
     /// Behaviour 41: a person sees what goes, whatever the kind, before it goes.
     #[test]
@@ -147,6 +160,15 @@ mod tests {
 
     #[test]
     fn the_token_is_found_wherever_the_list_is_cut() {
-        assert_eq!((token_of(SAID), token_of("Kept in AWS")), (Some("abc"), None));
+        assert_eq!(tokens_of(SAID).collect::<Vec<_>>(), ["abc", "def"]);
+        assert_eq!(tokens_of("Kept in AWS").count(), 0);
+    }
+
+    /// What changed in one namespace between showing and confirming keeps nobody's from going.
+    #[test]
+    fn what_was_shown_is_removed_whatever_changed_beside_it() {
+        assert_eq!(sorted("def,gone", &[SAID]), (vec!["def"], vec!["gone"]));
+        assert_eq!(sorted("abc,def", &[SAID]), (vec!["abc", "def"], vec![]));
+        assert_eq!(sorted("other,", &[SAID]), (vec![], vec!["other"]));
     }
 }

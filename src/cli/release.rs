@@ -11,7 +11,7 @@ use ecr_permissions_core::api::{DEFAULT_REGISTRY, FINALIZER, GROUP, INTERNAL_GRO
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
-use super::prune::{left_behind, token_of};
+use super::prune::{left_behind, tokens_of};
 use super::{Cluster, connect, in_cluster};
 
 /// Objects of one answer, and writes under way at once.
@@ -72,10 +72,14 @@ async fn release(args: &ReleaseArgs) -> Result<String, Error> {
         let of = object.data["spec"]["registryRef"]["name"].as_str().unwrap_or(DEFAULT_REGISTRY);
         args.registry.as_ref().is_none_or(|name| name == of)
     };
-    if let Some(token) = &args.confirm {
-        let named = registries.iter().filter(|registry| tokens(registry).contains(token)).collect::<Vec<_>>();
-        for registry in &named {
-            annotate(&client, registry, token).await?;
+    if let Some(asked) = &args.confirm {
+        let named = |registry: &DynamicObject| -> Vec<String> {
+            tokens(registry).into_iter().filter(|token| asked.split(',').any(|asked| asked.trim() == token)).collect()
+        };
+        let named: Vec<_> = registries.iter().map(|registry| (registry, named(registry))).collect();
+        let named: Vec<_> = named.into_iter().filter(|(_, tokens)| !tokens.is_empty()).collect();
+        for (registry, tokens) in &named {
+            annotate(&client, registry, &tokens.join(",")).await?;
         }
         let name = args.registry.clone().unwrap_or_default();
         return if named.is_empty() {
@@ -142,7 +146,8 @@ fn tokens(registry: &DynamicObject) -> Vec<String> {
     let conditions = registry.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let left =
         conditions.iter().filter(|c| c["status"] == "True" && left_behind(c["type"].as_str().unwrap_or_default()));
-    left.filter_map(|c| Some(token_of(c["message"].as_str()?)?.to_owned())).collect()
+    let messages = left.filter_map(|c| c["message"].as_str());
+    messages.flat_map(tokens_of).map(str::to_owned).collect()
 }
 
 fn carries(object: &DynamicObject, finalizer: &str) -> bool {

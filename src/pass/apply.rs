@@ -99,25 +99,25 @@ pub(super) async fn apply(
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
     let said = writing.said(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
-    let mut rules = writing.remove(rules, said).await;
+    let mut rules = writing.remove(rules, &said).await;
     writing.note_passed_roles(rules.as_ref());
     let roles = match roles {
         Some(roles) => Some(writing.settled(Working::new(roles, &writing.desired)).await),
         None => None,
     };
-    let (roles, _) = writing.make(roles, said).await?;
+    let (roles, _) = writing.make(roles, &said).await?;
     if let Some(Ok(rules)) = &mut rules {
         rules.read.found.roles = Some(reach::passable(writing.gathered, &writing.desired.contributions, &roles));
     }
-    writing.await_things(said, rules.as_ref(), &roles);
+    writing.await_things(&said, rules.as_ref(), &roles);
     let mut applied = match policy {
         Some(Ok(policy)) => writing.run(policy).await?,
         Some(Err(because)) => writing.without_policy(because),
         None => writing.with_nothing_in_the_policy(),
     };
-    (applied.rules, _) = writing.make(rules, said).await?;
+    (applied.rules, _) = writing.make(rules, &said).await?;
     writing.validate_rules(&mut applied).await;
-    applied.said_waits = writing.said_waits || writing.is_left_in_the_policy(said, &applied);
+    applied.said_waits = writing.said_waits || writing.is_left_in_the_policy(&said, &applied);
     applied.unsettled |= writing.again.is_some() || writing.current.is_in_doubt();
     applied.unanswered = writing.unanswered;
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());

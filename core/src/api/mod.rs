@@ -51,8 +51,11 @@ pub const FINALIZER: &str = "ecr-permissions.dev/finalizer";
 pub const ABANDON: &str = "ecr-permissions.dev/abandon";
 /// Reconcile now: any new value starts a pass at once; echoed as `status.lastHandledReconcileAt`.
 pub const RECONCILE_NOW: &str = "reconcile.ecr-permissions.dev/requestedAt";
-/// On a Registry: the hash of the orphans a person decided to remove (written by `ecr-permissions prune`).
+/// On a Registry: the hashes of the sets of orphans a person decided to remove, joined by commas (written by
+/// `ecr-permissions prune`).
 pub const PRUNE: &str = "ecr-permissions.dev/prune";
+/// So much of a person's words is read, in characters.
+pub const WORDS_AT_MOST: usize = 16_384;
 /// Written by `ecr-permissions release`. `"true"` on an object and on its Registry lets go of the object: what it has in AWS
 /// stays as nobody's. On a Registry also, joined by commas, the hashes of what gone objects left and is to be nobody's.
 pub const RELEASE: &str = "ecr-permissions.dev/release";

@@ -277,13 +277,13 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// The last token of the annotation `ecr-permissions.dev/prune` that a pass answered: it removes nothing again.
+    /// The last tokens of the annotation `ecr-permissions.dev/prune` that a pass answered: they remove nothing again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 16_384))]
     pub last_handled_prune: Option<String>,
     /// The last value of the annotation `ecr-permissions.dev/release` that a pass answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 16_384))]
     pub last_handled_release: Option<String>,
     /// Marks this installation's statements in AWS: 10 characters of every Sid it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -109,7 +109,7 @@ pub struct Found {
 
 impl Claim<CacheRule> {
     /// The rule as AWS knows it.
-    pub fn resolved(&self, registry: &RegistryKey, found: &Found, said: Said) -> Claim<Rule> {
+    pub fn resolved(&self, registry: &RegistryKey, found: &Found, said: &Said) -> Claim<Rule> {
         self.resolve(said, |wanted| resolved(self, wanted, registry, found))
     }
 

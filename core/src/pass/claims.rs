@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::objects::ObjectId;
-use super::orphans::{Said, Word};
+use super::orphans::{Leaving, Said, Word};
 use crate::api::{Adoption, LedgerRole, LedgerRule, OwnershipState};
 use crate::names::{RegistryKey, RepositoryPattern};
 use crate::reason::Because;
@@ -177,13 +177,13 @@ impl<W, H: Clone> Claim<W, H> {
 
     /// The thing as AWS knows it. Who names what is not there keeps what it has, if that is still allowed; what is
     /// nobody's goes once a person says so.
-    pub fn resolve<R>(&self, said: Said, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
+    pub fn resolve<R>(&self, said: &Said, resolve: impl Fn(&W) -> Result<R, Because>) -> Claim<R, H> {
         let stance = match (self.stance.resolve(&resolve), &self.outlawed) {
             // AWS did not say what is wanted, and will: the answer is not given for it.
             (Stance::Keeps(because), Some(_)) if because.reason.is_passing() => Stance::Holds(None, because),
             (Stance::Keeps(_), Some(because)) => Stance::Loses(because.clone()),
-            (Stance::Orphaned, _) => left(said.orphans, Stance::Orphaned),
-            (Stance::Retained, _) => left(said.retained, Stance::Retained),
+            (Stance::Orphaned, _) => left(said.on(Leaving::Lost, &self.id.namespace), Stance::Orphaned),
+            (Stance::Retained, _) => left(said.on(Leaving::Retained, &self.id.namespace), Stance::Retained),
             (stance, _) => stance,
         };
         Claim {

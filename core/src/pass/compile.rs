@@ -18,7 +18,7 @@ use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
-use super::orphans::Word;
+use super::orphans::{SetId, Word};
 use super::queue::Now;
 use super::scope::ScopeView;
 use crate::api::{AllowRule, DeletionPolicy, LedgerState, Management, Scope};
@@ -53,6 +53,8 @@ pub struct Words {
     pub release: Option<String>,
     pub handled_prune: Option<String>,
     pub handled_release: Option<String>,
+    /// Sets whose statements wait: a rule or a role of the same set is still there, and goes first.
+    pub held: BTreeSet<SetId>,
 }
 
 impl Words {
@@ -76,12 +78,6 @@ impl Words {
             () if names(&self.release) => Word::Release,
             () => Word::None,
         }
-    }
-
-    /// Nobody has said anything, for now.
-    pub fn hold(&mut self) {
-        self.prune = None;
-        self.release = None;
     }
 }
 
@@ -146,6 +142,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
             release: gathered.registry.meta.release.clone(),
             handled_prune: gathered.registry.status.last_handled_prune.clone(),
             handled_release: gathered.registry.status.last_handled_release.clone(),
+            held: BTreeSet::new(),
         },
         protected: gathered.ledger.protected.clone(),
         is_incomplete: gathered.ledger.is_incomplete,

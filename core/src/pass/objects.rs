@@ -57,9 +57,9 @@ impl Meta {
             finalized: !ours.is_empty(),
             other_finalizers: others,
             abandon: annotation(api::ABANDON).as_deref() == Some("true"),
-            // As much as the status takes: a longer value names nothing.
-            prune: annotation(api::PRUNE).map(|value| value.chars().take(64).collect()),
-            release: annotation(api::RELEASE).map(|value| value.chars().take(64).collect()),
+            // As much as the status takes: what is beyond names nothing.
+            prune: annotation(api::PRUNE).map(|value| value.chars().take(api::WORDS_AT_MOST).collect()),
+            release: annotation(api::RELEASE).map(|value| value.chars().take(api::WORDS_AT_MOST).collect()),
             // As much as the status takes: a longer value is the same request.
             reconcile_at: annotation(api::RECONCILE_NOW).map(|value| value.chars().take(256).collect()),
         }

@@ -1,5 +1,6 @@
 //! What stays in AWS and belongs to nobody who is there: kept and told, and removed or released when a person says so.
-//! What was lost without a word (orphans) and what was left behind on purpose (retained) are two sets.
+//! Each namespace's is a set of its own, what was lost without a word (orphans) and what was left behind on purpose
+//! (retained) are two: nobody can change what another's token names.
 //!
 //! The word is a token that names exactly one set, and works once: what is lost later is another set, even if it looks
 //! the same.
@@ -22,43 +23,71 @@ pub enum Word {
     Release,
 }
 
-/// What a person has said of both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    pub orphans: Word,
-    pub retained: Word,
+/// Why something was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaving {
+    /// Gone without a word, or abandoned.
+    Lost,
+    /// Gone with `deletionPolicy: Retain`, which a rule lets it have.
+    Retained,
 }
 
-impl Said {
-    /// What was said of what this object left.
-    pub fn of(self, contribution: &Contribution) -> Word {
+impl Leaving {
+    fn of(contribution: &Contribution) -> Option<Self> {
         match contribution.stance {
-            Stance::Orphaned(_) => self.orphans,
-            Stance::Retained(_) => self.retained,
-            _ => Word::None,
+            Stance::Orphaned(_) => Some(Self::Lost),
+            Stance::Retained(_) => Some(Self::Retained),
+            _ => None,
         }
     }
 }
 
-/// What objects that are gone have, as far as they were of one kind of leaving.
+/// Names a set: why it was left, and by objects of which namespace.
+pub type SetId = (Leaving, String);
+
+/// Which set an object that is gone left something to.
+pub fn set_of(contribution: &Contribution) -> Option<SetId> {
+    Leaving::of(contribution).map(|leaving| (leaving, contribution.id.namespace.clone()))
+}
+
+/// What a person has said of each set; nothing of those that are not here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    sets: BTreeMap<SetId, Word>,
+    unclaimed: Word,
+}
+
+impl Said {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What was said of what objects of a namespace left.
+    pub fn on(&self, leaving: Leaving, namespace: &str) -> Word {
+        let said = self.sets.iter().find(|((of, at), _)| *of == leaving && at == namespace);
+        said.map(|(_, word)| *word).unwrap_or_default()
+    }
+
+    /// What was said of what this object left.
+    pub fn of(&self, contribution: &Contribution) -> Word {
+        Leaving::of(contribution).map(|leaving| self.on(leaving, &contribution.id.namespace)).unwrap_or_default()
+    }
+}
+
+/// What objects that are gone have, as far as they are of one set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     pub of: BTreeMap<ObjectId, Vec<Statement>>,
-    /// Names this set for `prune` and `release`; empty if there is none.
+    /// Names this set for `prune` and `release`.
     pub token: String,
     pub said: Word,
 }
 
 impl Left {
-    fn find(
-        contributions: &[Contribution],
-        is_of: impl Fn(&Contribution) -> bool,
-        more: &[String],
-        words: &Words,
-    ) -> Self {
-        let mut of = BTreeMap::new();
+    fn new(contributions: &[&Contribution]) -> (Self, Vec<String>) {
+        let mut left = Self::default();
         let mut lines = Vec::new();
-        for contribution in contributions.iter().filter(|contribution| is_of(contribution)) {
+        for contribution in contributions {
             let (Stance::Orphaned(statements) | Stance::Retained(statements)) = &contribution.stance else { continue };
             let rule = contribution.things.rule.as_ref();
             lines.extend(rule.map(|rule| format!("{} {} rule {}", contribution.id, contribution.uid, rule.prefix)));
@@ -68,62 +97,78 @@ impl Left {
             let named =
                 |statement: &Statement| format!("{} {} {}", contribution.id, contribution.uid, statement.canonical());
             lines.extend(contribution.has.iter().map(named));
-            of.insert(contribution.id.clone(), statements.clone());
+            left.of.insert(contribution.id.clone(), statements.clone());
         }
-        lines.extend(more.iter().cloned());
-        let none = of.is_empty() && more.is_empty();
-        let token = if none { String::new() } else { token(lines, &words.handled()) };
+        (left, lines)
+    }
+
+    fn named(self, lines: Vec<String>, words: &Words) -> Self {
+        let token = token(lines, &words.handled());
         let said = words.of(&token);
-        Self { of, token, said }
+        Self { token, said, ..self }
     }
 }
 
 /// What stays in AWS and belongs to nobody who is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orphans {
-    /// Gone without a word, or abandoned.
-    pub lost: Left,
-    /// Gone with `deletionPolicy: Retain`, which a rule lets them have.
-    pub retained: Left,
+    pub sets: BTreeMap<SetId, Left>,
+    /// Statements under our Sids that no object ever claimed, a set of their own.
     pub unclaimed: BTreeSet<Statement>,
+    pub nameless: Left,
     /// The same, while something on record cannot be read: nobody's word takes them.
     pub undecided: BTreeSet<Statement>,
 }
 
 impl Orphans {
-    /// Whether nothing was lost.
-    pub fn is_empty(&self) -> bool {
-        self.lost.of.is_empty() && self.unclaimed.is_empty() && self.undecided.is_empty()
+    /// The sets that were left for one reason.
+    pub fn left(&self, leaving: Leaving) -> impl Iterator<Item = &Left> {
+        self.sets.iter().filter(move |((of, _), _)| *of == leaving).map(|(_, left)| left)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Left> {
+        self.sets.values().chain([&self.nameless])
     }
 
     pub fn said(&self) -> Said {
-        Said { orphans: self.lost.said, retained: self.retained.said }
+        let sets = self.sets.iter().filter(|(_, left)| left.said != Word::None);
+        Said { sets: sets.map(|(id, left)| (id.clone(), left.said)).collect(), unclaimed: self.nameless.said }
     }
 
     /// The same, without the policy: what has statements in it waits until it can be read.
     pub fn said_of_things(&self) -> Said {
-        let has_none = |left: &Left| left.of.values().all(Vec::is_empty);
-        let said = self.said();
-        Said {
-            orphans: if has_none(&self.lost) && self.unclaimed.is_empty() { said.orphans } else { Word::None },
-            retained: if has_none(&self.retained) { said.retained } else { Word::None },
-        }
+        let mut said = self.said();
+        said.sets.retain(|id, _| self.sets.get(id).is_some_and(|left| left.of.values().all(Vec::is_empty)));
+        Said { unclaimed: Word::None, ..said }
     }
 
     /// Those of whom this was said.
     pub fn told(&self, word: Word) -> impl Iterator<Item = &ObjectId> {
-        [&self.lost, &self.retained].into_iter().filter(move |left| left.said == word).flat_map(|left| left.of.keys())
+        self.all().filter(move |left| left.said == word).flat_map(|left| left.of.keys())
     }
 
     pub fn find(desired: &Desired, unclaimed: BTreeSet<Statement>) -> Self {
         // What cannot be read may say whose they are.
         let (unclaimed, undecided) =
             if desired.is_incomplete { (BTreeSet::new(), unclaimed) } else { (unclaimed, BTreeSet::new()) };
-        let (contributions, words) = (&desired.contributions, &desired.words);
-        let nameless: Vec<_> = unclaimed.iter().map(Statement::canonical).collect();
-        let lost = Left::find(contributions, Contribution::is_orphaned, &nameless, words);
-        let retained = Left::find(contributions, Contribution::is_retained, &[], words);
-        Self { lost, retained, unclaimed, undecided }
+        let words = &desired.words;
+        let mut by_set = BTreeMap::<SetId, Vec<&Contribution>>::new();
+        for contribution in &desired.contributions {
+            if let Some(set) = set_of(contribution) {
+                by_set.entry(set).or_default().push(contribution);
+            }
+        }
+        let sets = by_set.into_iter().map(|(id, contributions)| {
+            let (left, lines) = Left::new(&contributions);
+            let mut left = left.named(lines, words);
+            if words.held.contains(&id) {
+                left.said = Word::None;
+            }
+            (id, left)
+        });
+        let lines: Vec<_> = unclaimed.iter().map(Statement::canonical).collect();
+        let nameless = if lines.is_empty() { Left::default() } else { Left::default().named(lines, words) };
+        Self { sets: sets.collect(), unclaimed, nameless, undecided }
     }
 }
 

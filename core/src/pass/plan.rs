@@ -7,7 +7,7 @@ use super::compile::{Contribution, Desired, Stance, is_v1, principal_gone};
 use super::ledger::DocumentRecord;
 use super::memory::Memory;
 use super::objects::ObjectId;
-use super::orphans::{Orphans, Word};
+use super::orphans::{Orphans, Said, Word};
 use super::queue::Now;
 use super::scope::{self, ScopeView};
 use super::standing::{Known, Standing};
@@ -99,6 +99,8 @@ pub struct Plan {
     pub findings: Vec<Because>,
     pub switch_scope: bool,
     pub orphans: Orphans,
+    /// What a person has said of them.
+    said: Said,
     /// Our Sids that stood there at our last write and do not stand there as we wrote them.
     pub drift: BTreeSet<Sid>,
 }
@@ -119,6 +121,7 @@ pub fn plan(
     let mut unclaimed = standing.unclaimed(&desired.contributions, &desired.protected);
     unclaimed.retain(|atom| !memory.gave_up(atom));
     let orphans = Orphans::find(desired, unclaimed);
+    let said = orphans.said();
     let protected = standing.exactly(&desired.protected);
     let mut plan = Plan {
         document: observed.document.cloned(),
@@ -136,6 +139,7 @@ pub fn plan(
         findings: scope.findings.clone(),
         switch_scope: scope.switch,
         orphans,
+        said,
         drift,
     };
     let refused = desired
@@ -147,7 +151,7 @@ pub fn plan(
     for contribution in &desired.contributions {
         plan.place(contribution, &deciding);
     }
-    if plan.orphans.lost.said == Word::Release {
+    if plan.orphans.nameless.said == Word::Release {
         let unclaimed: Vec<_> = plan.orphans.unclaimed.iter().cloned().collect();
         plan.release(None, &unclaimed);
     }
@@ -193,7 +197,7 @@ impl Plan {
                 self.without_growth.insert(id.clone(), Vec::new());
             }
             Stance::Orphaned(statements) | Stance::Retained(statements) => {
-                match self.orphans.said().of(contribution) {
+                match self.said.of(contribution) {
                     Word::None => return self.settle_standing(id, self.standing.present(statements)),
                     Word::Prune => {}
                     Word::Release => self.release(Some(id), statements),
@@ -315,7 +319,7 @@ impl Plan {
                 if admitted.contains(&i) { &growth.to } else { &growth.from }
             },
         );
-        let unclaimed = self.orphans.unclaimed.iter().filter(|_| self.orphans.lost.said == Word::None);
+        let unclaimed = self.orphans.unclaimed.iter().filter(|_| self.orphans.nameless.said == Word::None);
         let unclaimed = unclaimed.chain(&self.orphans.undecided);
         let settled = self.settled.iter().flat_map(|settled| &settled.statements);
         let statements = grown.flatten().chain(settled).chain(unclaimed).chain(&self.protected).cloned();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ecr_permissions_core::api::Kind;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::judge::Applied;
-use ecr_permissions_core::pass::orphans::{Orphans, Said, Word};
+use ecr_permissions_core::pass::orphans::{Orphans, Said, Word, set_of};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, reach};
 use ecr_permissions_core::reason::Because;
 
@@ -34,7 +34,7 @@ impl Writing<'_> {
     /// Notes what of it is still there once rules and roles were removed or released.
     pub(super) fn await_things(
         &mut self,
-        said: Said,
+        said: &Said,
         rules: Option<&Result<Working<Rules>, Because>>,
         roles: &AppliedRoles,
     ) {
@@ -54,15 +54,14 @@ impl Writing<'_> {
             role.is_some_and(|role| reach::granting(self.gathered, &c.id, Some(&role.arn)).is_some())
         };
         let waits_there = |c: &Contribution| grants_to_roles && is_granted(c);
-        // Statements go last, since the token names them all.
-        if going().any(|c| is_there(c) || has_role(c) && !waits_there(c)) {
-            self.words.hold();
-            self.desired.words.hold();
-        }
+        // Statements of a set go last, since the token names them all.
+        let waiting = going().filter(|c| is_there(c) || has_role(c) && !waits_there(c));
+        self.words.held = waiting.filter_map(set_of).collect();
+        self.desired.words.held.clone_from(&self.words.held);
     }
 
     /// Whether statements of what a person spoke of are still ours in AWS, as far as is known.
-    pub(super) fn is_left_in_the_policy(&self, said: Said, applied: &Applied) -> bool {
+    pub(super) fn is_left_in_the_policy(&self, said: &Said, applied: &Applied) -> bool {
         let is_left = |c: &Contribution| {
             applied.has.as_ref().is_none_or(|has| has.get(&c.id).is_some_and(|statements| !statements.is_empty()))
         };

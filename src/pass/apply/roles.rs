@@ -47,9 +47,9 @@ impl Thing for Roles {
     }
 
     /// All that is needed was read at once.
-    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &Writing<'_>, _: Said) {}
+    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &Writing<'_>, _: &Said) {}
 
-    fn plan(&self, claims: &[Claim<PtcRole>], writing: &Writing<'_>, said: Said) -> RolesPlan {
+    fn plan(&self, claims: &[Claim<PtcRole>], writing: &Writing<'_>, said: &Said) -> RolesPlan {
         let place = writing.place();
         let resolve = |claim: &Claim<PtcRole>| claim.resolve(said, |wanted| place.role(&claim.id, wanted));
         let claims: Vec<_> = claims.iter().map(resolve).collect();

@@ -50,14 +50,14 @@ impl Thing for Rules {
     }
 
     /// The list of repositories, where somebody cannot be decided on without.
-    async fn prepare(&mut self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: Said) {
+    async fn prepare(&mut self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: &Said) {
         if self.repositories.is_none() && !self.plan_and_asking(claims, writing, said).1.is_empty() {
             let names = writing.proven.repository_names().await;
             self.repositories = Some(names.map_err(|error| writing.proven.session().because(&error)));
         }
     }
 
-    fn plan(&self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: Said) -> RulesPlan {
+    fn plan(&self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: &Said) -> RulesPlan {
         self.plan_and_asking(claims, writing, said).0
     }
 
@@ -99,7 +99,7 @@ impl Rules {
         &self,
         claims: &[Claim<CacheRule>],
         writing: &Writing<'_>,
-        said: Said,
+        said: &Said,
     ) -> (RulesPlan, cache_rules::Asking) {
         let key = &writing.gathered.key;
         let claims: Vec<_> = claims.iter().map(|claim| claim.resolved(key, &self.found, said)).collect();

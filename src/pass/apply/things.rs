@@ -42,12 +42,12 @@ pub(super) trait Thing: Sized {
     /// Whether AWS showed what is on record.
     fn shows(&self, record: &Self::Record) -> bool;
     /// Asks AWS for what the plan needs besides.
-    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &Writing<'_>, said: Said);
+    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &Writing<'_>, said: &Said);
     fn plan(
         &self,
         claims: &[Claim<Self::Wanted, Self::Record>],
         writing: &Writing<'_>,
-        said: Said,
+        said: &Said,
     ) -> Plan<Self::Act, Self::Record>;
     /// Reads again what the acts may have changed; all, if there were none.
     async fn read_again(self, acts: &[&Self::Act], writing: &Writing<'_>) -> Result<Self, Because>;
@@ -108,7 +108,7 @@ impl<T: Thing> Working<T> {
 
 impl Writing<'_> {
     /// Does what removes; everything else waits.
-    pub(super) async fn remove<T: Thing>(&mut self, read: Option<Result<T, Because>>, said: Said) -> Maybe<T> {
+    pub(super) async fn remove<T: Thing>(&mut self, read: Option<Result<T, Because>>, said: &Said) -> Maybe<T> {
         let mut working = match read? {
             Ok(read) => Working::new(read, &self.desired),
             Err(because) => return Some(Err(because)),
@@ -134,7 +134,7 @@ impl Writing<'_> {
     pub(super) async fn make<T: Thing>(
         &mut self,
         working: Maybe<T>,
-        said: Said,
+        said: &Said,
     ) -> Result<(Applied<T::Record>, Option<T>), Again> {
         let mut working = match working {
             None => return Ok((Applied::none(), None)),
@@ -195,7 +195,7 @@ impl Writing<'_> {
         claims.map(known_better).collect()
     }
 
-    fn planned<T: Thing>(&self, working: &Working<T>, said: Said) -> Plan<T::Act, T::Record> {
+    fn planned<T: Thing>(&self, working: &Working<T>, said: &Said) -> Plan<T::Act, T::Record> {
         working.read.plan(&self.claims(working), self, said)
     }
 

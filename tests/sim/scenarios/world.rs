@@ -300,21 +300,27 @@ fn an_old_token_prunes_nothing_that_came_later() {
     run(10, async |lab| {
         standing(lab).await;
         let writes = lab.aws_writes_of(A);
-        lab.kube.vanish(POLICIES, "team-a", "pull").unwrap();
+        lab.kube.vanish(POLICIES, "team-b", "pull").unwrap();
         lab.until("it is reported", |lab| orphaned(lab).is_some()).await;
         let old = token(lab);
-        lab.kube.vanish(POLICIES, "team-b", "pull").unwrap();
+        lab.kube.vanish(GRANTS, "team-b", "mirror").unwrap();
         lab.until("both are reported", |lab| token(lab) != old).await;
         lab.annotate("registries", "", "default", "ecr-permissions.dev/prune", &old);
         nothing_was_withdrawn(lab, writes).await;
         lab.assert_at_rest().await;
         let both = token(lab);
+        // What another namespace loses meanwhile is a set of its own.
+        lab.kube.vanish(POLICIES, "team-a", "pull").unwrap();
+        lab.until("it is reported too", |lab| token(lab).contains(',')).await;
         lab.annotate("registries", "", "default", "ecr-permissions.dev/prune", &both);
-        lab.until("both are pruned", |lab| !lab.may_pull(B, "team-a/app") && !lab.may_pull(C, "team-b/app")).await;
+        let mirrors = |lab: &Lab| lab.may(D, "ecr:ReplicateImage", "mirror/app", A);
+        lab.until("both are pruned", |lab| !lab.may_pull(C, "team-b/app") && !mirrors(lab)).await;
         // The annotation stays, and prunes nothing that becomes an orphan afterwards.
-        lab.kube.vanish(GRANTS, "team-b", "mirror").unwrap();
+        lab.apply(&pull("team-b", "pull", "default", &[C], "team-b/*"));
+        lab.until_ready(&["team-b/pull"]).await;
+        lab.kube.vanish(POLICIES, "team-b", "pull").unwrap();
         lab.pass(INTERVAL).await;
-        assert!(lab.may(D, "ecr:ReplicateImage", "mirror/app", A));
+        assert!(lab.may_pull(B, "team-a/app") && lab.may_pull(C, "team-b/app"), "{}", lab.describe());
         assert!(orphaned(lab).is_some());
         lab.assert_at_rest().await;
     });

@@ -8,10 +8,13 @@ use super::super::compile::Stance;
 use super::super::conditions::{self, Outcome, Verified, conditions};
 use super::super::ledger::{REGISTRY_POLICY, Things};
 use super::super::objects::{ObjectId, RegistryObject};
-use super::super::orphans::{Left, Said, Word};
+use super::super::orphans::{Leaving, Left, Word};
 use super::Judging;
 use crate::api::{AttachedCount, RegistryStatus};
 use crate::reason::{Aspect, Because, Reason};
+
+/// So many sets are named at once: a condition's message has an end. The others are once these are gone.
+const TOKENS_AT_MOST: usize = 400;
 
 impl Judging<'_> {
     /// The status of the Registry that stands for the key.
@@ -48,14 +51,18 @@ impl Judging<'_> {
         let orphans = &self.applied.orphans;
         let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
         let said = orphans.said();
-        let is_of_things = said != Said::default() && said == orphans.said_of_things();
+        let is_of_things = !said.is_nothing() && said == orphans.said_of_things();
         let read = rules.has.is_some() && of_iam.has.is_some() && (self.applied.has.is_some() || is_of_things);
         let mut told = orphans.told(Word::Prune).chain(orphans.told(Word::Release));
         let gone = !self.applied.said_waits && told.all(|id| self.has_no_things(id));
         let meta = &self.gathered.registry.meta;
         let words = &self.desired.words;
         let were_heard = (&words.prune, &words.release) == (&meta.prune, &meta.release);
-        were_heard && (meta.prune.is_some() || meta.release.is_some()) && self.desired.restraint.is_none() && read && gone
+        were_heard
+            && (meta.prune.is_some() || meta.release.is_some())
+            && self.desired.restraint.is_none()
+            && read
+            && gone
     }
 
     fn has_no_things(&self, id: &ObjectId) -> bool {
@@ -104,28 +111,33 @@ impl Judging<'_> {
 
     fn orphans_condition(&self) -> Option<Condition> {
         let orphans = &self.applied.orphans;
-        if orphans.is_empty() || self.is_done(&orphans.lost) {
+        let lost: Vec<_> = orphans.left(Leaving::Lost).filter(|left| !self.is_done(left)).collect();
+        let unclaimed =
+            (!orphans.unclaimed.is_empty() && !self.is_done(&orphans.nameless)).then_some(&orphans.nameless);
+        if lost.is_empty() && unclaimed.is_none() && orphans.undecided.is_empty() {
             return None;
         }
         let nameless = match orphans.unclaimed.len() {
-            0 => String::new(),
+            _ if unclaimed.is_none() => String::new(),
             n => format!(" {n} grants under this operator's Sids belong to no object."),
         };
         let undecided = match orphans.undecided.len() {
             0 => String::new(),
             n => format!(" {n} grants wait until all that is on record can be read."),
         };
-        let (way, named, staying) = self.words_on(&orphans.lost);
+        let sets: Vec<_> = lost.into_iter().chain(unclaimed).collect();
+        let (way, named, staying) = self.words_on(&sets);
         let message = format!("{way}Kept in AWS, their objects are gone: {named}.{nameless}{undecided}{staying}");
         Some(self.standing_condition("Orphaned", "OrphansFound", &message))
     }
 
     fn retained_condition(&self) -> Option<Condition> {
-        let retained = &self.applied.orphans.retained;
-        if retained.of.is_empty() || self.is_done(retained) {
+        let retained = self.applied.orphans.left(Leaving::Retained);
+        let retained: Vec<_> = retained.filter(|left| !self.is_done(left)).collect();
+        if retained.is_empty() {
             return None;
         }
-        let (way, named, staying) = self.words_on(retained);
+        let (way, named, staying) = self.words_on(&retained);
         let message = format!("{way}Kept in AWS by deletionPolicy Retain, their objects are gone: {named}.{staying}");
         Some(self.standing_condition("Retained", Reason::Retained.as_str(), &message))
     }
@@ -136,19 +148,19 @@ impl Judging<'_> {
     }
 
     /// How a person decides on it, whose it was, and what keeps it from going.
-    fn words_on(&self, left: &Left) -> (String, String, String) {
+    fn words_on(&self, sets: &[&Left]) -> (String, String, String) {
         let verdicts = [&self.applied.rules.verdicts, &self.applied.roles.verdicts].into_iter().flatten();
-        let staying = verdicts.filter(|(id, _)| left.of.contains_key(id));
+        let staying = verdicts.filter(|(id, _)| sets.iter().any(|left| left.of.contains_key(id)));
         let staying: Vec<_> =
             staying.map(|(id, because)| format!(" {id} cannot go yet: {}", because.message)).collect();
         // The command comes first: a long list may be cut.
-        let way = if left.token.is_empty() {
-            String::new()
-        } else {
-            let name = self.gathered.registry.name();
-            format!("Remove with: ecr-permissions prune {name} --confirm {} . ", left.token)
+        let tokens: Vec<_> = sets.iter().take(TOKENS_AT_MOST).map(|left| left.token.as_str()).collect();
+        let name = self.gathered.registry.name();
+        let way = match tokens.as_slice() {
+            [] => String::new(),
+            tokens => format!("Remove with: ecr-permissions prune {name} --confirm {} . ", tokens.join(",")),
         };
-        let named: Vec<_> = left.of.keys().map(ToString::to_string).collect();
+        let named: Vec<_> = sets.iter().flat_map(|left| left.of.keys()).map(ToString::to_string).collect();
         (way, if named.is_empty() { "(none)".to_owned() } else { named.join(", ") }, staying.concat())
     }
 

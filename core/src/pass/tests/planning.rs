@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::names::Partition;
+use crate::pass::orphans::{Leaving, Said, Word};
 use crate::pass::plan::{Observed, Plan, Write, plan};
 use crate::pass::scope::ScopeView;
 use crate::policy::{REGISTRY_POLICY_LIMIT, atoms};
@@ -156,7 +157,7 @@ fn what_is_held_or_nobodys_stays_as_it_is_there() {
     }
     let unclaimed = plan_on(Some(&document(&[], &had)), vec![]);
     assert_eq!(ours(&unclaimed), atoms(had));
-    assert!(!unclaimed.orphans.is_empty() && !unclaimed.orphans.lost.token.is_empty());
+    assert!(!unclaimed.orphans.nameless.token.is_empty());
 }
 
 /// `prune` removes exactly what its token was printed for.
@@ -175,7 +176,8 @@ fn prune_takes_exactly_the_orphans_it_was_told() {
         plan(&desired, &observed, &us(), Partition::AWS, &mut memory(), NOW)
     };
     let with_token = |asked| with_tokens(asked, None);
-    let token = with_token(None).orphans.lost.token;
+    let token_of = |plan: &Plan| plan.orphans.left(Leaving::Lost).next().unwrap().token.clone();
+    let token = token_of(&with_token(None));
     let both = atoms([had.clone(), pull(&[B], &["y/*"])].concat());
     assert_eq!(ours(&with_token(None)), both);
     assert_eq!(ours(&with_token(Some("another".to_owned()))), both);
@@ -183,7 +185,45 @@ fn prune_takes_exactly_the_orphans_it_was_told() {
     // The like of what it removed once is another set, with a token of its own.
     let again = with_tokens(Some(token.clone()), Some(token.clone()));
     assert_eq!(ours(&again), both);
-    assert_eq!(ours(&with_tokens(Some(again.orphans.lost.token), Some(token))), atoms(pull(&[B], &["y/*"])));
+    assert_eq!(ours(&with_tokens(Some(token_of(&again)), Some(token))), atoms(pull(&[B], &["y/*"])));
+}
+
+/// A namespace that goes on losing objects changes no token but its own, and what was said of the others is carried out.
+#[test]
+fn each_namespace_has_a_token_of_its_own() {
+    let had = pull(&[A], &["x/*"]);
+    let of = |namespace: &str, name: &str, stance: Stance| {
+        let contribution = contribution(name, &had, Some(LedgerState::Orphan), stance);
+        let id = ObjectId { namespace: namespace.to_owned(), ..contribution.id.clone() };
+        Contribution { id, ..contribution }
+    };
+    let lost = |namespace: &str, name: &str| of(namespace, name, Stance::Orphaned(had.clone()));
+    let there = document(&[], &had);
+    let planned = |contributions: Vec<Contribution>, words: Words| {
+        let observed = Observed { document: Some(&there), record: None, scope: None };
+        let desired = Desired { words, ..desired(contributions) };
+        plan(&desired, &observed, &us(), Partition::AWS, &mut memory(), NOW)
+    };
+    let tokens = |plan: &Plan| plan.orphans.sets.iter().map(|(id, left)| (id.clone(), left.token.clone())).collect();
+    let retained = of("team-a", "r", Stance::Retained(had.clone()));
+    let before: BTreeMap<_, _> =
+        tokens(&planned(vec![lost("team-a", "o"), retained.clone(), lost("team-b", "o")], Words::default()));
+    let more = || vec![lost("team-a", "o"), retained.clone(), lost("team-b", "o"), lost("team-b", "p")];
+    let after: BTreeMap<_, _> = tokens(&planned(more(), Words::default()));
+    let kept: Vec<_> =
+        before.iter().filter(|(set, token)| after.get(*set) == Some(token)).map(|(set, _)| set).collect();
+    assert_eq!(kept, [&(Leaving::Lost, "team-a".to_owned()), &(Leaving::Retained, "team-a".to_owned())]);
+    let all = before.values().cloned().collect::<Vec<_>>().join(",");
+    let said = |words| planned(more(), words).orphans.said();
+    let words = Words { prune: Some(all), ..Words::default() };
+    let heard = said(words.clone());
+    let on = |said: &Said, leaving, namespace| said.on(leaving, namespace);
+    assert_eq!(on(&heard, Leaving::Lost, "team-a"), Word::Prune);
+    assert_eq!(on(&heard, Leaving::Retained, "team-a"), Word::Prune);
+    assert_eq!(on(&heard, Leaving::Lost, "team-b"), Word::None);
+    // Whose rule or role is still there keeps its statements, and nobody else's.
+    let held = said(Words { held: BTreeSet::from([(Leaving::Lost, "team-a".to_owned())]), ..words });
+    assert_eq!((on(&held, Leaving::Lost, "team-a"), on(&held, Leaving::Retained, "team-a")), (Word::None, Word::Prune));
 }
 
 /// Behaviour 16: under V1 what needs V2 is refused, and nothing else.

@@ -142,7 +142,8 @@ fn a_search_for_a_culprit_takes_no_statement_before_its_rule() {
         lab.annotate(REGISTRIES, "", "default", "ecr-permissions.dev/prune", &token);
         lab.apply(&with(refused, "/spec/statements/0/principals/roles", &ghost));
         lab.apply(&pull("team-b", "granted", "default", &[B], "team-b/more/*"));
-        lab.until("the other addition is found good", |lab| lab.is_ready("registrypolicies", "team-b", "granted")).await;
+        lab.until("the other addition is found good", |lab| lab.is_ready("registrypolicies", "team-b", "granted"))
+            .await;
         lab.pass(Duration::from_secs(20)).await;
         assert_eq!((of_the_rule(lab), prefixes(lab).len()), (2, 1), "{}", lab.describe());
         heal(lab);
