@@ -1,5 +1,5 @@
-//! Tells everybody their fate: the ledger first, since later passes go by it, then the Registry, then the objects, then
-//! the finalizers of those that have nothing left. Nothing is written that is not different.
+//! Tells everybody their fate: what later passes go by is put on record, then the Registry is told, and beside that the
+//! objects; at last the finalizers of those that have nothing left go. Nothing is written that is not different.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,19 +19,20 @@ use crate::runtime::operator::Operator;
 
 pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), Again> {
     let mut ledger = judging.gathered.ledger.clone();
-    let filed = file(judging, &mut ledger, op).await;
-    let status = judging.registry();
-    let mut registry = Arc::clone(&judging.gathered.registry);
-    if status != registry.status {
-        op.events.registry(&registry, &status).await;
-        registry = op.write_registry_status(&registry, status).await?.into();
-    }
+    let (going, staying): (Vec<_>, _) = judging.objects().into_iter().partition(|(_, fate)| fate.release);
+    let of_registry = async {
+        let filed = file(judging, &mut ledger, op).await;
+        (filed, registry_told(judging, op).await)
+    };
+    // A status rests on what was read, not on what is on record: neither waits for the other.
+    let ((filed, registry), told) = futures::join!(of_registry, tell(staying, op));
+    let registry = registry?;
     op.metrics.registry(&judging.gathered.key, &registry.status, ledger.document(REGISTRY_POLICY));
     for object in judging.withdrawn().into_iter().filter(|object| !ledger.slices().mentions(&object.id)) {
         let touched = op.with_index(|index| index.has_withdrawn(&judging.gathered.key, object));
         op.touch(touched);
     }
-    let told = tell(judging.objects(), op).await;
+    let told = told.and(tell(going, op).await);
     for (duplicate, _) in &judging.gathered.duplicates {
         let status = judging.duplicate(duplicate);
         if status != duplicate.status {
@@ -42,6 +43,16 @@ pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), A
     let attached = judging.gathered.attached.iter().any(|object| object.meta.finalized);
     release_registry(&registry, !attached && !ledger.slices().has_entries(), op).await?;
     told.and(filed)
+}
+
+async fn registry_told(judging: &Judging<'_>, op: &Operator) -> Result<Arc<RegistryObject>, Again> {
+    let registry = &judging.gathered.registry;
+    let status = judging.registry();
+    if status == registry.status {
+        return Ok(Arc::clone(registry));
+    }
+    op.events.registry(registry, &status).await;
+    Ok(op.write_registry_status(registry, status).await?.into())
 }
 
 /// Puts on record what everybody has by now: first what is added or changed, then the record of the document, by which

@@ -20,6 +20,9 @@ pub(super) const TERMS: Terms = Terms {
     own_actions: Some(&UPSTREAM_ACTIONS),
 };
 
+/// Characters of all repositories that a role pulls: they stay on record with it, beside those of the namespace's others.
+const NAMES_AT_MOST: usize = 16_384;
+
 impl Attached for CrossAccountPtcRoleSpec {
     fn registry_ref(&self) -> Option<&RegistryRef> {
         self.registry_ref.as_ref()
@@ -60,6 +63,14 @@ impl Attached for CrossAccountPtcRoleSpec {
         if characters > INLINE_LIMIT {
             let problem = format!("the role's policy would have {characters} characters, IAM takes {INLINE_LIMIT}");
             faults.add("spec.permissionScope", problem, "name fewer repositories, or leave Listed out");
+        }
+        let named = role.upstreams.iter().flat_map(|upstream| &upstream.repositories).chain(&role.cache_repositories);
+        let named: usize = named.map(|pattern| pattern.as_str().len()).sum();
+        if named > NAMES_AT_MOST {
+            let problem = format!(
+                "its repositories and those of all upstreams have {named} characters together, {NAMES_AT_MOST} are taken"
+            );
+            faults.add("spec.upstreams", problem, "name prefixes with a * at their end, or make two objects of it");
         }
         Wanted { role: Some(role), ..Wanted::default() }
     }

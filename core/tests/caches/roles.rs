@@ -190,6 +190,8 @@ fn an_unknown_upstream_is_waited_for() {
 fn the_translation_does_not_rely_on_the_api_server() {
     let upstream = |members: &str| format!("upstreams: [{{name: a, {members}}}]");
     let many = (0..60).map(|i| format!("r{i}/{}/*", "x".repeat(150))).collect::<Vec<_>>().join(", ");
+    let names = (0..75).map(|i| format!("r{i:02}/{}/*", "x".repeat(240))).collect::<Vec<_>>().join(", ");
+    let long = upstream(&format!("registryRef: {{name: upstream}}, repositories: [{names}]"));
     let cases = [
         ("upstreams: []".to_owned(), "spec.upstreams: there is none"),
         (upstream("repositories: ['*']"), "spec.upstreams[0]: it takes exactly one of registryRef and external"),
@@ -213,6 +215,7 @@ fn the_translation_does_not_rely_on_the_api_server() {
             format!("{{permissionScope: Listed, cacheRepositories: [{many}]}}"),
             "spec.permissionScope: the role's policy would have",
         ),
+        (long, "spec.upstreams: its repositories and those of all upstreams have 18457 characters"),
     ];
     for (text, expected) in cases {
         let because = translated(&text).unwrap_err();

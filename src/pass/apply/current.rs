@@ -1,9 +1,12 @@
 //! Whether what a write rests on still holds where it leaves: a watch may be late without anybody noticing, and a
 //! Registry that was suspended, narrowed or removed meanwhile lets nothing be written. A pod that cannot ask adds nothing.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ecr_permissions_core::names::RegistryKey;
+use ecr_permissions_core::pass::objects::RegistryObject;
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::Writing;
@@ -22,22 +25,23 @@ pub(super) enum Shown {
     Unknown,
 }
 
-/// What the API server answered last, and when.
+/// What the API server answered last of each Registry that it was asked for, and when.
 #[derive(Debug, Default)]
-pub(super) struct Current(Mutex<Option<(Duration, Shown)>>);
+pub(super) struct Current(Mutex<BTreeMap<String, (Duration, Shown)>>);
 
 impl Current {
-    fn last(&self) -> Option<(Duration, Shown)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self, registry: &str) -> Option<(Duration, Shown)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(registry).copied()
     }
 
-    fn note(&self, at: Duration, shown: Shown) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, shown));
+    fn note(&self, registry: &str, at: Duration, shown: Shown) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned(), (at, shown));
     }
 
     /// Whether what was planned has to be decided again.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.last().is_some_and(|(_, shown)| shown != Shown::AsPlanned)
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.values().any(|(_, shown)| *shown != Shown::AsPlanned)
     }
 }
 
@@ -60,13 +64,34 @@ impl Writing<'_> {
     /// Whether the Registry is the one that the pass was planned on, asked again after a while. A newer one is shown to the
     /// next pass, whatever the watch does.
     pub(super) async fn shown(&self) -> Shown {
+        self.shown_of(&self.gathered.registry).await
+    }
+
+    /// Whether the Registries of upstreams in the role's own account, on whose consent alone it pulls from them, are those
+    /// that the pass was planned on.
+    pub(super) async fn upstreams_are_as_planned(
+        &self,
+        pulls_from: impl Fn(&RegistryKey) -> bool,
+    ) -> Result<(), Because> {
+        let own = &self.gathered.key.account;
+        let upstreams = self.gathered.others.iter().filter(|(key, _)| key.account == *own && pulls_from(key));
+        for (_, upstream) in upstreams {
+            match self.shown_of(&upstream.registry).await {
+                Shown::AsPlanned => {}
+                Shown::Changed => return Err(changed()),
+                Shown::Unknown => return Err(unknown()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn shown_of(&self, planned: &Arc<RegistryObject>) -> Shown {
         let now = self.op.clock.now();
-        if let Some((at, shown)) = self.current.last()
+        if let Some((at, shown)) = self.current.last(planned.name())
             && (shown == Shown::Changed || now.saturating_sub(at) < GOOD_FOR)
         {
             return shown;
         }
-        let planned = &self.gathered.registry;
         let shown = match self.op.writes.registry(planned.name()).await {
             Ok(found) if (&found.meta.uid, found.meta.generation) == (&planned.meta.uid, planned.meta.generation) => {
                 Shown::AsPlanned
@@ -81,7 +106,7 @@ impl Writing<'_> {
                 Shown::Unknown
             }
         };
-        self.current.note(now, shown);
+        self.current.note(planned.name(), now, shown);
         shown
     }
 }

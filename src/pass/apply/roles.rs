@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ecr_permissions_core::api::LedgerRole;
+use ecr_permissions_core::api::{LedgerPulls, LedgerRole, LedgerUpstream};
 use ecr_permissions_core::kinds::PtcRole;
+use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::pass::claims::Action;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::ledger::Things;
@@ -77,13 +78,17 @@ impl Thing for Roles {
         let (proven, adds) = (writing.proven, !act.removes());
         match act {
             Act::Create(role) => {
+                consented(writing, &role.pulls).await?;
                 proven.create_role(permit(writing, adds).await?, role).await?;
                 proven.put_role_policy(permit(writing, adds).await?, &role.name, &role.policy).await?;
             }
             Act::Narrow { name, policy } => {
                 proven.put_role_policy(permit(writing, false).await?, name, policy).await?;
             }
-            Act::Change { name, trust, policy, tags, .. } => {
+            Act::Change { name, trust, policy, tags, pulls } => {
+                if let Some(pulls) = pulls {
+                    consented(writing, pulls).await?;
+                }
                 // Narrow first: whoever may take the role on, then what it may do.
                 if let Some(trust) = trust {
                     proven.update_role_trust(permit(writing, adds).await?, name, trust).await?;
@@ -150,6 +155,16 @@ impl Thing for Roles {
     fn names_young(_: &Act) -> bool {
         false
     }
+}
+
+/// Asks for the Registries by whose consent alone the role is to pull from its own account.
+async fn consented(writing: &Writing<'_>, pulls: &LedgerPulls) -> Result<(), Refusal> {
+    let pulls_from = |key: &RegistryKey| {
+        let is_it =
+            |from: &LedgerUpstream| from.account_id == key.account.as_str() && from.region == key.region.as_str();
+        pulls.from.iter().any(|from| from.external != Some(true) && is_it(from))
+    };
+    writing.upstreams_are_as_planned(pulls_from).await.map_err(Refusal::Restrained)
 }
 
 async fn permit(writing: &Writing<'_>, adds: bool) -> Result<Permit, Refusal> {

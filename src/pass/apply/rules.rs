@@ -2,6 +2,7 @@
 
 use ecr_permissions_core::api::LedgerRule;
 use ecr_permissions_core::kinds::CacheRule;
+use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::pass::cache_rules::{self, Act, Claim, RulesPlan, plan_rules};
 use ecr_permissions_core::pass::claims::Action;
 use ecr_permissions_core::pass::compile::Contribution;
@@ -68,6 +69,12 @@ impl Thing for Rules {
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
+        if let Act::Create(rule) | Act::Update(rule) = act
+            && rule.role_arn.is_some()
+        {
+            let pulls_from = |key: &RegistryKey| key.host() == rule.upstream_url;
+            writing.upstreams_are_as_planned(pulls_from).await.map_err(Refusal::Restrained)?;
+        }
         let permit = Permit::for_thing(writing.proven, &writing.proof, writing.desired.restraint.as_ref());
         let permit = writing.permitted(permit, !act.removes()).await.map_err(Refusal::Restrained)?;
         match act {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::claims::Action;
 use super::Role;
-use crate::api::{LedgerRole, OwnershipState};
+use crate::api::{LedgerPulls, LedgerRole, OwnershipState};
 
 /// What is to be done for one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub enum Act {
         trust: Option<String>,
         policy: Option<String>,
         tags: BTreeMap<String, String>,
-        /// What it pulls is not what was asked or allowed before.
-        is_asked: bool,
+        /// What it pulls, if that is not what was asked or allowed before.
+        pulls: Option<LedgerPulls>,
     },
     /// Its policy without what may not stay in it.
     Narrow { name: String, policy: String },
@@ -55,7 +55,7 @@ impl Action for Act {
     }
 
     fn may_repair(&self) -> bool {
-        !matches!(self, Self::Change { is_asked: true, .. } | Self::Narrow { .. })
+        !matches!(self, Self::Change { pulls: Some(_), .. } | Self::Narrow { .. })
     }
 
     fn describe(&self) -> String {

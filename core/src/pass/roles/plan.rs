@@ -126,9 +126,25 @@ impl<'a> Planning<'a> {
 
     /// Decides on one object; an error is what keeps it from what it wants.
     fn place(&mut self, claim: &Claim<Role>, ours: Option<&Stored>) -> Result<(), Because> {
-        let is_narrowed = !claim.stance.goes() && ours.is_some_and(|role| self.narrow(claim, role));
+        if !claim.stance.goes()
+            && ours.is_some_and(|role| self.narrow(claim, role))
+            && matches!(claim.stance, Stance::Wants(_) | Stance::Released)
+        {
+            return Ok(());
+        }
+        let placed = self.place_by_stance(claim, ours);
+        // What keeps a role from going keeps nothing in its policy.
+        if claim.stance.goes()
+            && !self.plan.acts.contains_key(&claim.id)
+            && let Some(role) = ours
+        {
+            self.narrow(claim, role);
+        }
+        placed
+    }
+
+    fn place_by_stance(&mut self, claim: &Claim<Role>, ours: Option<&Stored>) -> Result<(), Because> {
         match &claim.stance {
-            Stance::Wants(_) | Stance::Released if is_narrowed => Ok(()),
             Stance::Wants(wanted) => self.place_wanted(claim, ours, wanted),
             // What it would be made of is not known: it is neither changed nor made again.
             Stance::Keeps(because) => Err(because.clone()),
@@ -227,8 +243,9 @@ impl<'a> Planning<'a> {
     /// before stays so.
     fn become_wanted(&mut self, claim: &Claim<Role>, role: &Stored, wanted: &Role) {
         let mut difference = self.difference(role, wanted);
-        if let Some(Act::Change { is_asked, .. }) = &mut difference {
-            *is_asked = claim.has.as_ref().is_some_and(|has| has.pulls != wanted.pulls);
+        if let Some(Act::Change { pulls, .. }) = &mut difference {
+            let is_other = claim.has.as_ref().is_some_and(|has| has.pulls != wanted.pulls);
+            *pulls = is_other.then(|| wanted.pulls.clone());
         }
         let was_owned = claim.has.as_ref().is_some_and(|has| has.state == OwnershipState::Owned && has.arn == role.arn);
         if let Some(has) = self.plan.has.get_mut(&claim.id) {
@@ -273,7 +290,7 @@ impl<'a> Planning<'a> {
         tags.retain(|key, value| role.tags.get(key) != Some(value));
         let name = wanted.name.clone();
         let differs = trust.is_some() || policy.is_some() || !tags.is_empty();
-        differs.then_some(Act::Change { name, trust, policy, tags, is_asked: false })
+        differs.then_some(Act::Change { name, trust, policy, tags, pulls: None })
     }
 
     fn is_as_wanted(&self, role: &Stored, wanted: &Role) -> bool {

@@ -1,6 +1,8 @@
 //! Upstreams in the role's own account, in another Region: no policy there grants to the role, so what their Registries
 //! have consented to is on record with the role, and goes when they take it back (behaviours 22, 30, 34).
 
+use kube_sim::Kinds;
+
 use super::*;
 
 const OTHER_REGION: &str = "eu-central-1";
@@ -39,8 +41,11 @@ fn listed(lab: &Lab) -> Vec<String> {
     named
 }
 
-async fn until_rule_gone(lab: &mut Lab) {
+/// The upstream's owner consents no more: the rule goes, and the role's policy names nothing of it.
+async fn take_back(lab: &mut Lab) {
+    set_registry(lab, "upstream", "allow", &json!([]));
     lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
+    lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
 }
 
 /// Behaviour 34: what was consented to and is no more goes, however wide the role's policy is, and comes back with consent.
@@ -54,9 +59,7 @@ fn what_an_upstream_takes_back_goes_and_comes_back() {
             until_all_ready(lab).await;
             lab.settle().await;
             assert_pulls(lab, "base/app");
-            set_registry(lab, "upstream", "allow", &json!([]));
-            until_rule_gone(lab).await;
-            lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+            take_back(lab).await;
             lab.assert_at_rest().await;
             assert_eq!(
                 (upstream_ready(lab).1, cache_ready(lab).1),
@@ -90,9 +93,7 @@ fn neither_suspend_nor_retain_keeps_what_is_taken_back() {
                 lab.settle().await;
             }
             assert_pulls(lab, "base/app");
-            set_registry(lab, "upstream", "allow", &json!([]));
-            until_rule_gone(lab).await;
-            lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+            take_back(lab).await;
             lab.assert_at_rest().await;
         });
     }
@@ -111,9 +112,7 @@ fn a_role_without_its_object_loses_what_is_taken_back() {
         lab.until("the object is gone", |lab| !lab.exists(ROLES, "team-a", "mirror")).await;
         lab.settle().await;
         assert_pulls(lab, "base/app");
-        set_registry(lab, "upstream", "allow", &json!([]));
-        until_rule_gone(lab).await;
-        lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+        take_back(lab).await;
         lab.assert_at_rest().await;
     });
 }
@@ -143,9 +142,7 @@ fn a_registry_that_comes_later_takes_only_what_it_has_consented_to() {
         until_all_ready(lab).await;
         lab.settle().await;
         assert_eq!(listed(lab), ["base/*", "tools/*"]);
-        set_registry(lab, "upstream", "allow", &json!([]));
-        until_rule_gone(lab).await;
-        lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+        take_back(lab).await;
         lab.assert_at_rest().await;
     });
 }
@@ -205,6 +202,59 @@ fn a_retained_role_is_judged_by_what_it_pulls() {
             set_registry(lab, "default", "allow", &json!([narrowed.clone()]));
             lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
             lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: a role that is to go and cannot yet loses at once what its upstream takes back.
+#[test]
+fn a_role_that_cannot_go_yet_loses_what_is_taken_back() {
+    run(1_271, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        lab.aws.world(|world| world.set_scope(B, REGION, Some(Scope::V2)));
+        lab.apply(&registry("across", B));
+        let beside = json!({"name": "up", "registryRef": {"name": "upstream"}, "repositories": ["base/*"]});
+        let across = json!({"name": "across", "registryRef": {"name": "across"}, "repositories": ["base/*"]});
+        lab.apply(&with(scoped("Listed"), "/spec/upstreams", &json!([beside, across])));
+        lab.apply(&cache_by_role("team-a", "mirror", "across", "mirror"));
+        until_all_ready(lab).await;
+        lab.settle().await;
+        delete_role(lab);
+        lab.until("its rule keeps it", |lab| message(lab).contains("still pulls by the role")).await;
+        set_registry(lab, "upstream", "allow", &json!([]));
+        lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+        lab.assert_at_rest().await;
+        assert!(our_role(lab).is_some() && rule(lab).is_some());
+    });
+}
+
+/// Behaviours 34 and 41: a watch that stands still gives no consent that was taken back: the upstream's Registry is asked
+/// where what rests on it is written.
+#[test]
+fn a_frozen_watch_of_the_upstreams_registry_gives_no_consent() {
+    for has_role in [false, true] {
+        run(1_272, async |lab| {
+            two_regions(lab, &json!([allow_all()]));
+            if has_role {
+                lab.apply(&with(scoped("Listed"), "/spec/upstreams/0/repositories", &json!(["tools/*"])));
+                lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            }
+            lab.settle().await;
+            let before = if has_role { listed(lab) } else { Vec::new() };
+            lab.kube.freeze_watches(Kinds::only(&["registries"]));
+            set_registry(
+                lab,
+                "upstream",
+                "allow",
+                &if has_role { allow_repositories(&["tools/*"]) } else { json!([]) },
+            );
+            lab.apply(&with(scoped("Listed"), "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"])));
+            lab.apply(&cache());
+            lab.pass(Duration::from_secs(60)).await;
+            let now = if our_role(lab).is_some() { listed(lab) } else { Vec::new() };
+            assert_eq!((now, rule(lab)), (before, None), "{}", lab.describe());
+            lab.kube.thaw_watches();
+            lab.settle().await;
         });
     }
 }
