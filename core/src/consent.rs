@@ -152,6 +152,13 @@ impl Asked {
         asked
     }
 
+    /// What the owner of an upstream of the same account is asked for a rule that pulls these repositories.
+    pub fn of_cached(repositories: RepositoryPattern, downstream: &RegistryKey) -> Self {
+        let account = Ask::Counterparty(Counterparty::Account(downstream.account.clone()));
+        let at = "spec.upstream.ecr";
+        Self(BTreeSet::from([(Ask::Repository(repositories), at), (account, at)]))
+    }
+
     /// What the owner of an upstream is asked for these repositories.
     pub fn of_upstream_repositories<'p>(
         repositories: impl IntoIterator<Item = &'p RepositoryPattern>,

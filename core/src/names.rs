@@ -95,6 +95,11 @@ fn is_repository_pattern(given: &str) -> bool {
 }
 
 impl RepositoryPattern {
+    /// Every repository.
+    pub fn all() -> Self {
+        Self("*".to_owned())
+    }
+
     /// Whether every repository this pattern names is named by `wide` too: `team-a*` contains `team-ab`.
     pub fn is_within(&self, wide: &Self) -> bool {
         match wide.0.strip_suffix('*') {
@@ -136,7 +141,7 @@ impl CachePrefix {
 
     /// The repositories under it: `team-a/*`, which `team-ab/app` and `team-a` itself are not.
     pub fn repositories(&self) -> RepositoryPattern {
-        RepositoryPattern(if self.is_root() { "*".to_owned() } else { format!("{}/*", self.0) })
+        if self.is_root() { RepositoryPattern::all() } else { RepositoryPattern(format!("{}/*", self.0)) }
     }
 
     /// Whether one rule would serve repositories of the other's: equal, or one beneath the other. `ROOT` is the fallback

@@ -2,8 +2,8 @@
 //! operator to remove it. It writes one annotation and never calls AWS: the operator is the only writer, and removes
 //! exactly the set that was shown.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-
 use std::sync::Arc;
 
 use ::kube::Api;
@@ -65,7 +65,12 @@ async fn prune(args: &PruneArgs) -> Result<String, Error> {
             if known.is_empty() {
                 return Err(Error::OtherToken(message));
             }
-            let annotation = json!({ "metadata": { "annotations": { PRUNE: known.join(",") } } });
+            // What was asked before and is still there is not forgotten over it.
+            let pending = registry.metadata.annotations.iter().flatten().find(|(name, _)| *name == PRUNE);
+            let pending = pending.map(|(_, tokens)| sorted(tokens, &left).0).unwrap_or_default();
+            let asked: BTreeSet<_> = pending.into_iter().chain(known).collect();
+            let asked = asked.into_iter().collect::<Vec<_>>().join(",");
+            let annotation = json!({ "metadata": { "annotations": { PRUNE: asked } } });
             registries.patch(name, &PatchParams::default(), &Patch::Merge(&annotation)).await?;
             let asked = format!("Asked. Once it is gone, the conditions of Registry {name} name it no more.");
             Ok(if unknown.is_empty() { asked } else { format!("{asked}\n{}", changed(&unknown)) })

@@ -2,6 +2,7 @@
 //! and is nobody's from then on. The operator does it, asked by annotations; for an operator that is gone,
 //! `--kubernetes-only` takes its finalizers and its records away and changes nothing in AWS.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use ::kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
@@ -78,8 +79,13 @@ async fn release(args: &ReleaseArgs) -> Result<String, Error> {
         };
         let named: Vec<_> = registries.iter().map(|registry| (registry, named(registry))).collect();
         let named: Vec<_> = named.into_iter().filter(|(_, tokens)| !tokens.is_empty()).collect();
-        for (registry, tokens) in &named {
-            annotate(&client, registry, &tokens.join(",")).await?;
+        for (registry, named) in &named {
+            // What was asked before and is still to be done is not forgotten over it.
+            let shown = tokens(registry);
+            let before = registry.annotations().get(RELEASE).map(|words| words.split(',')).into_iter().flatten();
+            let before = before.filter(|word| *word == "true" || shown.iter().any(|token| token == word));
+            let words: BTreeSet<_> = before.chain(named.iter().map(String::as_str)).collect();
+            annotate(&client, registry, &words.into_iter().collect::<Vec<_>>().join(",")).await?;
         }
         let name = args.registry.clone().unwrap_or_default();
         return if named.is_empty() {

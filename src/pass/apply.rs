@@ -20,6 +20,7 @@ use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::{DocumentRecord, REGISTRY_POLICY};
 use ecr_permissions_core::pass::memory::{Carried, Memory};
 use ecr_permissions_core::pass::objects::ObjectId;
+use ecr_permissions_core::pass::orphans::Waits;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
@@ -90,7 +91,7 @@ pub(super) async fn apply(
         words: desired.words.clone(),
         desired,
         known,
-        said_waits: false,
+        said_waits: Waits::default(),
         unrecorded: BTreeSet::new(),
         again: None,
         unanswered: false,
@@ -117,7 +118,7 @@ pub(super) async fn apply(
     };
     (applied.rules, _) = writing.make(rules, &said).await?;
     writing.validate_rules(&mut applied).await;
-    applied.said_waits = writing.said_waits || writing.is_left_in_the_policy(&said, &applied);
+    applied.said_waits = writing.waits(&said, &applied);
     applied.unsettled |= writing.again.is_some() || writing.current.is_in_doubt();
     applied.unanswered = writing.unanswered;
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
@@ -136,7 +137,7 @@ struct Writing<'a> {
     desired: Desired,
     known: Known,
     /// Something of what a person spoke of is still there.
-    said_waits: bool,
+    said_waits: Waits,
     /// What a person had said when the pass began, as far as statements may go by it: what is said later is for the next.
     words: Words,
     /// Objects that could not be put on record: they do not grow.

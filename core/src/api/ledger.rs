@@ -152,6 +152,9 @@ pub struct LedgerRule {
     /// `true`: it was there before the object, which took it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
+    /// Where the upstream is of the rule's own account: `true`, its Registry has consented; `false`, none stood for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consented: Option<bool>,
     /// Whose it is.
     pub state: OwnershipState,
 }
@@ -192,6 +195,11 @@ pub struct LedgerPulls {
 impl LedgerPulls {
     pub fn is_empty(&self) -> bool {
         self.from.is_empty() && self.into.is_empty()
+    }
+
+    /// Of all names of repositories together.
+    pub fn characters(&self) -> usize {
+        self.from.iter().flat_map(|upstream| &upstream.repositories).chain(&self.into).map(String::len).sum()
     }
 }
 

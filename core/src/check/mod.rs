@@ -237,8 +237,14 @@ fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
         let registry = world.registries.values().find(|registry| key_of(registry).as_ref() == Some(&upstream.key))?;
         Some((registry, upstream.key.clone(), Asked::of_upstream(role, upstream, &key)))
     });
+    let cached = wanted.rule.iter().filter_map(|rule| {
+        let upstream = rule.upstream_account.as_ref().filter(|upstream| upstream.account == key.account)?;
+        let registry = world.registries.values().find(|registry| key_of(registry).as_ref() == Some(upstream))?;
+        let asked = Asked::of_cached(rule.pulled(), &key);
+        Some((registry, upstream.clone(), asked))
+    });
     // The stand-in's account is nobody's to allow.
-    let theirs = theirs.filter(|_| registry.is_some());
+    let theirs = theirs.chain(cached).filter(|_| registry.is_some());
     let refused = own.into_iter().chain(theirs).filter_map(|(registry, key, asked)| {
         let because = world.refusal(registry, &key, body, object.namespace(), &asked)?;
         Some(as_fault(registry, &because, body))

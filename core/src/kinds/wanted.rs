@@ -47,6 +47,13 @@ pub struct CacheRule {
     pub recreate: bool,
 }
 
+impl CacheRule {
+    /// The repositories of the upstream that it pulls.
+    pub fn pulled(&self) -> RepositoryPattern {
+        self.upstream_prefix.as_ref().map_or_else(RepositoryPattern::all, CachePrefix::repositories)
+    }
+}
+
 /// By which role ECR pulls from the upstream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RoleChoice {

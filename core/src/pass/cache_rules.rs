@@ -67,6 +67,7 @@ impl Rule {
             credential_arn: self.credential_arn.clone(),
             created_at: None,
             adopted: None,
+            consented: None,
             state,
         }
     }

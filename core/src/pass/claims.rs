@@ -101,7 +101,7 @@ impl Record for LedgerRule {
     }
 
     fn made_again_as(&self, claim: Self) -> Self {
-        Self { state: self.state, adopted: self.adopted, ..claim }
+        Self { state: self.state, adopted: self.adopted, consented: self.consented, ..claim }
     }
 }
 
@@ -124,6 +124,10 @@ pub trait Action: Clone + PartialEq {
     type Record: Record;
     /// The claim on what it makes; nothing, if it makes nothing.
     fn claim(&self) -> Option<Self::Record>;
+    /// The record with what the act adds to the thing that is there, which is on record before it can be in AWS.
+    fn adds_to(&self, record: Self::Record) -> Self::Record {
+        record
+    }
     /// Whether it takes the thing out of the object's hands.
     fn removes(&self) -> bool;
     /// Whether it may put right what somebody else has changed: else it is for what is asked or allowed now.
@@ -182,8 +186,8 @@ impl<W, H: Clone> Claim<W, H> {
             // AWS did not say what is wanted, and will: the answer is not given for it.
             (Stance::Keeps(because), Some(_)) if because.reason.is_passing() => Stance::Holds(None, because),
             (Stance::Keeps(_), Some(because)) => Stance::Loses(because.clone()),
-            (Stance::Orphaned, _) => left(said.on(Leaving::Lost, &self.id.namespace), Stance::Orphaned),
-            (Stance::Retained, _) => left(said.on(Leaving::Retained, &self.id.namespace), Stance::Retained),
+            (Stance::Orphaned, _) => left(said.on(Leaving::Lost, &self.id), Stance::Orphaned),
+            (Stance::Retained, _) => left(said.on(Leaving::Retained, &self.id), Stance::Retained),
             (stance, _) => stance,
         };
         Claim {
@@ -243,7 +247,11 @@ impl<A: Action<Record = H>, H: Record> Plan<A, H> {
             let owned = recorded(id).filter(|has| has.state() == OwnershipState::Owned && has.is_of(&claim));
             Some((id.clone(), owned.map_or_else(|| claim.clone(), |owned| owned.made_again_as(claim.clone()))))
         });
-        self.has.clone().into_iter().chain(claims).collect()
+        let has = self.has.iter().map(|(id, has)| {
+            let added = self.acts.get(id).map(|act| act.adds_to(has.clone()));
+            (id.clone(), added.unwrap_or_else(|| has.clone()))
+        });
+        has.chain(claims).collect()
     }
 
     /// A line a change.

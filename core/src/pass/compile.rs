@@ -216,7 +216,8 @@ impl Compiler<'_> {
             if let Some(rule) = &mut rule {
                 let namespace = &object.id.namespace;
                 let refused = rule.has.as_ref().and_then(|has| self.upstream_refuses(Rules::All, namespace, has));
-                rule.stance = things::rule_living(&answer, rule, written.and_then(|wanted| wanted.rule), refused);
+                let stance = things::rule_living(&answer, rule, written.and_then(|wanted| wanted.rule), refused);
+                rule.stance = self.if_upstream_lets(rule, stance);
             }
             if let Some(role) = &mut role {
                 let stance = things::role_living(&answer, role, pulls.as_ref());

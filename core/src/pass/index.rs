@@ -12,7 +12,7 @@ use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::queue::Key;
 use crate::api::Kind;
 use crate::kinds::{References, Target};
-use crate::names::RegistryKey;
+use crate::names::{AccountId, RegistryKey};
 use crate::ownership::InstallationId;
 
 /// A change of anything that is watched.
@@ -316,7 +316,15 @@ impl Index {
         };
         let is_named = |o: &Attached| o.body.targets().iter().any(is_it);
         let concerned = self.objects().filter(|o| o.body.registry_name() == name || is_named(o));
-        concerned.flat_map(|object| self.keys_of(object)).chain(self.keys_with_roles()).collect()
+        // In one account a Registry consents to what others pull from it, also where the object is gone.
+        let beside = self.registries.iter().filter_map(|(_, other)| other.key());
+        let beside = beside.filter(|other| key.as_ref().is_some_and(|key| key.account == other.account));
+        let concerned = concerned.flat_map(|object| self.keys_of(object));
+        concerned.chain(self.keys_with_roles()).chain(beside.map(Key::Registry)).collect()
+    }
+
+    fn registries_of(&self, account: &AccountId) -> usize {
+        self.registries.iter().filter(|(_, registry)| registry.key().is_some_and(|key| key.account == *account)).count()
     }
 
     fn objects(&self) -> impl Iterator<Item = &Arc<Attached>> {
@@ -369,6 +377,8 @@ pub struct Gathered {
     pub elsewhere: Vec<Arc<Attached>>,
     /// Objects that are there and cannot be read.
     pub unreadable: BTreeSet<ObjectId>,
+    /// Whether a Registry is there that cannot be read: it may stand for any registry.
+    pub unread_registry: bool,
     /// Deleting objects that pull from other registries: which of those have nothing of them left.
     pub withdrawn: BTreeSet<(RegistryKey, ObjectId)>,
 }
@@ -431,9 +441,15 @@ impl Snapshot<'_> {
         let references = self.0.registries.iter().filter_map(|(name, registry)| Some((name.clone(), registry.key()?)));
         let references = references.collect();
         let is_role = |object: &Arc<Attached>| object.id.kind == Kind::CrossAccountPtcRole;
-        let with_roles =
-            slices.mentions_kind(Kind::CrossAccountPtcRole) || attached.iter().any(is_role) || !guests.is_empty();
-        let others = if with_roles { self.others(key) } else { BTreeMap::new() };
+        let is_of_own_account = |target: &Target<'_>| {
+            self.0.registry_of(*target).and_then(|registry| registry.key()).is_some_and(|of| of.account == key.account)
+        };
+        let pulls_here = |object: &Arc<Attached>| object.body.targets().iter().any(is_of_own_account);
+        let with_others = slices.mentions_kind(Kind::CrossAccountPtcRole)
+            || attached.iter().any(|object| is_role(object) || pulls_here(object))
+            || slices.mentions_kind(Kind::PullThroughCacheRule) && self.0.registries_of(&key.account) > 1
+            || !guests.is_empty();
+        let others = if with_others { self.others(key) } else { BTreeMap::new() };
         let living: BTreeSet<&ObjectId> =
             attached.iter().chain(&guests).chain(&elsewhere).map(|object| &object.id).chain(&unreadable).collect();
         let take_over = registry.spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -455,6 +471,7 @@ impl Snapshot<'_> {
             guests,
             elsewhere,
             unreadable,
+            unread_registry: self.0.registries.unreadable().next().is_some(),
             withdrawn,
         })
     }

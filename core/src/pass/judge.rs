@@ -17,7 +17,7 @@ use super::conditions::{Outcome, Verified, conditions, find};
 use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::objects::{Attached, ObjectId, RegistryObject};
-use super::orphans::Orphans;
+use super::orphans::{Orphans, Waits};
 use super::roles;
 use crate::api::{Adoption, AttachedStatus, DocumentStatus, LedgerState, PlanStatus, RegistryReference};
 use crate::ownership::InstallationId;
@@ -26,7 +26,6 @@ use crate::reason::{Aspect, Because, Reason, Verdict};
 
 /// What the AWS half of a pass came to.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of one pass")]
 pub struct Applied {
     /// What each object has, if AWS was read and equals the composition.
     pub has: Option<BTreeMap<ObjectId, Vec<Statement>>>,
@@ -54,7 +53,7 @@ pub struct Applied {
     /// What AWS says of the way to the upstreams of rules, where it was asked.
     pub validity: BTreeMap<ObjectId, Validity>,
     /// What a person said of what is nobody's is not all done yet.
-    pub said_waits: bool,
+    pub said_waits: Waits,
 }
 
 /// A status to write, and what is to happen to the object besides.

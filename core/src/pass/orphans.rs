@@ -50,10 +50,11 @@ pub fn set_of(contribution: &Contribution) -> Option<SetId> {
     Leaving::of(contribution).map(|leaving| (leaving, contribution.id.namespace.clone()))
 }
 
-/// What a person has said of each set; nothing of those that are not here.
+/// What a person has said of what each object left; nothing of those that are not here. It is of those that the token was
+/// made of: what their namespace loses afterwards was not spoken of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
-    sets: BTreeMap<SetId, Word>,
+    of: BTreeMap<ObjectId, (Leaving, Word)>,
     unclaimed: Word,
 }
 
@@ -62,15 +63,32 @@ impl Said {
         *self == Self::default()
     }
 
-    /// What was said of what objects of a namespace left.
-    pub fn on(&self, leaving: Leaving, namespace: &str) -> Word {
-        let said = self.sets.iter().find(|((of, at), _)| *of == leaving && at == namespace);
-        said.map(|(_, word)| *word).unwrap_or_default()
+    /// What was said of what this object left for this reason.
+    pub fn on(&self, leaving: Leaving, id: &ObjectId) -> Word {
+        self.of.get(id).filter(|(of, _)| *of == leaving).map(|(_, word)| *word).unwrap_or_default()
     }
 
     /// What was said of what this object left.
     pub fn of(&self, contribution: &Contribution) -> Word {
-        Leaving::of(contribution).map(|leaving| self.on(leaving, &contribution.id.namespace)).unwrap_or_default()
+        Leaving::of(contribution).map(|leaving| self.on(leaving, &contribution.id)).unwrap_or_default()
+    }
+
+    /// What was said of what no object ever claimed.
+    pub fn of_unclaimed(&self) -> Word {
+        self.unclaimed
+    }
+}
+
+/// Of what was spoken of, what is still there: it goes on being spoken of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    pub sets: BTreeSet<SetId>,
+    pub unclaimed: bool,
+}
+
+impl Waits {
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty() && !self.unclaimed
     }
 }
 
@@ -131,15 +149,18 @@ impl Orphans {
     }
 
     pub fn said(&self) -> Said {
-        let sets = self.sets.iter().filter(|(_, left)| left.said != Word::None);
-        Said { sets: sets.map(|(id, left)| (id.clone(), left.said)).collect(), unclaimed: self.nameless.said }
+        self.said_where(|_| true, self.nameless.said)
+    }
+
+    fn said_where(&self, is_heard: impl Fn(&Left) -> bool, unclaimed: Word) -> Said {
+        let sets = self.sets.iter().filter(|(_, left)| left.said != Word::None && is_heard(left));
+        let of = sets.flat_map(|((leaving, _), left)| left.of.keys().map(|id| (id.clone(), (*leaving, left.said))));
+        Said { of: of.collect(), unclaimed }
     }
 
     /// The same, without the policy: what has statements in it waits until it can be read.
     pub fn said_of_things(&self) -> Said {
-        let mut said = self.said();
-        said.sets.retain(|id, _| self.sets.get(id).is_some_and(|left| left.of.values().all(Vec::is_empty)));
-        Said { unclaimed: Word::None, ..said }
+        self.said_where(|left| left.of.values().all(Vec::is_empty), Word::None)
     }
 
     /// Those of whom this was said.

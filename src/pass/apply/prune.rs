@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ecr_permissions_core::api::Kind;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::judge::Applied;
-use ecr_permissions_core::pass::orphans::{Orphans, Said, Word, set_of};
+use ecr_permissions_core::pass::orphans::{Orphans, Said, Waits, Word, set_of};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, reach};
 use ecr_permissions_core::reason::Because;
 
@@ -45,7 +45,7 @@ impl Writing<'_> {
         };
         let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
         let going = || self.desired.contributions.iter().filter(|c| said.of(c) != Word::None);
-        self.said_waits = going().any(|c| is_there(c) || has_role(c));
+        self.said_waits.sets = going().filter(|c| is_there(c) || has_role(c)).filter_map(set_of).collect();
         // Two registries may have orphaned roles that pull from each other: the grants to them then wait for no role, though
         // what is left needs another word.
         let grants_to_roles = going().any(|c| c.id.kind == Kind::CrossAccountPtcRole && !c.has.is_empty());
@@ -60,12 +60,15 @@ impl Writing<'_> {
         self.desired.words.held.clone_from(&self.words.held);
     }
 
-    /// Whether statements of what a person spoke of are still ours in AWS, as far as is known.
-    pub(super) fn is_left_in_the_policy(&self, said: &Said, applied: &Applied) -> bool {
+    /// What a person spoke of that is still there: rules, roles, and statements that are still ours, as far as is known.
+    pub(super) fn waits(&self, said: &Said, applied: &Applied) -> Waits {
         let is_left = |c: &Contribution| {
             applied.has.as_ref().is_none_or(|has| has.get(&c.id).is_some_and(|statements| !statements.is_empty()))
         };
-        let mut going = self.desired.contributions.iter().filter(|c| said.of(c) != Word::None && !c.has.is_empty());
-        going.any(is_left)
+        let going = self.desired.contributions.iter().filter(|c| said.of(c) != Word::None && !c.has.is_empty());
+        let mut waits = self.said_waits.clone();
+        waits.sets.extend(going.filter(|c| is_left(c)).filter_map(set_of));
+        waits.unclaimed = said.of_unclaimed() != Word::None && !applied.orphans.unclaimed.is_empty();
+        waits
     }
 }

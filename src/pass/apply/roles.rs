@@ -85,8 +85,8 @@ impl Thing for Roles {
             Act::Narrow { name, policy } => {
                 proven.put_role_policy(permit(writing, false).await?, name, policy).await?;
             }
-            Act::Change { name, trust, policy, tags, pulls } => {
-                if let Some(pulls) = pulls {
+            Act::Change { name, trust, policy, tags, pulls, .. } => {
+                if policy.is_some() {
                     consented(writing, pulls).await?;
                 }
                 // Narrow first: whoever may take the role on, then what it may do.

@@ -69,9 +69,7 @@ impl Thing for Rules {
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
-        if let Act::Create(rule) | Act::Update(rule) = act
-            && rule.role_arn.is_some()
-        {
+        if let Act::Create(rule) | Act::Update(rule) = act {
             let pulls_from = |key: &RegistryKey| key.host() == rule.upstream_url;
             writing.upstreams_are_as_planned(pulls_from).await.map_err(Refusal::Restrained)?;
         }

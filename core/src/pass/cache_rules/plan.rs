@@ -208,6 +208,7 @@ impl<'a> Planning<'a> {
         ours.then(|| LedgerRule {
             created_at: stored.created_at.map(|at| at.to_string()),
             adopted: has.adopted,
+            consented: has.consented,
             ..stored.rule.record(OwnershipState::Owned)
         })
     }

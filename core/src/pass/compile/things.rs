@@ -13,7 +13,7 @@ impl Compiler<'_> {
     /// The object's word about its rule; where it stands is not told yet. Nothing, if it has to do with none.
     pub(super) fn rule_claim(&self, object: &Attached, wanted: Option<&Wanted>, things: &Things) -> Option<RuleClaim> {
         let written = wanted.and_then(|wanted| wanted.rule.as_ref());
-        let has = things.rule.clone();
+        let has = things.rule.clone().map(|has| self.rule_under_consent(&object.id.namespace, has));
         if has.is_none() && written.is_none() {
             return None;
         }

@@ -7,10 +7,10 @@ use super::super::claims::Withdrawn;
 use super::super::ledger::Things;
 use super::super::objects::ObjectId;
 use super::super::roles::{Place, Stance};
-use super::{Compiler, RoleClaim, orphaned_role};
+use super::{Compiler, RoleClaim, RuleClaim, orphaned_role};
 use crate::api::{Kind, LedgerRole, LedgerRule};
 use crate::consent::{Asked, Rules, consent};
-use crate::kinds::{PtcRole, RoleUpstream, Wanted, translate};
+use crate::kinds::{CacheRule, PtcRole, RoleUpstream, Wanted, translate};
 use crate::names::{CachePrefix, RegistryKey, RepositoryPattern};
 use crate::reason::{Because, Reason};
 
@@ -38,6 +38,12 @@ impl Recorded {
     }
 }
 
+/// The repositories of the upstream that a rule on record pulls.
+fn pulled(has: &LedgerRule) -> RepositoryPattern {
+    let prefix = has.upstream_prefix.as_ref().and_then(|prefix| prefix.parse::<CachePrefix>().ok());
+    prefix.as_ref().map_or_else(RepositoryPattern::all, CachePrefix::repositories)
+}
+
 impl Compiler<'_> {
     /// What the upstream's Registry says of these repositories; nothing, if none stands for it.
     fn upstream_says<'p>(
@@ -57,21 +63,34 @@ impl Compiler<'_> {
         upstream.account == self.gathered.key.account && *upstream != self.gathered.key
     }
 
-    /// The role that an object asks for, as far as upstreams of its own account consent. Of one that does not consent to
-    /// what is asked now, what stands stays: what it has consented to before, or was never asked.
+    /// Whether the upstream takes nobody new: it goes, is let go of, or cannot be told from a Registry that cannot be read.
+    fn takes_nobody_new(&self, upstream: &RegistryKey) -> bool {
+        match self.gathered.others.get(upstream) {
+            Some(other) => other.registry.meta.deleting || other.registry.meta.released(),
+            None => self.gathered.unread_registry,
+        }
+    }
+
+    /// The role that an object asks for, with no more of each upstream in its own account than its Registry lets it have:
+    /// what it consents to, and else what stands as it is on record, consented to before or asked of no Registry.
     pub(super) fn as_consented(&self, id: &ObjectId, role: &PtcRole, has: Option<&LedgerRole>) -> PtcRole {
         let consented = |upstream: &RoleUpstream| {
+            if !self.is_of_own_account(&upstream.key) {
+                return Some(upstream.clone());
+            }
             let says = |patterns: &BTreeSet<RepositoryPattern>| {
                 self.upstream_says(Rules::All, &id.namespace, &upstream.key, patterns)
             };
-            let is_refused =
-                self.is_of_own_account(&upstream.key) && matches!(says(&upstream.repositories), Some(Err(_)));
-            if !is_refused {
-                return Some(upstream.clone());
+            let recorded = has.and_then(|has| Recorded::of(has, &upstream.key));
+            let is_refused = matches!(says(&upstream.repositories), Some(Err(_)));
+            if !is_refused && !self.takes_nobody_new(&upstream.key) {
+                // A Registry that has consented once is asked again when it comes back.
+                let external = upstream.external && recorded.is_none_or(|recorded| recorded.external);
+                return Some(RoleUpstream { external, ..upstream.clone() });
             }
-            let recorded = has.and_then(|has| Recorded::of(has, &upstream.key))?;
+            let recorded = recorded?;
             let still = |pattern: &RepositoryPattern| {
-                recorded.external || matches!(says(&BTreeSet::from([pattern.clone()])), Some(Ok(())))
+                recorded.external || !matches!(says(&BTreeSet::from([pattern.clone()])), Some(Err(_)))
             };
             let repositories: BTreeSet<_> =
                 upstream.repositories.intersection(&recorded.repositories).filter(|p| still(p)).cloned().collect();
@@ -126,8 +145,79 @@ impl Compiler<'_> {
         }
     }
 
-    /// Why a rule may not pull by the role that its namespace made: its upstream, in the same account, does not let it.
+    /// What the Registry of a rule's upstream, in the same account, says of what the rule pulls; nothing, if there is none.
+    /// No policy bounds a rule there, with or without a role: so it is asked for the rule itself.
+    fn upstream_says_of_rule(
+        &self,
+        rules: Rules,
+        namespace: &str,
+        upstream: &RegistryKey,
+        pulled: RepositoryPattern,
+    ) -> Option<Result<(), Because>> {
+        let allow =
+            &self.gathered.others.get(upstream).filter(|_| self.is_of_own_account(upstream))?.registry.spec.allow;
+        let labels = self.gathered.namespaces.get(namespace).map(|view| &view.labels);
+        let asked = Asked::of_cached(pulled, &self.gathered.key);
+        Some(consent(&rules.of(allow), upstream, Kind::PullThroughCacheRule, namespace, labels, &asked))
+    }
+
+    /// The rule on record, with what the Registry of its upstream has said since.
+    pub(super) fn rule_under_consent(&self, namespace: &str, mut has: LedgerRule) -> LedgerRule {
+        let Some(upstream) = self.upstream_of_own_account(&has) else { return has };
+        match self.upstream_says_of_rule(Rules::All, namespace, &upstream, pulled(&has)) {
+            Some(Ok(())) => has.consented = Some(true),
+            None if !self.gathered.unread_registry && has.consented.is_none() => has.consented = Some(false),
+            _ => {}
+        }
+        has
+    }
+
+    /// The upstream of a rule on record, if it is of the rule's own account.
+    fn upstream_of_own_account(&self, has: &LedgerRule) -> Option<RegistryKey> {
+        let (account, rest) = has.upstream_url.split_once(".dkr.ecr.")?;
+        let key = RegistryKey { account: account.parse().ok()?, region: rest.split('.').next()?.parse().ok()? };
+        (self.is_of_own_account(&key) && key.host() == has.upstream_url).then_some(key)
+    }
+
+    /// A rule that an object asks for, where its upstream is of its own account and does not let a new one pull.
+    pub(super) fn if_upstream_lets(
+        &self,
+        claim: &RuleClaim,
+        stance: super::super::cache_rules::Stance<CacheRule>,
+    ) -> super::super::cache_rules::Stance<CacheRule> {
+        use super::super::cache_rules::Stance;
+        let Stance::Wants(wanted) = &stance else { return stance };
+        let stands = claim.has.as_ref().is_some_and(|has| wanted.is_in_place_of(has));
+        let Some(upstream) = wanted.upstream_account.as_ref().filter(|key| !stands && self.is_of_own_account(key))
+        else {
+            return stance;
+        };
+        let says = self.upstream_says_of_rule(Rules::All, &claim.id.namespace, upstream, wanted.pulled());
+        let why = match says {
+            Some(Err(because)) => because.message,
+            _ if self.takes_nobody_new(upstream) => "it takes nobody new.".to_owned(),
+            _ => return stance,
+        };
+        let message = format!("The upstream {upstream} does not let the rule pull: {why}");
+        Stance::Keeps(Because::new(Reason::WaitingForUpstream, message))
+    }
+
+    /// Why a rule may not pull from an upstream of its own account any longer.
     pub(super) fn upstream_refuses(&self, rules: Rules, namespace: &str, has: &LedgerRule) -> Option<Because> {
+        self.rule_is_refused(rules, namespace, has).or_else(|| self.rule_by_role_is_refused(rules, namespace, has))
+    }
+
+    /// As [`Compiler::upstream_refuses`], for what the rule itself pulls. One that no Registry was ever asked for stays.
+    fn rule_is_refused(&self, rules: Rules, namespace: &str, has: &LedgerRule) -> Option<Because> {
+        let upstream = self.upstream_of_own_account(has).filter(|_| has.consented != Some(false))?;
+        let says = self.upstream_says_of_rule(rules, namespace, &upstream, pulled(has))?;
+        let message =
+            |because: Because| format!("The upstream {upstream} does not let the rule pull: {}", because.message);
+        says.err().map(|because| Because::new(Reason::WaitingForUpstream, message(because)))
+    }
+
+    /// The same for the role that its namespace made and that it pulls by.
+    fn rule_by_role_is_refused(&self, rules: Rules, namespace: &str, has: &LedgerRule) -> Option<Because> {
         let pulled_from =
             |upstream: &&RegistryKey| self.is_of_own_account(upstream) && upstream.host() == has.upstream_url;
         let upstream = self.gathered.others.keys().find(pulled_from)?;
@@ -143,11 +233,8 @@ impl Compiler<'_> {
                 return None;
             }
         }
-        let pulls = has.upstream_prefix.as_ref().and_then(|prefix| prefix.parse::<CachePrefix>().ok());
-        let pulls = pulls.map(|prefix| prefix.repositories());
-        let concerns = |pattern: &RepositoryPattern| {
-            pulls.as_ref().is_none_or(|pulls| pattern.is_within(pulls) || pulls.is_within(pattern))
-        };
+        let pulls = pulled(has);
+        let concerns = |pattern: &RepositoryPattern| pattern.is_within(&pulls) || pulls.is_within(pattern);
         let recorded = recorded.and_then(|role| Recorded::of(&role, upstream)).unwrap_or_default();
         let concerned: Vec<_> = recorded.repositories.iter().filter(|pattern| concerns(pattern)).collect();
         let says = self.upstream_says(rules, namespace, upstream, concerned.iter().copied())?;

@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::super::orphans::set_of;
 use super::{
     Contribution, Holding, Holdings, Judging, LedgerState, ObjectId, Reason, Stance, Statement, Things, claims,
 };
@@ -32,8 +33,8 @@ impl Judging<'_> {
     }
 
     fn things(&self, contribution: &Contribution) -> Things {
-        if self.applied.said_waits && (contribution.is_orphaned() || contribution.is_retained()) {
-            // All that the token names stays on record until all of it is gone.
+        if set_of(contribution).is_some_and(|set| self.applied.said_waits.sets.contains(&set)) {
+            // All that a token names stays on record until all of it is gone.
             return contribution.things.clone();
         }
         let Things { rule, role, claimed_at } = contribution.things.clone();

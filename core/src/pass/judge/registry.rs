@@ -8,13 +8,13 @@ use super::super::compile::Stance;
 use super::super::conditions::{self, Outcome, Verified, conditions};
 use super::super::ledger::{REGISTRY_POLICY, Things};
 use super::super::objects::{ObjectId, RegistryObject};
-use super::super::orphans::{Leaving, Left, Word};
+use super::super::orphans::{Leaving, Left, SetId, Word};
 use super::Judging;
 use crate::api::{AttachedCount, RegistryStatus};
 use crate::reason::{Aspect, Because, Reason};
 
 /// So many sets are named at once: a condition's message has an end. The others are once these are gone.
-const TOKENS_AT_MOST: usize = 400;
+const TOKENS_AT_MOST: usize = 100;
 
 impl Judging<'_> {
     /// The status of the Registry that stands for the key.
@@ -54,7 +54,7 @@ impl Judging<'_> {
         let is_of_things = !said.is_nothing() && said == orphans.said_of_things();
         let read = rules.has.is_some() && of_iam.has.is_some() && (self.applied.has.is_some() || is_of_things);
         let mut told = orphans.told(Word::Prune).chain(orphans.told(Word::Release));
-        let gone = !self.applied.said_waits && told.all(|id| self.has_no_things(id));
+        let gone = self.applied.said_waits.is_empty() && told.all(|id| self.has_no_things(id));
         let meta = &self.gathered.registry.meta;
         let words = &self.desired.words;
         let were_heard = (&words.prune, &words.release) == (&meta.prune, &meta.release);
@@ -111,9 +111,9 @@ impl Judging<'_> {
 
     fn orphans_condition(&self) -> Option<Condition> {
         let orphans = &self.applied.orphans;
-        let lost: Vec<_> = orphans.left(Leaving::Lost).filter(|left| !self.is_done(left)).collect();
-        let unclaimed =
-            (!orphans.unclaimed.is_empty() && !self.is_done(&orphans.nameless)).then_some(&orphans.nameless);
+        let lost = self.left(Leaving::Lost);
+        let is_unclaimed = !orphans.unclaimed.is_empty() && !self.is_done(None, &orphans.nameless);
+        let unclaimed = is_unclaimed.then_some(&orphans.nameless);
         if lost.is_empty() && unclaimed.is_none() && orphans.undecided.is_empty() {
             return None;
         }
@@ -132,8 +132,7 @@ impl Judging<'_> {
     }
 
     fn retained_condition(&self) -> Option<Condition> {
-        let retained = self.applied.orphans.left(Leaving::Retained);
-        let retained: Vec<_> = retained.filter(|left| !self.is_done(left)).collect();
+        let retained = self.left(Leaving::Retained);
         if retained.is_empty() {
             return None;
         }
@@ -142,9 +141,20 @@ impl Judging<'_> {
         Some(self.standing_condition("Retained", Reason::Retained.as_str(), &message))
     }
 
+    /// The sets that were left for one reason and are still there.
+    fn left(&self, leaving: Leaving) -> Vec<&Left> {
+        let sets = self.applied.orphans.sets.iter().filter(|((of, _), _)| *of == leaving);
+        sets.filter(|(set, left)| !self.is_done(Some(set), left)).map(|(_, left)| left).collect()
+    }
+
     /// Whether all is gone or given up that a person said so of.
-    fn is_done(&self, left: &Left) -> bool {
-        left.said != Word::None && !self.applied.said_waits && left.of.keys().all(|id| self.has_no_things(id))
+    fn is_done(&self, set: Option<&SetId>, left: &Left) -> bool {
+        let waits = &self.applied.said_waits;
+        let is_waiting = match set {
+            Some(set) => waits.sets.contains(set),
+            None => waits.unclaimed,
+        };
+        left.said != Word::None && !is_waiting && left.of.keys().all(|id| self.has_no_things(id))
     }
 
     /// How a person decides on it, whose it was, and what keeps it from going.
@@ -158,7 +168,13 @@ impl Judging<'_> {
         let name = self.gathered.registry.name();
         let way = match tokens.as_slice() {
             [] => String::new(),
-            tokens => format!("Remove with: ecr-permissions prune {name} --confirm {} . ", tokens.join(",")),
+            tokens => {
+                let more = match sets.len() - tokens.len() {
+                    0 => String::new(),
+                    n => format!("{n} namespaces more are asked for once these are gone. "),
+                };
+                format!("Remove with: ecr-permissions prune {name} --confirm {} . {more}", tokens.join(","))
+            }
         };
         let named: Vec<_> = sets.iter().flat_map(|left| left.of.keys()).map(ToString::to_string).collect();
         (way, if named.is_empty() { "(none)".to_owned() } else { named.join(", ") }, staying.concat())

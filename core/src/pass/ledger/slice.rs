@@ -146,14 +146,16 @@ impl Slice {
         self.entries.is_empty() && self.documents.is_empty()
     }
 
-    /// Whether both hold the same for the same place, whatever version of the object they are.
+    /// Whether both hold the same for the same place, whatever version of the object they are, and nobody deletes either.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let place = |slice: &Self| {
             let Self { installation, account, region, namespace, .. } = slice.clone();
             (installation, account, region, namespace)
         };
-        place(self) == place(other)
-            && (&self.registry, &self.holder) == (&other.registry, &other.holder)
+        !other.deleting
+            && !self.deleting
+            && place(self) == place(other)
+            && (&self.registry, &self.holder, &self.digest) == (&other.registry, &other.holder, &other.digest)
             && (&self.documents, &self.entries) == (&other.documents, &other.entries)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::claims::Action;
 use super::Role;
+use super::pulls::joined;
 use crate::api::{LedgerPulls, LedgerRole, OwnershipState};
 
 /// What is to be done for one object.
@@ -17,8 +18,10 @@ pub enum Act {
         trust: Option<String>,
         policy: Option<String>,
         tags: BTreeMap<String, String>,
-        /// What it pulls, if that is not what was asked or allowed before.
-        pulls: Option<LedgerPulls>,
+        /// What it pulls with that policy.
+        pulls: LedgerPulls,
+        /// That is not what it was to pull before.
+        is_asked: bool,
     },
     /// Its policy without what may not stay in it.
     Narrow { name: String, policy: String },
@@ -50,12 +53,19 @@ impl Action for Act {
         Some(LedgerRole { name, arn, id: None, adopted: None, state: OwnershipState::Claimed, pulls })
     }
 
+    fn adds_to(&self, record: LedgerRole) -> LedgerRole {
+        match self {
+            Self::Change { pulls, .. } => LedgerRole { pulls: joined(record.pulls, pulls), ..record },
+            _ => record,
+        }
+    }
+
     fn removes(&self) -> bool {
         matches!(self, Self::Delete { .. } | Self::Release { .. })
     }
 
     fn may_repair(&self) -> bool {
-        !matches!(self, Self::Change { pulls: Some(_), .. } | Self::Narrow { .. })
+        !matches!(self, Self::Change { is_asked: true, .. } | Self::Narrow { .. })
     }
 
     fn describe(&self) -> String {

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use super::super::claims::Plan;
 use super::super::objects::ObjectId;
 use super::act::Act;
-use super::pulls::{joined, without};
+use super::pulls::without;
 use super::whose::{Conflict, Marks, is_bare, is_bounded, record, wanted};
 use super::{Claim, Role, Stance, Stored};
-use crate::api::{Adoption, LedgerPulls, LedgerRole, OwnershipState};
+use crate::api::{Adoption, LedgerRole, OwnershipState};
 use crate::kinds::without_resources;
 use crate::policy::{Flavour, equivalent};
 use crate::reason::{Because, Reason};
@@ -243,18 +243,17 @@ impl<'a> Planning<'a> {
     /// before stays so.
     fn become_wanted(&mut self, claim: &Claim<Role>, role: &Stored, wanted: &Role) {
         let mut difference = self.difference(role, wanted);
-        if let Some(Act::Change { pulls, .. }) = &mut difference {
-            let is_other = claim.has.as_ref().is_some_and(|has| has.pulls != wanted.pulls);
-            *pulls = is_other.then(|| wanted.pulls.clone());
+        if let Some(Act::Change { is_asked, .. }) = &mut difference {
+            *is_asked = claim.has.as_ref().is_some_and(|has| has.pulls != wanted.pulls);
         }
         let was_owned = claim.has.as_ref().is_some_and(|has| has.state == OwnershipState::Owned && has.arn == role.arn);
         if let Some(has) = self.plan.has.get_mut(&claim.id) {
             if difference.is_some() && !was_owned {
                 has.state = OwnershipState::Claimed;
             }
-            // What it may pull is on record before it may; what it may no longer, until then.
-            let before = if difference.is_some() { std::mem::take(&mut has.pulls) } else { LedgerPulls::default() };
-            has.pulls = joined(before, &wanted.pulls);
+            if difference.is_none() {
+                has.pulls = wanted.pulls.clone();
+            }
         }
         self.act(claim, difference);
     }
@@ -290,7 +289,7 @@ impl<'a> Planning<'a> {
         tags.retain(|key, value| role.tags.get(key) != Some(value));
         let name = wanted.name.clone();
         let differs = trust.is_some() || policy.is_some() || !tags.is_empty();
-        differs.then_some(Act::Change { name, trust, policy, tags, pulls: None })
+        differs.then_some(Act::Change { name, trust, policy, tags, pulls: wanted.pulls.clone(), is_asked: false })
     }
 
     fn is_as_wanted(&self, role: &Stored, wanted: &Role) -> bool {

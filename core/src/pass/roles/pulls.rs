@@ -5,14 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::claims::Withdrawn;
 use crate::api::{LedgerPulls, LedgerUpstream};
 
-/// Both: what it may have pulled, and what it is to pull; of an upstream in both, whether it was consented to as now.
+/// So many characters of names are kept of what a role may have pulled before: one edit's, and not those of many that AWS
+/// would not take.
+const FORMER_AT_MOST: usize = 16_384;
+
+/// Both: what it may have pulled, and what it is to pull. What was consented to once stays so.
 pub(super) fn joined(before: LedgerPulls, now: &LedgerPulls) -> LedgerPulls {
+    if before.characters() > FORMER_AT_MOST {
+        return now.clone();
+    }
     let mut from: BTreeMap<_, LedgerUpstream> = BTreeMap::new();
     for upstream in before.from.into_iter().chain(now.from.iter().cloned()) {
         let place = (upstream.account_id.clone(), upstream.region.clone());
-        let former = from.remove(&place).map(|former| former.repositories).unwrap_or_default();
+        let former = from.remove(&place);
+        let external = upstream.external.filter(|_| former.as_ref().is_none_or(|former| former.external == Some(true)));
+        let former = former.map(|former| former.repositories).unwrap_or_default();
         let repositories: BTreeSet<_> = former.into_iter().chain(upstream.repositories).collect();
-        from.insert(place, LedgerUpstream { repositories: repositories.into_iter().collect(), ..upstream });
+        from.insert(place, LedgerUpstream { repositories: repositories.into_iter().collect(), external, ..upstream });
     }
     let into: BTreeSet<_> = before.into.into_iter().chain(now.into.iter().cloned()).collect();
     LedgerPulls { from: from.into_values().collect(), into: into.into_iter().collect() }

@@ -7,7 +7,7 @@ use super::super::index::{Gathered, OtherRegistry};
 use super::super::ledger::Things;
 use super::super::objects::{Attached, ObjectId};
 use super::super::{cache_rules, compile, roles};
-use crate::api::{LedgerState, OwnershipState};
+use crate::api::{LedgerState, LedgerUpstream, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, Target, is_good_for};
 use crate::names::RegistryKey;
@@ -59,7 +59,16 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         return Reach::Waits(because);
     }
     if wanted.is_empty() {
-        return Reach::Granted;
+        let role = gathered.ledger.holdings.get(id).and_then(|holding| holding.things.role.as_ref());
+        let is_of_it = |from: &LedgerUpstream| {
+            from.account_id == upstream.key.account.as_str() && from.region == upstream.key.region.as_str()
+        };
+        let is_new = !role.is_some_and(|role| role.pulls.from.iter().any(is_of_it));
+        return if is_new && (registry.registry.meta.deleting || registry.registry.meta.released()) {
+            Reach::Waits(takes_nobody_new(registry))
+        } else {
+            Reach::Granted
+        };
     }
     let entry = registry.on_record(id);
     let waiting = || {
@@ -68,8 +77,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
     };
     let Some(entry) = entry else {
         if registry.registry.meta.deleting {
-            let message = format!("Registry {} is being deleted and takes nobody new.", registry.name());
-            return Reach::Waits(Because::new(Reason::RegistryTerminating, message));
+            return Reach::Waits(takes_nobody_new(registry));
         }
         return Reach::Waits(waiting());
     };
@@ -79,6 +87,11 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
     }
     let has = entry.state == LedgerState::Applied && atoms(wanted).is_subset(&atoms(entry.statements));
     if has { Reach::Granted } else { Reach::Waits(waiting()) }
+}
+
+fn takes_nobody_new(registry: &OtherRegistry) -> Because {
+    let message = format!("Registry {} is being deleted or released and takes nobody new.", registry.name());
+    Because::new(Reason::RegistryTerminating, message)
 }
 
 /// A role as cache rules see it that name its object.

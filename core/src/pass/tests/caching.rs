@@ -41,6 +41,7 @@ fn recorded(rule: &Rule, state: OwnershipState) -> LedgerRule {
         credential_arn: rule.credential_arn.clone(),
         created_at: None,
         adopted: None,
+        consented: None,
         state,
     }
 }

@@ -167,6 +167,7 @@ fn recorded_rule() -> LedgerRule {
         credential_arn: None,
         created_at: None,
         adopted: None,
+        consented: None,
         state: OwnershipState::Owned,
     }
 }

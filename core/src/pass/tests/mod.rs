@@ -138,6 +138,7 @@ fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], object
         guests: Vec::new(),
         elsewhere: Vec::new(),
         unreadable: std::collections::BTreeSet::new(),
+        unread_registry: false,
         withdrawn: std::collections::BTreeSet::new(),
     }
 }

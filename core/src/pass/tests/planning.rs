@@ -217,7 +217,10 @@ fn each_namespace_has_a_token_of_its_own() {
     let said = |words| planned(more(), words).orphans.said();
     let words = Words { prune: Some(all), ..Words::default() };
     let heard = said(words.clone());
-    let on = |said: &Said, leaving, namespace| said.on(leaving, namespace);
+    let on = |said: &Said, leaving, namespace: &str| {
+        let name = if leaving == Leaving::Retained { "r" } else { "o" };
+        said.on(leaving, &ObjectId { namespace: namespace.to_owned(), ..id(name) })
+    };
     assert_eq!(on(&heard, Leaving::Lost, "team-a"), Word::Prune);
     assert_eq!(on(&heard, Leaving::Retained, "team-a"), Word::Prune);
     assert_eq!(on(&heard, Leaving::Lost, "team-b"), Word::None);

@@ -258,3 +258,51 @@ fn a_frozen_watch_of_the_upstreams_registry_gives_no_consent() {
         });
     }
 }
+
+/// Behaviour 34: in one account nothing bounds a rule but consent: without a role its upstream is asked all the same, and
+/// with one not for the role alone but for what the rule pulls.
+#[test]
+fn a_rule_pulls_nothing_from_its_own_account_that_is_not_consented_to() {
+    for (seed, by_role) in [(1_273, false), (1_274, true)] {
+        run(seed, async |lab| {
+            two_regions(lab, &allow_repositories(&["base/*"]));
+            lab.apply(&mirror());
+            let plain = with(cache(), "/spec/upstream/ecr/roleRef", &Value::Null);
+            let whole = if by_role { cache() } else { plain };
+            lab.apply(&whole);
+            lab.until_reason(CACHES, "team-a", "mirror", "WaitingForUpstream").await;
+            lab.assert_at_rest().await;
+            assert_eq!(rule(lab), None, "it pulls all of the upstream");
+            lab.delete(CACHES, "team-a", "mirror");
+            lab.until("it is gone", |lab| !lab.exists(CACHES, "team-a", "mirror")).await;
+            lab.apply(&with(whole, "/spec/upstream/ecr/repositoryPrefix", &json!("base")));
+            lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+            lab.settle().await;
+            set_registry(lab, "upstream", "allow", &allow_repositories(&["tools/*"]));
+            lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// Behaviour 34: what was consented to once is asked again when the Registry comes back, however its object names it; a
+/// Registry that cannot be read is none that is not there.
+#[test]
+fn a_registry_that_comes_back_is_asked_again() {
+    run(1_275, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        let external = json!({"accountId": A, "region": OTHER_REGION});
+        let upstreams = json!([{"name": "up", "external": external, "repositories": ["base/*"]}]);
+        lab.apply(&with(scoped("Listed"), "/spec/upstreams", &upstreams));
+        lab.apply(&with(cache(), "/spec/upstream/ecr", &json!({"external": external, "roleRef": {"name": "mirror"}})));
+        until_all_ready(lab).await;
+        lab.settle().await;
+        lab.delete(REGISTRIES, "", "upstream");
+        lab.until("it is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+        lab.pass(INTERVAL).await;
+        assert_pulls(lab, "base/app");
+        upstream_beside(lab, &json!([]));
+        take_back(lab).await;
+        lab.assert_at_rest().await;
+    });
+}

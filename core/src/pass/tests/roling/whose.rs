@@ -69,7 +69,17 @@ fn what_is_not_as_wanted_is_changed_and_nothing_else() {
     ] {
         let tags = tags.into_iter().collect();
         let plan = plan_one(&claim, &[there]);
-        assert_eq!(act(&plan), Some(Act::Change { name: "base".to_owned(), trust, policy, tags, pulls: None }));
+        assert_eq!(
+            act(&plan),
+            Some(Act::Change {
+                name: "base".to_owned(),
+                trust,
+                policy,
+                tags,
+                pulls: LedgerPulls::default(),
+                is_asked: false
+            })
+        );
         assert_eq!(plan.steps(), [format!("~ role base: {words}")]);
         assert_eq!((record(&plan), reasons(&plan)), (Some(&owned(&wanted)), vec![]));
     }
@@ -263,7 +273,14 @@ fn what_is_on_record_of_another_is_not_adopted() {
     assert_eq!(reasons(&plan), [("x", Reason::RoleConflict)]);
     assert_eq!(
         act(&plan),
-        Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_y.tags, pulls: None })
+        Some(Act::Change {
+            name: "base".into(),
+            trust: None,
+            policy: None,
+            tags: of_y.tags,
+            pulls: LedgerPulls::default(),
+            is_asked: false
+        })
     );
     assert_eq!(plan.has.len(), 2);
 }
@@ -277,7 +294,14 @@ fn a_role_is_one_objects() {
     assert_eq!(plan.has.keys().collect::<Vec<_>>(), [&owner("x")]);
     assert_eq!(
         act(&plan),
-        Some(Act::Change { name: "base".into(), trust: None, policy: None, tags: of_x.tags, pulls: None })
+        Some(Act::Change {
+            name: "base".into(),
+            trust: None,
+            policy: None,
+            tags: of_x.tags,
+            pulls: LedgerPulls::default(),
+            is_asked: false
+        })
     );
 }
 
