@@ -207,6 +207,12 @@ impl Operator {
         self.with_index(|index| index.wrote_registry(&before.meta.resource_version, written.clone()));
     }
 
+    /// Shows a Registry that was changed and no watch has brought yet, and touches the passes that it is news for.
+    pub(crate) fn saw_registry(&self, before: &RegistryObject, found: &RegistryObject) {
+        let touched = self.with_index(|index| index.saw_registry(&before.meta.resource_version, found.clone()));
+        self.touch(touched);
+    }
+
     /// Shows a slice we wrote or removed, and touches the passes that hear of it.
     pub(crate) fn show_slice(&self, before: Option<&Slice>, written: Option<Slice>) {
         let touched = self.with_index(|index| index.wrote_slice(before, written));

@@ -281,14 +281,9 @@ impl Compiler<'_> {
         let holding = self.holdings.get(id);
         let has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         let things = holding.map(|holding| self.left_here(id, &holding.things)).unwrap_or_default();
-        let mut rule = orphaned_rule(id, &things);
-        if let Some(rule) = &mut rule {
-            rule.stance = super::claims::Stance::Holds(None, because.clone());
-        }
+        let mut rule = self.rule_without_object(id, &things);
         let mut role = self.role_without_object(Rules::All, id, &things);
-        if let Some(role) = &mut role {
-            role.stance = super::claims::Stance::Holds(None, because.clone());
-        }
+        self.hold_things(&mut rule, &mut role, &because);
         Contribution {
             id: id.clone(),
             uid: holding.map(|holding| holding.uid.clone()).unwrap_or_default(),

@@ -65,15 +65,17 @@ impl Index {
     /// Takes a change in, and says which passes must answer it.
     pub fn take(&mut self, event: WatchEvent) -> BTreeSet<Key> {
         match event {
-            WatchEvent::Registry(change) => match self.registries.change(change) {
-                Effect::Nothing => BTreeSet::new(),
-                Effect::Everything => self.every_key(),
-                Effect::One { old, new } => {
-                    let both = || [&old, &new].into_iter().flatten();
-                    let own = both().filter_map(|registry| registry.key().map(Key::Registry)).chain([Key::Orphans]);
-                    own.chain(both().flat_map(|registry| self.keys_beside(registry))).collect()
-                }
-            },
+            WatchEvent::Registry(change) => {
+                let could_be_read = self.registries.unreadable().next().is_none();
+                let effect = self.registries.change(change);
+                // What a Registry that cannot be read stands for nobody knows: it concerns everybody.
+                let effect = if self.registries.unreadable().next().is_none() == could_be_read {
+                    effect
+                } else {
+                    Effect::Everything
+                };
+                self.touched_by_registry(effect)
+            }
             WatchEvent::Namespace(change) => {
                 let name = match &change {
                     Change::Apply(name, _) | Change::Delete(name) => Some(name.clone()),
@@ -105,6 +107,26 @@ impl Index {
                 self.take_ledger(change)
             }
         }
+    }
+
+    fn touched_by_registry(&self, effect: Effect<RegistryObject>) -> BTreeSet<Key> {
+        match effect {
+            Effect::Nothing => BTreeSet::new(),
+            Effect::Everything => self.every_key(),
+            Effect::One { old, new } => {
+                let both = || [&old, &new].into_iter().flatten().map(Arc::as_ref);
+                self.keys_of_registries(both)
+            }
+        }
+    }
+
+    /// The passes that a Registry concerns as it was and as it is.
+    fn keys_of_registries<'r, I: Iterator<Item = &'r RegistryObject>>(
+        &self,
+        registries: impl Fn() -> I,
+    ) -> BTreeSet<Key> {
+        let own = registries().filter_map(|registry| registry.key().map(Key::Registry)).chain([Key::Orphans]);
+        own.chain(registries().flat_map(|registry| self.keys_beside(registry))).collect()
     }
 
     fn take_ledger(&mut self, change: Change<String, Slice>) -> BTreeSet<Key> {
@@ -155,6 +177,16 @@ impl Index {
         if let Some(collection) = self.attached.get_mut(&object.id.kind) {
             collection.overlay(object.id.clone(), Some(base), Some(object));
         }
+    }
+
+    /// Shows a Registry that the API server has and no watch has brought yet. Says for which passes it is news: the watch
+    /// will find it known.
+    pub fn saw_registry(&mut self, base: &str, registry: RegistryObject) -> BTreeSet<Key> {
+        let name = registry.meta.name.clone();
+        let before = self.registries.get(&name).cloned();
+        let touched = self.keys_of_registries(|| before.iter().map(Arc::as_ref).chain([&registry]));
+        self.registries.overlay(name, Some(base), Some(registry));
+        touched
     }
 
     /// The same of a Registry.

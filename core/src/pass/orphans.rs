@@ -144,10 +144,6 @@ impl Orphans {
         self.sets.iter().filter(move |((of, _), _)| *of == leaving).map(|(_, left)| left)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Left> {
-        self.sets.values().chain([&self.nameless])
-    }
-
     pub fn said(&self) -> Said {
         self.said_where(|_| true, self.nameless.said)
     }
@@ -161,11 +157,6 @@ impl Orphans {
     /// The same, without the policy: what has statements in it waits until it can be read.
     pub fn said_of_things(&self) -> Said {
         self.said_where(|left| left.of.values().all(Vec::is_empty), Word::None)
-    }
-
-    /// Those of whom this was said.
-    pub fn told(&self, word: Word) -> impl Iterator<Item = &ObjectId> {
-        self.all().filter(move |left| left.said == word).flat_map(|left| left.of.keys())
     }
 
     pub fn find(desired: &Desired, unclaimed: BTreeSet<Statement>) -> Self {

@@ -97,7 +97,7 @@ impl Writing<'_> {
                 Shown::AsPlanned
             }
             Ok(found) => {
-                self.op.show_registry(planned, &found);
+                self.op.saw_registry(planned, &found);
                 Shown::Changed
             }
             Err(Failure::Raced) => Shown::Changed,

@@ -10,7 +10,7 @@ use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, reach};
 use ecr_permissions_core::reason::Because;
 
 use super::Writing;
-use super::things::{Thing, Working};
+use super::things::Working;
 use crate::pass::observe::Policy;
 use crate::pass::observe::rules::Rules;
 
@@ -38,9 +38,10 @@ impl Writing<'_> {
         rules: Option<&Result<Working<Rules>, Because>>,
         roles: &AppliedRoles,
     ) {
-        let is_released = |c: &Contribution| said.of(c) == Word::Release;
-        let is_there = |c: &Contribution| match (&c.things.rule, rules) {
-            (Some(rule), Some(Ok(rules))) => !is_released(c) && rules.read.shows(rule),
+        let plan = rules.and_then(|rules| rules.as_ref().ok()).map(|rules| self.planned(rules, said));
+        let is_there = |c: &Contribution| match (&c.things.rule, &plan) {
+            // One that was only adopted, or is somebody else's by now, is the object's no more and stays.
+            (Some(_), Some(plan)) => plan.has.contains_key(&c.id) || plan.acts.contains_key(&c.id),
             (rule, _) => rule.is_some(),
         };
         let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());

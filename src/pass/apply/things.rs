@@ -195,7 +195,7 @@ impl Writing<'_> {
         claims.map(known_better).collect()
     }
 
-    fn planned<T: Thing>(&self, working: &Working<T>, said: &Said) -> Plan<T::Act, T::Record> {
+    pub(super) fn planned<T: Thing>(&self, working: &Working<T>, said: &Said) -> Plan<T::Act, T::Record> {
         working.read.plan(&self.claims(working), self, said)
     }
 

@@ -4,7 +4,7 @@
 
 use super::super::index::OtherRegistry;
 use super::super::roles::Place;
-use super::{Answer, Attached, Compiler, Contribution, Holding, LedgerState, ObjectId, Stance, Wanted, orphaned_rule};
+use super::{Answer, Attached, Compiler, Contribution, Holding, LedgerState, ObjectId, Stance, Wanted};
 use crate::api::{DeletionPolicy, OwnershipState};
 use crate::consent::{Asked, Rules, consent};
 use crate::kinds::{PtcRole, RoleUpstream, translate};
@@ -56,7 +56,7 @@ impl Compiler<'_> {
             }
             _ => Vec::new(),
         };
-        let mut rule = orphaned_rule(&object.id, &things);
+        let mut rule = self.rule_without_object(&object.id, &things);
         let mut of_iam = self.role_without_object(Rules::All, &object.id, &things);
         let stance = match &home {
             _ if self.gathered.ledger.unreadable.contains(&object.id) => {
@@ -91,12 +91,7 @@ impl Compiler<'_> {
         if !object.meta.deleting && !self.releases(object) {
             // It is attached elsewhere, and its name had this here: nobody's prune takes it while the object is there.
             let held = Because::new(Reason::Progressing, "The object is attached to another Registry now.");
-            if let Some(rule) = &mut rule {
-                rule.stance = super::super::claims::Stance::Holds(None, held.clone());
-            }
-            if let Some(role) = &mut of_iam {
-                role.stance = super::super::claims::Stance::Holds(None, held.clone());
-            }
+            self.hold_things(&mut rule, &mut of_iam, &held);
         }
         Contribution {
             id: object.id.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Attached, Compiler, Contribution, ObjectId, Stance, orphaned_rule, things};
+use super::{Attached, Compiler, Contribution, ObjectId, Stance, things};
 use crate::api::{DeletionPolicy, LedgerRole, LedgerState};
 use crate::consent::{Asked, Rules, consent, consented};
 use crate::kinds::Wanted;
@@ -71,11 +71,12 @@ impl Compiler<'_> {
             let things = self.left_here(id, &holding.things);
             let retained = holding.state == LedgerState::Retained;
             let rules = if retained { Rules::Retaining } else { Rules::All };
-            let mut rule = orphaned_rule(id, &things);
+            let mut rule = self.rule_without_object(id, &things);
             let mut role = self.role_without_object(rules, id, &things);
             // What `allow` covers no more goes, whoever is there to say so.
-            if let Some((claim, has)) = rule.as_mut().zip(things.rule.as_ref()) {
-                claim.stance = things::left(self.is_outlawed(rules, id, has), retained);
+            if let Some(claim) = &mut rule {
+                let outlawed = claim.has.as_ref().and_then(|has| self.is_outlawed(rules, id, has));
+                claim.stance = things::left(outlawed, retained);
             }
             if let Some((claim, has)) = role.as_mut().zip(things.role.as_ref()) {
                 claim.stance = things::left(self.is_role_outlawed(rules, id, has), retained);

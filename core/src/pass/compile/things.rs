@@ -3,7 +3,7 @@
 use super::super::cache_rules::Stance;
 use super::super::claims::{Latitude, Withdrawn};
 use super::super::roles::{self, Place};
-use super::{Answer, Attached, Compiler, ObjectId, RoleClaim, RuleClaim, Things};
+use super::{Answer, Attached, Compiler, ObjectId, RoleClaim, RuleClaim, Things, orphaned_rule};
 use crate::api::{Adoption, DeletionPolicy, LedgerPulls, LedgerRole, LedgerRule, OwnershipState};
 use crate::consent::{Asked, Rules, consent};
 use crate::kinds::{CacheRule, PtcRole, Wanted};
@@ -121,6 +121,27 @@ impl Compiler<'_> {
             () if self.releases(object) && may_stay(Rules::All) => Stance::Released,
             () if !self.releases(object) && may_retain && may_stay(Rules::Retaining) => Stance::Retained,
             () => Stance::Leaves,
+        }
+    }
+}
+
+impl Compiler<'_> {
+    /// The claim on a rule whose object is not here to speak for it.
+    pub(super) fn rule_without_object(&self, id: &ObjectId, things: &Things) -> Option<RuleClaim> {
+        let mut claim = orphaned_rule(id, things)?;
+        claim.has = claim.has.take().map(|has| self.rule_under_consent(&id.namespace, has));
+        Some(claim)
+    }
+
+    /// What an object has here that is there and speaks of something else stays as it is, as far as `allow` covers it.
+    pub(super) fn hold_things(&self, rule: &mut Option<RuleClaim>, role: &mut Option<RoleClaim>, because: &Because) {
+        if let Some(claim) = rule {
+            let outlawed = claim.has.as_ref().and_then(|has| self.is_outlawed(Rules::All, &claim.id, has));
+            claim.stance = outlawed.map_or_else(|| Stance::Holds(None, because.clone()), Stance::Loses);
+        }
+        if let Some(claim) = role {
+            let outlawed = claim.has.as_ref().and_then(|has| self.is_role_outlawed(Rules::All, &claim.id, has));
+            claim.stance = outlawed.map_or_else(|| roles::Stance::Holds(None, because.clone()), roles::Stance::Loses);
         }
     }
 }

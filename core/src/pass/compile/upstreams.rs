@@ -134,9 +134,21 @@ impl Compiler<'_> {
         Some(RoleClaim { has: Some(has), withdrawn, ..claim })
     }
 
+    fn waits_for_upstreams(&self, role: &PtcRole) -> bool {
+        let keys = role.upstreams.iter().map(|upstream| &upstream.key);
+        let mut own = keys.filter(|key| self.is_of_own_account(key));
+        own.any(|key| self.takes_nobody_new(key))
+    }
+
     /// What is wanted of a role, as upstreams of its own account consent to it.
     pub(super) fn with_consent(&self, claim: &RoleClaim, stance: Stance<PtcRole>) -> Stance<PtcRole> {
         match stance {
+            // A role that is not on record may be there all the same, and what it has is not taken from it meanwhile.
+            Stance::Wants(wanted) if claim.has.is_none() && self.waits_for_upstreams(&wanted) => {
+                let message =
+                    "An upstream of the role's own account takes nobody new now, or a Registry cannot be read.";
+                Stance::Holds(None, Because::new(Reason::WaitingForUpstream, message))
+            }
             Stance::Wants(wanted) => Stance::Wants(self.as_consented(&claim.id, &wanted, claim.has.as_ref())),
             Stance::Holds(Some(wanted), because) => {
                 Stance::Holds(Some(self.as_consented(&claim.id, &wanted, claim.has.as_ref())), because)

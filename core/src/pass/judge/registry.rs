@@ -29,14 +29,12 @@ impl Judging<'_> {
         status.plan.clone_from(&self.applied.plan);
         status.attached = self.counts();
         status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
-        if self.has_answered() {
-            // Also a token that names nothing here: it was carried out before, or never will be.
-            if registry.meta.prune.is_some() {
-                status.last_handled_prune.clone_from(&registry.meta.prune);
-            }
-            if registry.meta.release.is_some() {
-                status.last_handled_release.clone_from(&registry.meta.release);
-            }
+        let meta = &registry.meta;
+        if self.has_heard() {
+            let prune = meta.prune.as_ref().and_then(|asked| self.answered(asked));
+            status.last_handled_prune = prune.or(status.last_handled_prune);
+            let release = meta.release.as_ref().and_then(|asked| self.answered(asked));
+            status.last_handled_release = release.or(status.last_handled_release);
         }
         status.conditions =
             conditions(&self.registry_outcome(), registry.meta.generation, &registry.status.conditions, self.now);
@@ -46,23 +44,31 @@ impl Judging<'_> {
         status
     }
 
-    /// Whether all is done that a person said of what is nobody's.
-    fn has_answered(&self) -> bool {
+    /// Whether the pass went by what a person says now, and might write.
+    fn has_heard(&self) -> bool {
+        let (meta, words) = (&self.gathered.registry.meta, &self.desired.words);
+        (&words.prune, &words.release) == (&meta.prune, &meta.release) && self.desired.restraint.is_none()
+    }
+
+    /// The tokens of what a person said that are done with, joined as they were; nothing, if none is.
+    fn answered(&self, asked: &str) -> Option<String> {
+        let done: Vec<_> = asked.split(',').filter(|token| self.is_answered(token)).collect();
+        (!done.is_empty()).then(|| done.join(","))
+    }
+
+    /// Whether all that the token names is gone or given up. One that names nothing was carried out before, or never will
+    /// be, if everything could be read that it may name.
+    fn is_answered(&self, token: &str) -> bool {
         let orphans = &self.applied.orphans;
+        if let Some((set, left)) = orphans.sets.iter().find(|(_, left)| left.token == token) {
+            return self.is_done(Some(set), left);
+        }
         let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
-        let said = orphans.said();
-        let is_of_things = !said.is_nothing() && said == orphans.said_of_things();
-        let read = rules.has.is_some() && of_iam.has.is_some() && (self.applied.has.is_some() || is_of_things);
-        let mut told = orphans.told(Word::Prune).chain(orphans.told(Word::Release));
-        let gone = self.applied.said_waits.is_empty() && told.all(|id| self.has_no_things(id));
-        let meta = &self.gathered.registry.meta;
-        let words = &self.desired.words;
-        let were_heard = (&words.prune, &words.release) == (&meta.prune, &meta.release);
-        were_heard
-            && (meta.prune.is_some() || meta.release.is_some())
-            && self.desired.restraint.is_none()
-            && read
-            && gone
+        let has_read = rules.has.is_some() && of_iam.has.is_some() && self.applied.has.is_some();
+        if !orphans.unclaimed.is_empty() && orphans.nameless.token == token {
+            return has_read && self.is_done(None, &orphans.nameless);
+        }
+        token == "true" || has_read && orphans.undecided.is_empty() && !self.applied.said_waits.unclaimed
     }
 
     fn has_no_things(&self, id: &ObjectId) -> bool {

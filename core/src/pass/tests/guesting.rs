@@ -402,3 +402,22 @@ fn what_is_on_record_elsewhere_is_told_of_the_object_and_of_its_home() {
     taken(&mut index, &entry(&grants(), None));
     assert!(index.take(without_retain(4)).contains(&Key::Registry(key_of(UPSTREAM))));
 }
+
+/// What one pass sees of a Registry before the watch does is news for all others all the same; and as long as a Registry
+/// cannot be read, nobody knows for whom it stands.
+#[test]
+fn a_registry_that_a_pass_has_seen_first_is_news_for_the_others() {
+    let mut index = index(of("home", OWN, &[UPSTREAM]), of("up", UPSTREAM, &[OWN]));
+    index.take(WatchEvent::Attached(Kind::CrossAccountPtcRole, Change::Apply(role_id(), role())));
+    let mut edited = of("up", UPSTREAM, &[]);
+    edited.meta.generation = 3;
+    edited.meta.resource_version = "9".to_owned();
+    let base = of("up", UPSTREAM, &[OWN]).meta.resource_version;
+    assert!(index.saw_registry(&base, edited.clone()).is_superset(&keys(&[OWN, UPSTREAM])));
+    assert_eq!(index.take(WatchEvent::Registry(Change::Apply("up".to_owned(), edited))), BTreeSet::new());
+    let everybody = keys(&[OWN, UPSTREAM]);
+    let unreadable = || WatchEvent::Registry(Change::Unreadable("other".to_owned()));
+    assert!(index.take(unreadable()).is_superset(&everybody));
+    assert!(index.ready().unwrap().gather(&key_of(OWN)).unwrap().unread_registry);
+    assert!(index.take(WatchEvent::Registry(Change::Delete("other".to_owned()))).is_superset(&everybody));
+}

@@ -204,3 +204,27 @@ fn an_object_made_anew_with_another_prefix_is_asked_about_the_repositories_there
         });
     }
 }
+
+/// A rule that was only adopted stays when what its object left is pruned, is nobody's, and keeps nothing else waiting.
+#[test]
+fn an_adopted_rule_keeps_no_prune_waiting() {
+    run(838, async |lab| {
+        lab.two_teams();
+        put_by_others(lab, "theirs", "quay.io");
+        let adopting = adopting("team-a/theirs", &quay(), "IfIdentical");
+        lab.apply(&with(adopting, "/spec/pullers", &json!({"accountIds": ["444444444444"]})));
+        until_ready(lab, &["team-a/theirs"]).await;
+        lab.settle().await;
+        lab.kube.vanish(CACHES, "team-a", "theirs").unwrap();
+        lab.until("it is reported", super::is_orphaned).await;
+        lab.settle().await;
+        let token = lab.prune_token("default");
+        lab.annotate("registries", "", "default", "ecr-permissions.dev/prune", &token);
+        lab.until("it is carried out", |lab| {
+            lab.kube.get("registries", "", "default").unwrap()["status"]["lastHandledPrune"] == token.as_str()
+        })
+        .await;
+        assert_eq!((prefixes(lab), lab.policy(A), on_record(lab)), (vec!["theirs".to_owned()], None, Vec::new()));
+        lab.assert_at_rest().await;
+    });
+}

@@ -306,3 +306,45 @@ fn a_registry_that_comes_back_is_asked_again() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Behaviour 34: what a rule has without its object is asked for like any other, also when its Registry comes later.
+#[test]
+fn a_retained_rule_that_was_consented_to_later_goes_when_that_is_taken_back() {
+    run(1_276, async |lab| {
+        two_regions(lab, &json!([]));
+        lab.delete(REGISTRIES, "", "upstream");
+        lab.until("it is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+        let external = json!({"accountId": A, "region": OTHER_REGION});
+        let plain = with(bare_cache(), "/spec/upstream/ecr", &json!({"external": external}));
+        lab.apply(&with(plain, "/spec/deletionPolicy", &json!("Retain")));
+        lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+        lab.settle().await;
+        lab.delete(CACHES, "team-a", "mirror");
+        lab.until("it is gone", |lab| !lab.exists(CACHES, "team-a", "mirror")).await;
+        upstream_beside(lab, &json!([]));
+        lab.pass(INTERVAL).await;
+        assert!(rule(lab).is_some(), "no Registry was ever asked for it");
+        set_registry(lab, "upstream", "allow", &json!([allow_all()]));
+        lab.settle().await;
+        set_registry(lab, "upstream", "allow", &json!([]));
+        lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 34: the role's consent and the rule's are two: without the one for the role nothing is pulled by it.
+#[test]
+fn a_rule_goes_when_its_role_alone_is_allowed_no_more() {
+    run(1_277, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        lab.apply(&scoped("Listed"));
+        lab.apply(&cache());
+        until_all_ready(lab).await;
+        lab.settle().await;
+        let rules_alone = with(allow_all(), "/kinds", &json!(["PullThroughCacheRule"]));
+        set_registry(lab, "upstream", "allow", &json!([rules_alone]));
+        lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
+        lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
+        lab.assert_at_rest().await;
+    });
+}
