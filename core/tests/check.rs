@@ -224,6 +224,28 @@ fn a_role_is_checked_against_both_its_registries() {
     );
 }
 
+/// api.md, "Consent": in one account a rule needs that of its upstream's Registry, for what it pulls.
+#[test]
+fn a_cache_rule_of_one_account_is_checked_against_its_upstream_too() {
+    let beside = two_registries("base/*").replace("222222222222", "111111111111").replacen(
+        "region: eu-west-1",
+        "region: eu-central-1",
+        1,
+    );
+    let beside = beside.replace("kinds: [CrossAccountPtcRole]", "kinds: [CrossAccountPtcRole, PullThroughCacheRule]");
+    let rule = |prefix: &str| {
+        let ecr = format!("{{registryRef: {{name: upstream}}{prefix}}}");
+        object("PullThroughCacheRule", &format!("{{cachePrefix: team-a/base, upstream: {{type: Ecr, ecr: {ecr}}}}}"))
+    };
+    assert_eq!(lines(&[&beside, &rule(", repositoryPrefix: base")]), [""; 0]);
+    let said = lines(&[&beside, &rule("")]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("upstream Registry upstream: ") && said[0].contains("repository * (spec.upstream.ecr)"),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn a_cache_rule_is_checked_against_its_registry_and_what_it_refers_to() {
     let rule = |spec: &str| object("PullThroughCacheRule", spec);

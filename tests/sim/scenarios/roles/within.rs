@@ -4,6 +4,7 @@
 use kube_sim::Kinds;
 
 use super::*;
+use crate::lab::objects::pull;
 
 const OTHER_REGION: &str = "eu-central-1";
 
@@ -346,5 +347,27 @@ fn a_rule_goes_when_its_role_alone_is_allowed_no_more() {
         lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
         lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
         lab.assert_at_rest().await;
+    });
+}
+
+/// A Registry that one pass sees changed before the watch brings it is news for its own: what it takes back in its own
+/// policy goes then, too.
+#[test]
+fn what_one_pass_sees_of_a_registry_the_others_hear_of() {
+    run(1_278, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        lab.aws.world(|world| world.set_scope(A, OTHER_REGION, Some(Scope::V2)));
+        lab.apply(&pull("team-b", "beside", "upstream", &[B], "base/*"));
+        lab.until_ready(&["team-b/beside"]).await;
+        lab.settle().await;
+        let policy = |lab: &Lab| lab.aws.world(|world| world.policy_text(A, OTHER_REGION));
+        assert!(policy(lab).is_some());
+        lab.kube.freeze_watches(Kinds::only(&["registries"]));
+        set_registry(lab, "upstream", "allow", &json!([]));
+        lab.apply(&with(bare_cache(), "/spec/upstream/ecr/roleRef", &Value::Null));
+        lab.pass(Duration::from_secs(15)).await;
+        assert_eq!((policy(lab), rule(lab)), (None, None), "{}", lab.describe());
+        lab.kube.thaw_watches();
+        lab.settle().await;
     });
 }
