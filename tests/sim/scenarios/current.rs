@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use kube_sim::{Fault, Kinds, Matching, Outage, Phase};
+use kube_sim::{Kinds, Outage};
 use serde_json::json;
 
-use crate::lab::objects::{POLICIES, ROLES, pull, registry, role, with};
+use crate::lab::objects::{POLICIES, ROLES, pull, role, with};
 use crate::lab::{A, B, Lab, REGION, run};
 
 const C: &str = "444444444444";
@@ -89,31 +89,5 @@ fn an_answer_is_asked_for_again_while_writes_wait_for_their_turn() {
         lab.kube.thaw_watches();
         lab.set("registries", "", "default", "/spec/suspend", &json!(false));
         lab.until("all are made", |lab| lab.is_ready(ROLES, "team-a", "role-119")).await;
-    });
-}
-
-/// Writes of statuses that hang take nobody else's turn: what a repair has to ask and to put on record goes on.
-#[test]
-fn statuses_that_hang_hold_no_other_registry_up() {
-    run(23, async |lab| {
-        two_objects(lab).await;
-        lab.apply(&registry("other", B));
-        lab.apply(&pull("team-b", "other", "other", &[C], "team-b/*"));
-        for i in 0..40 {
-            lab.apply(&pull("team-a", &format!("pull-{i}"), "default", &[D], "team-a/*"));
-        }
-        lab.until_ready(&["team-b/other", "team-a/pull-0", "team-a/pull-39"]).await;
-        lab.settle().await;
-        let statuses = Matching::writes().resource(POLICIES).status().name_prefix("pull-");
-        lab.kube.inject(statuses, 1, 1_000, Fault::Hang(Phase::Before));
-        for i in 0..40 {
-            lab.set(POLICIES, "team-a", &format!("pull-{i}"), "/spec/statements/0/principals/accountIds", &json!([B]));
-        }
-        lab.until("the edits are carried out", |lab| lab.may_pull(B, "team-a/app")).await;
-        lab.pass(Duration::from_secs(2)).await;
-        lab.aws.world(|world| world.delete_policy(B, REGION));
-        lab.reconcile_now("other");
-        lab.pass(Duration::from_secs(5)).await;
-        assert!(lab.statements(B).len() == 1, "{}", lab.describe());
     });
 }
