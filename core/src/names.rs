@@ -204,6 +204,11 @@ pub struct RegistryKey {
 }
 
 impl RegistryKey {
+    /// Whether account and Region, as they are on record, are its own.
+    pub fn is_at(&self, account: &str, region: &str) -> bool {
+        (self.account.as_str(), self.region.as_str()) == (account, region)
+    }
+
     pub fn partition(&self) -> Partition {
         self.region.partition()
     }

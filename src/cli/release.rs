@@ -27,8 +27,8 @@ pub struct ReleaseArgs {
     /// Every object of every Registry.
     #[arg(long)]
     all: bool,
-    /// Lets go of no object, and of what gone objects left only what this token names (see the conditions `Retained` and
-    /// `Orphaned` of the Registry).
+    /// Lets go of no object, and of what gone objects left only what these tokens name (see the conditions `Retained` and
+    /// `Orphaned` of the Registry), with commas.
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["all", "kubernetes_only"])]
     confirm: Option<String>,
     /// For an operator that is gone: takes finalizers and RegistryLedgers away, and changes nothing in AWS. What stands

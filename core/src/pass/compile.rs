@@ -7,7 +7,8 @@ mod leaving;
 mod things;
 mod upstreams;
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use contribution::{Contribution, RoleClaim, RuleClaim, Stance};
 use contribution::{orphaned_role, orphaned_rule};
@@ -123,7 +124,8 @@ pub(super) fn kept(has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
 }
 
 pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memory, now: Now) -> Desired {
-    let compiler = Compiler { gathered, installation, memory, now, holdings: &gathered.ledger.holdings };
+    let holdings = &gathered.ledger.holdings;
+    let compiler = Compiler { gathered, installation, memory, now, holdings, asked_roles: OnceCell::new() };
     let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
     contributions.extend(gathered.guests.iter().map(|object| compiler.guest(object)));
     contributions.extend(gathered.elsewhere.iter().map(|object| compiler.elsewhere(object)));
@@ -168,6 +170,8 @@ struct Compiler<'a> {
     memory: &'a Memory,
     now: Now,
     holdings: &'a Holdings,
+    /// Filled where the role of some rule is not on record: all of it is translated once, and not for every rule.
+    asked_roles: OnceCell<BTreeMap<(String, String), ObjectId>>,
 }
 
 /// What a living object is answered.

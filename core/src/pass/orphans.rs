@@ -120,8 +120,8 @@ impl Left {
         (left, lines)
     }
 
-    fn named(self, lines: Vec<String>, words: &Words) -> Self {
-        let token = token(lines, &words.handled());
+    fn named(self, lines: Vec<String>, words: &Words, handled: &BTreeSet<&str>) -> Self {
+        let token = token(lines, handled);
         let said = words.of(&token);
         Self { token, said, ..self }
     }
@@ -164,6 +164,7 @@ impl Orphans {
         let (unclaimed, undecided) =
             if desired.is_incomplete { (BTreeSet::new(), unclaimed) } else { (unclaimed, BTreeSet::new()) };
         let words = &desired.words;
+        let handled = words.handled();
         let mut by_set = BTreeMap::<SetId, Vec<&Contribution>>::new();
         for contribution in &desired.contributions {
             if let Some(set) = set_of(contribution) {
@@ -172,14 +173,14 @@ impl Orphans {
         }
         let sets = by_set.into_iter().map(|(id, contributions)| {
             let (left, lines) = Left::new(&contributions);
-            let mut left = left.named(lines, words);
+            let mut left = left.named(lines, words, &handled);
             if words.held.contains(&id) {
                 left.said = Word::None;
             }
             (id, left)
         });
         let lines: Vec<_> = unclaimed.iter().map(Statement::canonical).collect();
-        let nameless = if lines.is_empty() { Left::default() } else { Left::default().named(lines, words) };
+        let nameless = if lines.is_empty() { Left::default() } else { Left::default().named(lines, words, &handled) };
         Self { sets: sets.collect(), unclaimed, nameless, undecided }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ecr_permissions_core::api::{LedgerPulls, LedgerRole, LedgerUpstream};
+use ecr_permissions_core::api::{LedgerPulls, LedgerRole};
 use ecr_permissions_core::kinds::PtcRole;
 use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::pass::claims::Action;
@@ -160,9 +160,8 @@ impl Thing for Roles {
 /// Asks for the Registries by whose consent alone the role is to pull from its own account.
 async fn consented(writing: &Writing<'_>, pulls: &LedgerPulls) -> Result<(), Refusal> {
     let pulls_from = |key: &RegistryKey| {
-        let is_it =
-            |from: &LedgerUpstream| from.account_id == key.account.as_str() && from.region == key.region.as_str();
-        pulls.from.iter().any(|from| from.external != Some(true) && is_it(from))
+        let mut asked = pulls.from.iter().filter(|from| from.external != Some(true));
+        asked.any(|from| key.is_at(&from.account_id, &from.region))
     };
     writing.upstreams_are_as_planned(pulls_from).await.map_err(Refusal::Restrained)
 }

@@ -168,6 +168,15 @@ impl Lab {
         self.apply(&namespace("team-b"));
     }
 
+    /// Two teams, each with an object that lets an account pull what is the team's; all Ready and at rest.
+    pub async fn two_pulls(&mut self, of_a: &str, of_b: &str) {
+        self.two_teams();
+        self.apply(&pull("team-a", "pull", "default", &[of_a], "team-a/*"));
+        self.apply(&pull("team-b", "pull", "default", &[of_b], "team-b/*"));
+        self.until_ready(&["team-a/pull", "team-b/pull"]).await;
+        self.settle().await;
+    }
+
     /// Waits until every one of these RegistryPolicies (`namespace/name`) is Ready.
     pub async fn until_ready(&mut self, objects: &[&str]) {
         self.until_ready_of(POLICIES, objects).await;

@@ -7,20 +7,11 @@ use kube_sim::{Kinds, Outage};
 use serde_json::json;
 
 use crate::lab::objects::{POLICIES, ROLES, pull, role, with};
-use crate::lab::{A, B, Lab, REGION, run};
+use crate::lab::{A, B, REGION, run};
 
 const C: &str = "444444444444";
 const D: &str = "555555555555";
 const INTERVAL: Duration = Duration::from_secs(301);
-
-/// Two teams, each with an object, all Ready and at rest.
-async fn two_objects(lab: &mut Lab) {
-    lab.two_teams();
-    lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
-    lab.apply(&pull("team-b", "pull", "default", &[C], "team-b/*"));
-    lab.until_ready(&["team-a/pull", "team-b/pull"]).await;
-    lab.settle().await;
-}
 
 /// A watch that stands still is noticed where it matters: what was suspended meanwhile writes nothing, and what was edited
 /// is acted on as it is now.
@@ -28,7 +19,7 @@ async fn two_objects(lab: &mut Lab) {
 fn a_frozen_watch_of_registries_is_noticed_before_a_write() {
     for suspended in [true, false] {
         run(20, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             let writes = lab.aws_writes_of(A);
             lab.kube.freeze_watches(Kinds::only(&["registries"]));
             if suspended {
@@ -53,7 +44,7 @@ fn a_frozen_watch_of_registries_is_noticed_before_a_write() {
 #[test]
 fn whoever_cannot_ask_the_api_server_repairs_nothing() {
     run(21, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         lab.kube.outage(Some(Outage::Unavailable));
         lab.aws.world(|world| world.delete_policy(A, REGION));
         let writes = lab.aws_writes_of(A);
@@ -71,7 +62,7 @@ fn whoever_cannot_ask_the_api_server_repairs_nothing() {
 #[test]
 fn an_answer_is_asked_for_again_while_writes_wait_for_their_turn() {
     run(22, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         let external =
             json!([{"name": "up", "external": {"accountId": B, "region": REGION}, "repositories": ["base/*"]}]);
         for i in 0..120 {

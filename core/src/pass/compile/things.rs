@@ -123,9 +123,7 @@ impl Compiler<'_> {
             () => Stance::Leaves,
         }
     }
-}
 
-impl Compiler<'_> {
     /// The claim on a rule whose object is not here to speak for it.
     pub(super) fn rule_without_object(&self, id: &ObjectId, things: &Things) -> Option<RuleClaim> {
         let mut claim = orphaned_rule(id, things)?;

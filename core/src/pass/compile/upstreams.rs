@@ -1,12 +1,13 @@
-//! Upstreams in the role's own account. No policy there grants to the role, its own is enough (aws-facts D.6): so the pass
-//! that makes the role asks their Registries itself, and the role's entry says what they have consented to.
+//! Upstreams in the own account, of roles and of cache rules. No policy there bounds what they pull (aws-facts D.6): so the
+//! pass that makes them asks the upstreams' Registries itself, and the entry of the role or the rule says what those have
+//! consented to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::claims::Withdrawn;
+use super::super::claims::{Stance, Withdrawn};
 use super::super::ledger::Things;
-use super::super::objects::ObjectId;
-use super::super::roles::{Place, Stance};
+use super::super::objects::{Attached, ObjectId};
+use super::super::roles::Place;
 use super::{Compiler, RoleClaim, RuleClaim, orphaned_role};
 use crate::api::{Kind, LedgerRole, LedgerRule};
 use crate::consent::{Asked, Rules, consent};
@@ -25,9 +26,8 @@ struct Recorded {
 impl Recorded {
     /// Nothing, if the role was not made for the upstream.
     fn of(role: &LedgerRole, upstream: &RegistryKey) -> Option<Self> {
-        let is_of =
-            |account: &str, region: &str| account == upstream.account.as_str() && region == upstream.region.as_str();
-        let mut of_it = role.pulls.from.iter().filter(|from| is_of(&from.account_id, &from.region)).peekable();
+        let of_it = role.pulls.from.iter().filter(|from| upstream.is_at(&from.account_id, &from.region));
+        let mut of_it = of_it.peekable();
         of_it.peek()?;
         let mut recorded = Self::default();
         for from in of_it {
@@ -45,7 +45,7 @@ fn pulled(has: &LedgerRule) -> RepositoryPattern {
 }
 
 impl Compiler<'_> {
-    /// What the upstream's Registry says of these repositories; nothing, if none stands for it.
+    /// What the upstream's Registry says to a role that pulls these repositories; nothing, if none stands for it.
     fn upstream_says<'p>(
         &self,
         rules: Rules,
@@ -53,10 +53,33 @@ impl Compiler<'_> {
         upstream: &RegistryKey,
         repositories: impl IntoIterator<Item = &'p RepositoryPattern>,
     ) -> Option<Result<(), Because>> {
+        let asked = Asked::of_upstream_repositories(repositories, &self.gathered.key);
+        self.ask_upstream(rules, Kind::CrossAccountPtcRole, namespace, upstream, &asked)
+    }
+
+    /// The same to a cache rule, with a role or without.
+    fn upstream_says_of_rule(
+        &self,
+        rules: Rules,
+        namespace: &str,
+        upstream: &RegistryKey,
+        pulled: RepositoryPattern,
+    ) -> Option<Result<(), Because>> {
+        let asked = Asked::of_cached(pulled, &self.gathered.key);
+        self.ask_upstream(rules, Kind::PullThroughCacheRule, namespace, upstream, &asked)
+    }
+
+    fn ask_upstream(
+        &self,
+        rules: Rules,
+        kind: Kind,
+        namespace: &str,
+        upstream: &RegistryKey,
+        asked: &Asked,
+    ) -> Option<Result<(), Because>> {
         let allow = &self.gathered.others.get(upstream)?.registry.spec.allow;
         let labels = self.gathered.namespaces.get(namespace).map(|view| &view.labels);
-        let asked = Asked::of_upstream_repositories(repositories, &self.gathered.key);
-        Some(consent(&rules.of(allow), upstream, Kind::CrossAccountPtcRole, namespace, labels, &asked))
+        Some(consent(&rules.of(allow), upstream, kind, namespace, labels, asked))
     }
 
     fn is_of_own_account(&self, upstream: &RegistryKey) -> bool {
@@ -114,8 +137,7 @@ impl Compiler<'_> {
             let all: Vec<_> = recorded.repositories.iter().collect();
             let consents = matches!(says(&all), Some(Ok(())));
             if recorded.external && consents {
-                let (account, region) = (upstream.account.as_str(), upstream.region.as_str());
-                let from = has.pulls.from.iter_mut().filter(|from| from.account_id == account && from.region == region);
+                let from = has.pulls.from.iter_mut().filter(|from| upstream.is_at(&from.account_id, &from.region));
                 from.for_each(|from| from.external = None);
             }
             if !recorded.external && !consents {
@@ -157,22 +179,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// What the Registry of a rule's upstream, in the same account, says of what the rule pulls; nothing, if there is none.
-    /// No policy bounds a rule there, with or without a role: so it is asked for the rule itself.
-    fn upstream_says_of_rule(
-        &self,
-        rules: Rules,
-        namespace: &str,
-        upstream: &RegistryKey,
-        pulled: RepositoryPattern,
-    ) -> Option<Result<(), Because>> {
-        let allow =
-            &self.gathered.others.get(upstream).filter(|_| self.is_of_own_account(upstream))?.registry.spec.allow;
-        let labels = self.gathered.namespaces.get(namespace).map(|view| &view.labels);
-        let asked = Asked::of_cached(pulled, &self.gathered.key);
-        Some(consent(&rules.of(allow), upstream, Kind::PullThroughCacheRule, namespace, labels, &asked))
-    }
-
     /// The rule on record, with what the Registry of its upstream has said since.
     pub(super) fn rule_under_consent(&self, namespace: &str, mut has: LedgerRule) -> LedgerRule {
         let Some(upstream) = self.upstream_of_own_account(&has) else { return has };
@@ -192,12 +198,7 @@ impl Compiler<'_> {
     }
 
     /// A rule that an object asks for, where its upstream is of its own account and does not let a new one pull.
-    pub(super) fn if_upstream_lets(
-        &self,
-        claim: &RuleClaim,
-        stance: super::super::cache_rules::Stance<CacheRule>,
-    ) -> super::super::cache_rules::Stance<CacheRule> {
-        use super::super::cache_rules::Stance;
+    pub(super) fn if_upstream_lets(&self, claim: &RuleClaim, stance: Stance<CacheRule>) -> Stance<CacheRule> {
         let Stance::Wants(wanted) = &stance else { return stance };
         let stands = claim.has.as_ref().is_some_and(|has| wanted.is_in_place_of(has));
         let Some(upstream) = wanted.upstream_account.as_ref().filter(|key| !stands && self.is_of_own_account(key))
@@ -234,8 +235,9 @@ impl Compiler<'_> {
             |upstream: &&RegistryKey| self.is_of_own_account(upstream) && upstream.host() == has.upstream_url;
         let upstream = self.gathered.others.keys().find(pulled_from)?;
         let (id, recorded) = self.own_role(namespace, has.role_arn.as_deref()?)?;
-        let asked = self
-            .role_asked(&id)
+        let object = self.gathered.attached.iter().find(|object| object.id == id);
+        let asked = object
+            .and_then(|object| self.role_asked(object))
             .map(|(role, _)| role)
             .filter(|role| role.upstreams.iter().any(|asked| asked.key == *upstream));
         if let Some(role) = asked {
@@ -270,24 +272,29 @@ impl Compiler<'_> {
         if let Some((id, role)) = recorded.find(|(_, role)| role.arn == arn) {
             return Some((id.clone(), Some(role.clone())));
         }
-        // Without its entry a role is still its object's, as far as the object may have it.
-        let roles = self.gathered.attached.iter().map(|object| &object.id);
-        let mut roles = roles.filter(|id| id.kind == Kind::CrossAccountPtcRole && id.namespace == namespace);
+        let asked = self.asked_roles.get_or_init(|| self.roles_asked());
+        asked.get(&(namespace.to_owned(), arn.to_owned())).map(|id| (id.clone(), None))
+    }
+
+    /// The objects that may have a role of this ARN, by their namespaces: without its entry a role is still its object's.
+    fn roles_asked(&self) -> BTreeMap<(String, String), ObjectId> {
         let place = Place {
             registry: &self.gathered.key,
             settings: self.gathered.registry.spec.roles.as_ref(),
             installation: self.installation,
         };
-        let is_it = |id: &&ObjectId| {
-            self.role_asked(id)
-                .is_some_and(|(role, is_covered)| is_covered && place.role(id, &role).is_ok_and(|role| role.arn == arn))
-        };
-        roles.find(is_it).map(|id| (id.clone(), None))
+        let roles = self.gathered.attached.iter().filter(|object| object.id.kind == Kind::CrossAccountPtcRole);
+        let asked = roles.filter_map(|object| {
+            let (role, is_covered) = self.role_asked(object)?;
+            let role = is_covered.then(|| place.role(&object.id, &role))?.ok()?;
+            Some(((object.id.namespace.clone(), role.arn), object.id.clone()))
+        });
+        asked.collect()
     }
 
     /// The role that an object asks for, and whether its Registry lets it.
-    fn role_asked(&self, id: &ObjectId) -> Option<(PtcRole, bool)> {
-        let object = self.gathered.attached.iter().find(|object| object.id == *id)?;
+    fn role_asked(&self, object: &Attached) -> Option<(PtcRole, bool)> {
+        let id = &object.id;
         let key = &self.gathered.key;
         let role = translate(&object.body, key, &self.gathered.references).ok()?.role?;
         let labels = self.gathered.namespaces.get(&id.namespace).map(|view| &view.labels);

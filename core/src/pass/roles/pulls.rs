@@ -30,9 +30,8 @@ pub(super) fn joined(before: LedgerPulls, now: &LedgerPulls) -> LedgerPulls {
 /// The same without what was withdrawn; an upstream of which nothing is left is none.
 pub(super) fn without(pulls: LedgerPulls, withdrawn: &Withdrawn) -> LedgerPulls {
     let is_withdrawn = |account: &str, region: &str, repository: &str| {
-        withdrawn.iter().any(|(upstream, pattern)| {
-            (upstream.account.as_str(), upstream.region.as_str(), pattern.as_str()) == (account, region, repository)
-        })
+        let mut of_it = withdrawn.iter().filter(|(upstream, _)| upstream.is_at(account, region));
+        of_it.any(|(_, pattern)| pattern.as_str() == repository)
     };
     let less = |mut upstream: LedgerUpstream| {
         let LedgerUpstream { account_id, region, repositories, .. } = &mut upstream;

@@ -60,9 +60,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
     }
     if wanted.is_empty() {
         let role = gathered.ledger.holdings.get(id).and_then(|holding| holding.things.role.as_ref());
-        let is_of_it = |from: &LedgerUpstream| {
-            from.account_id == upstream.key.account.as_str() && from.region == upstream.key.region.as_str()
-        };
+        let is_of_it = |from: &LedgerUpstream| upstream.key.is_at(&from.account_id, &from.region);
         let is_new = !role.is_some_and(|role| role.pulls.from.iter().any(is_of_it));
         return if is_new && (registry.registry.meta.deleting || registry.registry.meta.released()) {
             Reach::Waits(takes_nobody_new(registry))

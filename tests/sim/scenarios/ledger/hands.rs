@@ -8,7 +8,7 @@ use super::*;
 fn slices_that_are_deleted_by_hand_lose_nothing() {
     for running in [true, false] {
         run(1_400, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             let (before, writes) = (entries(lab), lab.aws_writes_of(A));
             if !running {
                 lab.stop();
@@ -48,7 +48,7 @@ fn an_edited_slice_withdraws_nothing_and_is_written_anew() {
     for (what, change) in changes {
         for restarted in [false, true] {
             run(1_401, async |lab| {
-                two_objects(lab).await;
+                lab.two_pulls(B, C).await;
                 let (before, writes) = (entries(lab), lab.aws_writes_of(A));
                 if restarted {
                     lab.stop();
@@ -94,7 +94,7 @@ fn a_slice_that_cannot_be_written_concerns_its_namespace_alone() {
         Fault::Hang(Phase::After),
     ] {
         run(1_402, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             hit(lab, "team-a", fault);
             lab.apply(&pull("team-a", "more", "default", &[C], "team-a/more/*"));
             lab.apply(&pull("team-b", "more", "default", &[B], "team-b/more/*"));
@@ -122,7 +122,7 @@ fn a_slice_that_cannot_be_written_concerns_its_namespace_alone() {
 #[test]
 fn who_cannot_be_put_on_record_can_be_narrowed() {
     run(1_403, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         hit(lab, "team-a", Fault::Error(500, Phase::Before));
         lab.set(POLICIES, "team-a", "pull", "/spec/statements/0/repositories", &json!(["team-a/app"]));
         lab.until("it is narrowed", |lab| !lab.may_pull(B, "team-a/other")).await;
@@ -140,7 +140,7 @@ fn who_cannot_be_put_on_record_can_be_narrowed() {
 #[test]
 fn the_ledger_of_another_installation_is_kept_and_told() {
     run(1_405, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         let mut theirs = slice(lab, "team-a");
         theirs["spec"]["installationId"] = "aaaaaaaaaa".into();
         theirs["metadata"] = json!({"name": "theirs"});
@@ -162,7 +162,7 @@ fn the_ledger_of_another_installation_is_kept_and_told() {
 #[test]
 fn what_a_newer_version_wrote_stays_as_it_is() {
     run(1_406, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         let installation = lab.installation();
         lab.stop();
         let name = name(&slice(lab, "team-a"));
@@ -196,7 +196,7 @@ fn what_a_newer_version_wrote_stays_as_it_is() {
 fn a_foreign_entry_of_an_objects_name_keeps_it_from_nothing() {
     for attached in [true, false] {
         run(2_410, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             let mut foreign = slice(lab, "team-a");
             foreign["metadata"] = json!({"name": "111111111111-eu-west-1-aaaaaaaaaaaaaaaaaaaaaaaaaa-0"});
             foreign["spec"]["installationId"] = json!("aaaaaaaaaa");

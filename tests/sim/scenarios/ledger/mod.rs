@@ -20,15 +20,6 @@ const INTERVAL: Duration = Duration::from_secs(310);
 /// Changes the spec of a slice.
 type Edit = fn(&mut Value);
 
-/// Two teams, each with an object, at rest.
-async fn two_objects(lab: &mut Lab) {
-    lab.two_teams();
-    lab.apply(&pull("team-a", "pull", "default", &[B], "team-a/*"));
-    lab.apply(&pull("team-b", "pull", "default", &[C], "team-b/*"));
-    lab.until_ready(&["team-a/pull", "team-b/pull"]).await;
-    lab.settle().await;
-}
-
 fn both_pull(lab: &Lab) -> bool {
     lab.may_pull(B, "team-a/app") && lab.may_pull(C, "team-b/app")
 }

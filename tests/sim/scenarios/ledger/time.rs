@@ -8,7 +8,7 @@ use super::*;
 fn a_ledger_of_another_time_withdraws_nothing_that_is_asked_for() {
     for newer in [false, true] {
         run(1_404, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             let old = slice(lab, "team-a");
             lab.set(POLICIES, "team-a", "pull", "/spec/statements/0/repositories", &json!(["team-a/*", "tools/*"]));
             lab.until("it has grown", |lab| lab.is_ready(POLICIES, "team-a", "pull") && lab.may_pull(B, "tools/x"))
@@ -40,7 +40,7 @@ fn a_crash_between_slices_loses_nothing() {
         let mut reached = true;
         for after in [false, true] {
             run(1_415, async |lab| {
-                two_objects(lab).await;
+                lab.two_pulls(B, C).await;
                 lab.crash_at(crate::lab::CrashPoint { call: lab.calls() + call, after });
                 for team in ["team-a", "team-b", "team-c"] {
                     lab.apply(&crate::lab::objects::namespace(team));
@@ -107,7 +107,7 @@ fn an_edit_of_one_object_writes_one_slice_of_many() {
 fn a_backup_with_or_without_the_ledger_withdraws_nothing() {
     for with_ledger in [true, false] {
         run(1_417, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             let (backup, writes) = (lab.kube.snapshot(), lab.aws_writes_of(A));
             lab.stop();
             lab.kube.restore(&backup, Restore::Recreated { keep_status: false });
@@ -128,7 +128,7 @@ fn a_backup_with_or_without_the_ledger_withdraws_nothing() {
 #[test]
 fn a_late_watch_of_slices_changes_nothing() {
     run(1_418, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         lab.kube.freeze_watches(kube_sim::Kinds::only(&[LEDGERS]));
         lab.apply(&crate::lab::objects::namespace("team-c"));
         lab.apply(&pull("team-c", "new", "default", &[B], "team-c/*"));
@@ -153,7 +153,7 @@ fn a_late_watch_of_slices_changes_nothing() {
 fn two_leaders_at_once_lose_nothing() {
     for seed in 0..8 {
         run(2_400 + seed, async |lab| {
-            two_objects(lab).await;
+            lab.two_pulls(B, C).await;
             lab.kube.set_latency(Duration::from_millis(5), Duration::from_millis(60));
             let second = lab.second_leader();
             let names: Vec<String> = (0..6).map(|i| format!("n{i}")).collect();

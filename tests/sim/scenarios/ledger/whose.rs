@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn a_status_that_cannot_be_read_stops_nobody() {
     run(1_407, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         let calls = lab.aws_calls(A);
         lab.stop();
         let bad = |object: &mut Value| {
@@ -27,7 +27,7 @@ fn a_status_that_cannot_be_read_stops_nobody() {
 #[test]
 fn a_spec_that_cannot_be_read_keeps_what_it_has() {
     run(1_408, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         lab.kube
             .edit(POLICIES, "team-a", "pull", |object| object["spec"]["deletionPolicy"] = "Archive".into())
             .unwrap();
@@ -131,7 +131,7 @@ fn only_who_is_accepted_keeps_a_registry() {
 #[test]
 fn an_orphan_of_a_vanished_namespace_goes_with_the_last_rule() {
     run(1_412, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         lab.stop();
         lab.kube.vanish(POLICIES, "team-a", "pull").unwrap();
         lab.kube.vanish("namespaces", "", "team-a").unwrap();
@@ -156,7 +156,7 @@ fn an_orphan_of_a_vanished_namespace_goes_with_the_last_rule() {
 #[test]
 fn another_registry_takes_the_ledger_over_once_the_first_is_gone() {
     run(1_413, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         lab.apply(&registry("second", A));
         lab.until_reason(REGISTRIES, "", "second", "DuplicateRegistry").await;
         let served = |lab: &Lab| {
@@ -179,7 +179,7 @@ fn another_registry_takes_the_ledger_over_once_the_first_is_gone() {
 #[test]
 fn an_object_made_anew_for_another_registry_keeps_what_it_had_until_it_goes() {
     run(1_414, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         lab.apply(&registry("other", B));
         lab.stop();
         lab.kube.vanish(POLICIES, "team-a", "pull").unwrap();
@@ -200,7 +200,7 @@ fn an_object_made_anew_for_another_registry_keeps_what_it_had_until_it_goes() {
 #[test]
 fn a_suspended_object_that_is_let_in_by_nobody_keeps_no_registry() {
     run(2_411, async |lab| {
-        two_objects(lab).await;
+        lab.two_pulls(B, C).await;
         let foreign = pull("team-c", "pull", "default", &[C], "team-c/*");
         lab.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-c"}}));
         lab.apply(&with(foreign, "/spec/suspend", &json!(true)));
