@@ -18,7 +18,7 @@ mod wanted;
 pub use faults::{Fault, Faults, Refusal};
 pub(crate) use principals::organization_key;
 pub use references::{References, Target};
-pub use role_documents::{is_good_for, without_resources};
+pub use role_documents::{is_good_for, resources, without_resources};
 pub use wanted::{CacheRule, PtcRole, RoleChoice, RoleUpstream, UpstreamRegistry, Wanted};
 
 use crate::api::{

@@ -116,6 +116,15 @@ pub fn is_good_for(statement: &Statement, role_arn: &str) -> bool {
     of_roles.all(|(_, arns)| arns.contains(role_arn))
 }
 
+/// The resources that the policy names.
+pub fn resources(policy: &str) -> BTreeSet<String> {
+    let document: Value = serde_json::from_str(policy).unwrap_or_default();
+    let statements = document.get("Statement").and_then(Value::as_array).into_iter().flatten();
+    let named = statements.filter_map(|statement| statement.get("Resource"));
+    let each = named.flat_map(|named| named.as_array().map_or_else(|| vec![named], |all| all.iter().collect()));
+    each.filter_map(|resource| resource.as_str().map(str::to_owned)).collect()
+}
+
 /// The policy without these resources; nothing, if it names none of them.
 pub fn without_resources(policy: &str, resources: &BTreeSet<String>) -> Option<String> {
     let mut document: Value = serde_json::from_str(policy).ok()?;

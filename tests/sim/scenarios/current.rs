@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use kube_sim::{Kinds, Outage};
+use kube_sim::{Fault, Kinds, Matching, Outage, Phase};
 use serde_json::json;
 
-use crate::lab::objects::{POLICIES, ROLES, pull, role, with};
-use crate::lab::{A, B, REGION, run};
+use crate::lab::objects::{POLICIES, ROLES, pull, registry, role, with};
+use crate::lab::{A, B, Lab, REGION, run};
 
 const C: &str = "444444444444";
 const D: &str = "555555555555";
@@ -80,5 +80,36 @@ fn an_answer_is_asked_for_again_while_writes_wait_for_their_turn() {
         lab.kube.thaw_watches();
         lab.set("registries", "", "default", "/spec/suspend", &json!(false));
         lab.until("all are made", |lab| lab.is_ready(ROLES, "team-a", "role-119")).await;
+    });
+}
+
+/// One tenant's statuses that hang keep nobody from being asked about, nor from being put on record.
+#[test]
+fn a_question_waits_for_no_status_that_hangs() {
+    run(23, async |lab| {
+        lab.two_teams();
+        lab.apply(&registry("other", B));
+        lab.apply(&pull("team-b", "edited", "other", &[C], "team-b/*"));
+        let names: Vec<_> = (0..40).map(|i| format!("hangs-{i}")).collect();
+        for name in &names {
+            lab.apply(&pull("team-a", name, "default", &[C], &format!("{name}/*")));
+        }
+        lab.until("all are Ready", |lab| names.iter().all(|name| lab.is_ready(POLICIES, "team-a", name))).await;
+        lab.settle().await;
+        let statuses = || Matching::writes().resource(POLICIES).status().name_prefix("hangs-");
+        lab.kube.inject(statuses(), 1, 1_000, Fault::Hang(Phase::Before));
+        lab.kube.forget_calls();
+        for name in &names {
+            lab.set(POLICIES, "team-a", name, "/spec/statements/0/principals/accountIds", &json!([D]));
+        }
+        let hanging = |lab: &Lab| lab.kube.calls().iter().filter(|call| statuses().matches(call)).count();
+        lab.until("all turns are taken", |lab| hanging(lab) >= 32).await;
+        lab.set(POLICIES, "team-b", "edited", "/spec/statements/0/principals/accountIds", &json!([C, D]));
+        lab.pass(Duration::from_secs(5)).await;
+        assert!(lab.may(D, "ecr:BatchGetImage", "team-b/app", B), "{}", lab.describe());
+        assert!(!lab.is_ready(POLICIES, "team-b", "edited"), "its own status waits for its turn");
+        lab.kube.clear_faults();
+        lab.until("all are told", |lab| names.iter().all(|name| lab.is_ready(POLICIES, "team-a", name))).await;
+        lab.settle().await;
     });
 }

@@ -11,6 +11,7 @@ mod world;
 
 mod accounts;
 mod caches;
+mod confirmed;
 mod consent;
 mod corners;
 mod deletion;

@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::claims::Withdrawn;
 use crate::api::{LedgerPulls, LedgerUpstream};
+use crate::kinds::resources;
 
-/// So many characters of names are kept of what a role may have pulled before: one edit's, and not those of many that AWS
-/// would not take.
-const FORMER_AT_MOST: usize = 16_384;
+/// More characters of names than one role may ask for are of edits that AWS did not take.
+const NAMES_AT_MOST: usize = 16_384;
 
 /// Both: what it may have pulled, and what it is to pull. What was consented to once stays so.
 pub(super) fn joined(before: LedgerPulls, now: &LedgerPulls) -> LedgerPulls {
-    if before.characters() > FORMER_AT_MOST {
-        return now.clone();
-    }
     let mut from: BTreeMap<_, LedgerUpstream> = BTreeMap::new();
     for upstream in before.from.into_iter().chain(now.from.iter().cloned()) {
         let place = (upstream.account_id.clone(), upstream.region.clone());
@@ -25,6 +22,22 @@ pub(super) fn joined(before: LedgerPulls, now: &LedgerPulls) -> LedgerPulls {
     }
     let into: BTreeSet<_> = before.into.into_iter().chain(now.into.iter().cloned()).collect();
     LedgerPulls { from: from.into_values().collect(), into: into.into_iter().collect() }
+}
+
+/// What is on record of a role with this policy in AWS: of more than one role may ask for, what the policy names.
+pub(super) fn bounded(pulls: LedgerPulls, policy: Option<&str>) -> LedgerPulls {
+    if pulls.characters() <= NAMES_AT_MOST {
+        return pulls;
+    }
+    let named = policy.map(resources).unwrap_or_default();
+    let is_named = |end: &str| named.iter().any(|arn| arn.ends_with(end));
+    let of_policy = |mut upstream: LedgerUpstream| {
+        let LedgerUpstream { account_id, region, repositories, .. } = &mut upstream;
+        repositories.retain(|repository| is_named(&format!(":{region}:{account_id}:repository/{repository}")));
+        (!repositories.is_empty()).then_some(upstream)
+    };
+    let into = pulls.into.into_iter().filter(|repository| is_named(&format!(":repository/{repository}")));
+    LedgerPulls { from: pulls.from.into_iter().filter_map(of_policy).collect(), into: into.collect() }
 }
 
 /// The same without what was withdrawn; an upstream of which nothing is left is none.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::pulls::bounded;
 use super::{Claim, Role, Stance, Stored};
 use crate::api::{Adoption, LedgerRole, OwnershipState};
 use crate::names::Partition;
@@ -81,13 +82,14 @@ pub(super) fn record(claim: &Claim<Role>, role: &Stored) -> LedgerRole {
         Some(has) => has.adopted,
         None => (claim.may.adoption > Adoption::Never).then_some(true),
     };
+    let pulls = claim.has.as_ref().map(|has| bounded(has.pulls.clone(), role.policy.as_deref()));
     LedgerRole {
         name: role.name.clone(),
         arn: role.arn.clone(),
         id: Some(role.id.clone()),
         adopted,
         state: OwnershipState::Owned,
-        pulls: claim.has.as_ref().map(|has| has.pulls.clone()).unwrap_or_default(),
+        pulls: pulls.unwrap_or_default(),
     }
 }
 

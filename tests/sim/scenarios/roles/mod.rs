@@ -3,6 +3,7 @@
 
 mod adopting;
 mod anew;
+mod asked;
 mod changing;
 mod clusters;
 mod consent;

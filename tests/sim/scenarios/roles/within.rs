@@ -6,7 +6,7 @@ use kube_sim::Kinds;
 use super::*;
 use crate::lab::objects::pull;
 
-const OTHER_REGION: &str = "eu-central-1";
+pub(super) const OTHER_REGION: &str = "eu-central-1";
 
 /// Registry `upstream` of account A in another Region, with these rules.
 fn upstream_beside(lab: &Lab, allow: &Value) {
@@ -19,7 +19,7 @@ fn allow_repositories(repositories: &[&str]) -> Value {
 }
 
 /// Both Registries, and in the other Region what is pulled.
-fn two_regions(lab: &Lab, allow: &Value) {
+pub(super) fn two_regions(lab: &Lab, allow: &Value) {
     lab.two_teams();
     for name in ["base/app", "tools/app"] {
         lab.aws.world(|world| world.add_repository(A, OTHER_REGION, name));
@@ -27,12 +27,12 @@ fn two_regions(lab: &Lab, allow: &Value) {
     upstream_beside(lab, allow);
 }
 
-fn scoped(scope: &str) -> Value {
+pub(super) fn scoped(scope: &str) -> Value {
     with(mirror(), "/spec/permissionScope", &json!(scope))
 }
 
 /// The repositories of the upstream that the role's policy names.
-fn listed(lab: &Lab) -> Vec<String> {
+pub(super) fn listed(lab: &Lab) -> Vec<String> {
     let policy: Value = serde_json::from_str(&our_role(lab).unwrap().inline_policies[POLICY]).unwrap();
     let resources = policy["Statement"].as_array().unwrap().iter().flat_map(|statement| list(&statement["Resource"]));
     let upstream = format!("arn:aws:ecr:{OTHER_REGION}:{A}:repository/");
@@ -43,7 +43,7 @@ fn listed(lab: &Lab) -> Vec<String> {
 }
 
 /// The upstream's owner consents no more: the rule goes, and the role's policy names nothing of it.
-async fn take_back(lab: &mut Lab) {
+pub(super) async fn take_back(lab: &mut Lab) {
     set_registry(lab, "upstream", "allow", &json!([]));
     lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
     lab.until("the policy names it no more", |lab| listed(lab).is_empty()).await;
