@@ -182,9 +182,8 @@ fn asked_by_recorded(rule: &LedgerRule, by_own_role: bool) -> Vec<(Ask, &'static
         asked.push((Ask::Repository(prefix.repositories()), "spec.cachePrefix"));
     }
     let host = &rule.upstream_url;
-    let account = host.split_once(".dkr.ecr.").and_then(|(account, _)| account.parse().ok());
-    asked.push(match account {
-        Some(account) => (Ask::Counterparty(Counterparty::Account(account)), "spec.upstream.ecr"),
+    asked.push(match RegistryKey::of_host(host) {
+        Some(upstream) => (Ask::Counterparty(Counterparty::Account(upstream.account)), "spec.upstream.ecr"),
         None => (Ask::UpstreamHost(host.clone()), "spec.upstream"),
     });
     // `…:secret:NAME-abcdef`

@@ -218,6 +218,13 @@ impl RegistryKey {
         format!("{}.dkr.ecr.{}.{}", self.account, self.region, self.partition().dns_suffix())
     }
 
+    /// The registry whose images are pulled from a host.
+    pub fn of_host(host: &str) -> Option<Self> {
+        let (account, rest) = host.split_once(".dkr.ecr.")?;
+        let key = Self { account: account.parse().ok()?, region: rest.split('.').next()?.parse().ok()? };
+        (key.host() == host).then_some(key)
+    }
+
     /// The ARN of an IAM role of this account: `path` has a slash at both ends.
     pub fn role_arn(&self, path: &str, name: &str) -> String {
         format!("arn:{}:iam::{}:role{path}{name}", self.partition().as_str(), self.account)

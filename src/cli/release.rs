@@ -18,6 +18,8 @@ use super::{Cluster, connect, in_cluster};
 /// Objects of one answer, and writes under way at once.
 const PAGE: u32 = 250;
 const AT_ONCE: usize = 16;
+/// So often is an object freed that somebody else changes meanwhile.
+const TRIES_AT_MOST: usize = 5;
 
 #[derive(Args, Debug)]
 #[group(id = "what", required = true, multiple = false, args = ["registry", "all"])]
@@ -47,6 +49,8 @@ enum Error {
     NoRegistry(String),
     #[error("the token names nothing that gone objects left in Registry {0}; see its conditions Retained and Orphaned")]
     OtherToken(String),
+    #[error("{0} is changed by somebody else all the time; run the command again")]
+    KeepsChanging(String),
     #[error("the API server: {0}")]
     Api(#[from] ::kube::Error),
 }
@@ -199,8 +203,20 @@ async fn annotate(client: &Client, object: &DynamicObject, value: &str) -> Resul
 }
 
 async fn free(client: &Client, object: &DynamicObject, finalizer: &str) -> Result<(), Error> {
-    let others: Vec<_> = object.finalizers().iter().filter(|other| *other != finalizer).collect();
-    patch(client, object, &json!({ "metadata": { "finalizers": others } })).await
+    let mut object = object.clone();
+    // A finalizer that somebody else puts on meanwhile is not ours to take off.
+    for _ in 0..TRIES_AT_MOST {
+        let others: Vec<_> = object.finalizers().iter().filter(|other| *other != finalizer).collect();
+        let version = object.resource_version();
+        let change = json!({ "metadata": { "finalizers": others, "resourceVersion": version } });
+        match patch(client, &object, &change).await {
+            Err(Error::Api(::kube::Error::Api(status))) if status.code == 409 => {}
+            done => return done,
+        }
+        let Some(newer) = api_of(client, &object).get_opt(&object.name_any()).await? else { return Ok(()) };
+        object = newer;
+    }
+    Err(Error::KeepsChanging(object.name_any()))
 }
 
 /// Who is gone meanwhile needs nothing any more.

@@ -29,7 +29,7 @@ use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
-use current::{Current, Shown};
+use current::{Current, Shown, changed};
 use outcome::readback_differs;
 
 use things::Working;
@@ -292,6 +292,10 @@ impl Writing<'_> {
                 Ok(read) => *policy = read,
                 Err(because) => return Sent::Failed(because, Unknown(false)),
             }
+        }
+        // The reads may have taken longer than an answer is good for.
+        if self.shown().await == Shown::Changed {
+            return Sent::Failed(changed(), Unknown(false));
         }
         let plan = self.plan_to_write(policy, if keeps_back { Some(&[]) } else { only });
         let Ok(composition) = plan.compose(&plan.admitted) else {

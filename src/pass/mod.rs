@@ -40,7 +40,8 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
 }
 
 async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Duration {
-    memory.retain(|id| gathered.attached.iter().chain(&gathered.guests).any(|object| object.id == *id));
+    let there: BTreeSet<_> = gathered.attached.iter().chain(&gathered.guests).map(|object| &object.id).collect();
+    memory.retain(|id| there.contains(id));
     if let Err(again) = serve(&mut gathered, op).await {
         return again.after(memory, op);
     }
@@ -109,8 +110,10 @@ fn accepted_anew(gathered: &Gathered, memory: &Memory, op: &Operator) -> BTreeSe
 async fn finalize(gathered: &mut Gathered, new: BTreeSet<ObjectId>, op: &Operator) -> Result<(), Again> {
     let registry = &gathered.registry;
     let is_finalized = |object: &Arc<Attached>| object.meta.finalized;
-    let serves_somebody =
-        !new.is_empty() || gathered.attached.iter().any(is_finalized) || gathered.guests.iter().any(is_finalized);
+    let serves_somebody = !new.is_empty()
+        || gathered.attached.iter().any(is_finalized)
+        || gathered.guests.iter().any(is_finalized)
+        || !gathered.rest_on_consent.is_empty();
     if serves_somebody && !registry.meta.finalized && !registry.meta.deleting {
         let written = op.writes.finalize_registry(registry).await.map_err(|error| op.lost_write(&error))?;
         op.show_registry(registry, &written);

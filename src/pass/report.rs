@@ -41,7 +41,8 @@ pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), A
         release_registry(duplicate, true, op).await?;
     }
     let attached = judging.gathered.attached.iter().any(|object| object.meta.finalized);
-    release_registry(&registry, !attached && !ledger.slices().has_entries(), op).await?;
+    let rests_on_consent = !judging.gathered.rest_on_consent.is_empty();
+    release_registry(&registry, !attached && !rests_on_consent && !ledger.slices().has_entries(), op).await?;
     told.and(filed)
 }
 

@@ -89,6 +89,8 @@ pub trait Record: Clone + PartialEq {
     /// What is on record while what was the object's is made again: still its own, as it is to be now.
     #[must_use]
     fn made_again_as(&self, claim: Self) -> Self;
+    /// Whether AWS itself would show that a thing is this one and no other of the same name.
+    fn identifies(&self) -> bool;
 }
 
 impl Record for LedgerRule {
@@ -100,8 +102,17 @@ impl Record for LedgerRule {
         self.prefix == other.prefix
     }
 
+    /// If it is there all the same, it is still told by when it was made. What was adopted or consented to is another rule
+    /// than one of another upstream.
     fn made_again_as(&self, claim: Self) -> Self {
-        Self { state: self.state, adopted: self.adopted, consented: self.consented, ..claim }
+        let pulls_the_same = self.upstream_url == claim.upstream_url && self.upstream_prefix == claim.upstream_prefix;
+        let adopted = self.adopted.filter(|_| pulls_the_same);
+        let consented = self.consented.filter(|_| pulls_the_same);
+        Self { state: self.state, created_at: self.created_at.clone(), adopted, consented, ..claim }
+    }
+
+    fn identifies(&self) -> bool {
+        self.state == OwnershipState::Owned && self.created_at.is_some()
     }
 }
 
@@ -116,6 +127,10 @@ impl Record for LedgerRole {
 
     fn made_again_as(&self, claim: Self) -> Self {
         Self { state: self.state, adopted: self.adopted, id: self.id.clone(), ..claim }
+    }
+
+    fn identifies(&self) -> bool {
+        self.state == OwnershipState::Owned && self.id.is_some()
     }
 }
 

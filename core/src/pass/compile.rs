@@ -19,7 +19,7 @@ use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::memory::Memory;
 use super::objects::{Attached, ObjectId};
-use super::orphans::{SetId, Word};
+use super::orphans::{Heard, Leaving, SetId, Word};
 use super::queue::Now;
 use super::scope::ScopeView;
 use crate::api::{AllowRule, DeletionPolicy, LedgerState, Management, Scope};
@@ -56,6 +56,9 @@ pub struct Words {
     pub handled_release: Option<String>,
     /// Sets whose statements wait: a rule or a role of the same set is still there, and goes first.
     pub held: BTreeSet<SetId>,
+    pub heard: Heard,
+    /// No token is heard anew: what is decided later in a pass goes by what rules and roles have heard.
+    pub is_closed: bool,
 }
 
 impl Words {
@@ -63,6 +66,22 @@ impl Words {
     pub fn is_pending(&self) -> bool {
         let pending = |asked: &Option<String>, handled: &Option<String>| asked.is_some() && asked != handled;
         pending(&self.prune, &self.handled_prune) || pending(&self.release, &self.handled_release)
+    }
+
+    /// What was said of an object by a token that named it when it was first heard.
+    pub(super) fn heard_on(&self, id: &ObjectId, uid: &str, leaving: Leaving) -> Word {
+        let names = |objects: &BTreeMap<ObjectId, (String, Leaving)>| {
+            objects.get(id).is_some_and(|(of, why)| of == uid && *why == leaving)
+        };
+        let mut naming = self.heard.iter().filter(|(_, objects)| names(objects)).map(|(token, _)| self.of(token));
+        naming.find(|word| *word != Word::None).unwrap_or_default()
+    }
+
+    /// Of what tokens named, what may still be to do.
+    pub fn still_heard(&self, heard: &Heard) -> Heard {
+        let handled = self.handled();
+        let is_open = |token: &String| self.of(token) != Word::None && !handled.contains(token.as_str());
+        heard.iter().filter(|(token, _)| is_open(token)).map(|(token, named)| (token.clone(), named.clone())).collect()
     }
 
     pub(super) fn handled(&self) -> BTreeSet<&str> {
@@ -145,6 +164,8 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
             handled_prune: gathered.registry.status.last_handled_prune.clone(),
             handled_release: gathered.registry.status.last_handled_release.clone(),
             held: BTreeSet::new(),
+            heard: memory.heard.clone(),
+            is_closed: false,
         },
         protected: gathered.ledger.protected.clone(),
         is_incomplete: gathered.ledger.is_incomplete,

@@ -36,6 +36,8 @@ pub struct Index {
     ledgers: Collection<String, Slice>,
     /// The slices of each namespace, by name.
     by_namespace: BTreeMap<String, BTreeSet<String>>,
+    /// The slices of each account and Region, by name.
+    by_place: BTreeMap<(String, String), BTreeSet<String>>,
     /// Deleting objects of which an upstream has read its policy and has nothing left, by the upstream and the uid.
     withdrawn: BTreeSet<(RegistryKey, ObjectId, String)>,
     /// Slices that this process is writing, by name.
@@ -60,6 +62,7 @@ impl Index {
             attached: Kind::ALL.into_iter().map(|kind| (kind, Collection::new())).collect(),
             ledgers: Collection::new(),
             by_namespace: BTreeMap::new(),
+            by_place: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
             writing: BTreeMap::new(),
         }
@@ -94,7 +97,10 @@ impl Index {
                 let Some(collection) = self.attached.get_mut(&kind) else { return BTreeSet::new() };
                 match collection.change(change) {
                     Effect::Nothing => BTreeSet::new(),
-                    Effect::Everything => self.every_key(),
+                    Effect::Everything => {
+                        self.withdrawn.retain(|(_, id, _)| id.kind != kind || collection.get(id).is_some());
+                        self.every_key()
+                    }
                     Effect::One { old, new } => {
                         if let (Some(old), None) = (&old, &new) {
                             self.withdrawn.retain(|(_, id, _)| *id != old.id);
@@ -168,8 +174,10 @@ impl Index {
         self.writing.remove(name).map(|writing| writing.untold).unwrap_or_default()
     }
 
-    /// Where the slices of a namespace are found.
+    /// Where the slices of a namespace and of a registry are found.
     fn note(&mut self, slice: &Slice) {
+        let place = (slice.account.clone(), slice.region.clone());
+        self.by_place.entry(place).or_default().insert(slice.name.clone());
         if let Some(namespace) = &slice.namespace {
             self.by_namespace.entry(namespace.clone()).or_default().insert(slice.name.clone());
         }
@@ -238,7 +246,16 @@ impl Index {
             let id = ObjectId { kind, namespace: namespace.clone(), name: part.name.clone() };
             Some(self.key_of(self.attached.get(&kind)?.get(&id)?))
         });
-        concerned.flat_map(|(_, object)| self.keys_of(object)).chain(others).collect()
+        // A Registry waits for what pulls from it by its consent before it goes, and carries our finalizer for it.
+        let account = any.account.parse::<AccountId>().ok();
+        let going = self
+            .registries
+            .iter()
+            .map(|(_, registry)| registry)
+            .filter(|registry| registry.meta.deleting || !registry.meta.finalized);
+        let going = going.filter_map(|registry| registry.key()).filter(|key| Some(&key.account) == account.as_ref());
+        let concerned = concerned.flat_map(|(_, object)| self.keys_of(object));
+        concerned.chain(others).chain(going.map(Key::Registry)).collect()
     }
 
     /// What was under way counts as applied once the record of its document says so.
@@ -253,14 +270,20 @@ impl Index {
     }
 
     fn slices_of(&self, key: &RegistryKey) -> Slices {
-        let (account, region) = (key.account.as_str(), key.region.to_string());
-        let of_key = self.ledgers.iter().map(|(_, slice)| slice);
-        let of_key = of_key.filter(|slice| slice.account == account && slice.region == region);
+        let place = (key.account.as_str().to_owned(), key.region.to_string());
+        let named = self.by_place.get(&place).into_iter().flatten();
+        let slices = named.filter_map(|name| self.ledgers.get(name));
+        // A name may have come to stand for another registry's.
+        let of_key = slices.filter(|slice| slice.account == place.0 && slice.region == place.1);
         Slices::new(&self.installation, of_key.cloned())
     }
 
     /// An upstream has read its policy, and nothing of the deleting object stands there. Says which passes waited for it.
     pub fn has_withdrawn(&mut self, upstream: &RegistryKey, object: &Attached) -> BTreeSet<Key> {
+        let there = self.attached.get(&object.id.kind).and_then(|collection| collection.get(&object.id));
+        if there.is_none_or(|there| there.meta.uid != object.meta.uid) {
+            return BTreeSet::new();
+        }
         let is_new = self.withdrawn.insert((upstream.clone(), object.id.clone(), object.meta.uid.clone()));
         if is_new { self.keys_of(object) } else { BTreeSet::new() }
     }

@@ -110,8 +110,8 @@ impl Judging<'_> {
             status.upstreams = self.upstreams(object, contribution, role);
         }
         status.last_handled_reconcile_at.clone_from(&object.meta.reconcile_at);
-        let release = if object.meta.deleting { released } else { self.needs_no_finalizer(contribution) };
-        Fate { status, release: object.meta.finalized && release }
+        let may_go = || if object.meta.deleting { released } else { self.needs_no_finalizer(contribution) };
+        Fate { status, release: object.meta.finalized && may_go() }
     }
 
     /// A living object that is refused or released and has nothing: it keeps nobody waiting, and no Registry from going.
@@ -171,8 +171,7 @@ impl Judging<'_> {
     /// Whether the object's own status says that it has a rule it may take along, or a role: it then waits for an AWS that
     /// cannot be asked also where its entry was lost. Whoever says so of itself keeps nobody waiting but itself.
     fn said_to_have(&self, contribution: &Contribution) -> (bool, bool) {
-        let object = self.gathered.attached.iter().find(|object| object.id == contribution.id);
-        let Some(object) = object else { return (false, false) };
+        let Some(object) = self.gathered.object(&contribution.id) else { return (false, false) };
         let may_take = |claim: &RuleClaim| {
             claim.lost.is_some() && claim.may.adoption >= Adoption::IfIdentical && claim.owns_adopted
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cache_rules;
 use super::objects::ObjectId;
+use super::orphans::Heard;
 use super::queue::Now;
 use super::refusals::{Denied, Refusals};
 use super::roles;
@@ -79,6 +80,8 @@ pub struct Memory {
     /// Passes in a row that could not reach AWS.
     failures: u32,
     second_look: Option<Now>,
+    /// What tokens named that a person confirmed and that are not done with.
+    pub heard: Heard,
 }
 
 impl Memory {

@@ -82,9 +82,24 @@ impl Said {
 /// Of what was spoken of, what is still there: it goes on being spoken of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
+    pub objects: BTreeSet<ObjectId>,
     pub sets: BTreeSet<SetId>,
     pub unclaimed: bool,
 }
+
+impl Waits {
+    /// What these objects left is still there.
+    pub fn add<'c>(&mut self, left: impl Iterator<Item = &'c Contribution>) {
+        for contribution in left {
+            self.objects.insert(contribution.id.clone());
+            self.sets.extend(set_of(contribution));
+        }
+    }
+}
+
+/// What each token named when a pass first heard it, with the uids of the objects: what their namespace loses later makes
+/// another set of another token, and takes nothing back.
+pub type Heard = BTreeMap<String, BTreeMap<ObjectId, (String, Leaving)>>;
 
 impl Waits {
     pub fn is_empty(&self) -> bool {
@@ -96,9 +111,13 @@ impl Waits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     pub of: BTreeMap<ObjectId, Vec<Statement>>,
+    pub uids: BTreeMap<ObjectId, String>,
     /// Names this set for `prune` and `release`.
     pub token: String,
+    /// What was said of all of it.
     pub said: Word,
+    /// What was said of what each object left.
+    said_of: BTreeMap<ObjectId, Word>,
 }
 
 impl Left {
@@ -116,6 +135,7 @@ impl Left {
                 |statement: &Statement| format!("{} {} {}", contribution.id, contribution.uid, statement.canonical());
             lines.extend(contribution.has.iter().map(named));
             left.of.insert(contribution.id.clone(), statements.clone());
+            left.uids.insert(contribution.id.clone(), contribution.uid.clone());
         }
         (left, lines)
     }
@@ -124,6 +144,20 @@ impl Left {
         let token = token(lines, handled);
         let said = words.of(&token);
         Self { token, said, ..self }
+    }
+
+    /// The same, with what was said of each object by tokens of now and of earlier passes.
+    fn spoken_of(mut self, leaving: Leaving, words: &Words) -> Self {
+        let by_token = if words.is_closed { Word::None } else { self.said };
+        let heard = |id: &ObjectId, uid: &String| match by_token {
+            Word::None => words.heard_on(id, uid, leaving),
+            word => word,
+        };
+        self.said_of = self.uids.iter().map(|(id, uid)| (id.clone(), heard(id, uid))).collect();
+        let mut all = self.said_of.values().copied();
+        let first = all.next().unwrap_or_default();
+        self.said = if all.all(|word| word == first) { first } else { Word::None };
+        self
     }
 }
 
@@ -149,9 +183,21 @@ impl Orphans {
     }
 
     fn said_where(&self, is_heard: impl Fn(&Left) -> bool, unclaimed: Word) -> Said {
-        let sets = self.sets.iter().filter(|(_, left)| left.said != Word::None && is_heard(left));
-        let of = sets.flat_map(|((leaving, _), left)| left.of.keys().map(|id| (id.clone(), (*leaving, left.said))));
+        let sets = self.sets.iter().filter(|(_, left)| is_heard(left));
+        let of = sets.flat_map(|((leaving, _), left)| {
+            let spoken_of = left.said_of.iter().filter(|(_, word)| **word != Word::None);
+            spoken_of.map(|(id, word)| (id.clone(), (*leaving, *word)))
+        });
         Said { of: of.collect(), unclaimed }
+    }
+
+    /// What the tokens that are heard now name.
+    pub fn named(&self, words: &Words) -> Heard {
+        let named = self.sets.iter().filter(|(_, left)| words.of(&left.token) != Word::None);
+        let objects = |leaving: Leaving, left: &Left| {
+            left.uids.iter().map(|(id, uid)| (id.clone(), (uid.clone(), leaving))).collect()
+        };
+        named.map(|((leaving, _), left)| (left.token.clone(), objects(*leaving, left))).collect()
     }
 
     /// The same, without the policy: what has statements in it waits until it can be read.
@@ -173,9 +219,10 @@ impl Orphans {
         }
         let sets = by_set.into_iter().map(|(id, contributions)| {
             let (left, lines) = Left::new(&contributions);
-            let mut left = left.named(lines, words, &handled);
+            let mut left = left.named(lines, words, &handled).spoken_of(id.0, words);
             if words.held.contains(&id) {
                 left.said = Word::None;
+                left.said_of.clear();
             }
             (id, left)
         });

@@ -1,6 +1,6 @@
 //! What AWS refused, by object, and when it is tried again: slower every time, and at once if something else is wanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::memory::Patience;
@@ -86,11 +86,18 @@ pub struct Denied<A> {
     because: BTreeMap<ObjectId, Because>,
     /// Whose thing was made then, and was not visible everywhere when more was to be done to it.
     young_since: BTreeMap<ObjectId, Now>,
+    /// Whose thing on record two reads in a row have not shown.
+    absent: BTreeSet<ObjectId>,
 }
 
 impl<A> Default for Denied<A> {
     fn default() -> Self {
-        Self { refusals: Refusals::default(), because: BTreeMap::new(), young_since: BTreeMap::new() }
+        Self {
+            refusals: Refusals::default(),
+            because: BTreeMap::new(),
+            young_since: BTreeMap::new(),
+            absent: BTreeSet::new(),
+        }
     }
 }
 
@@ -140,6 +147,16 @@ impl<A: Clone + PartialEq> Denied<A> {
         self.refusals.forgive(id);
         self.because.remove(id);
         self.young_since.remove(id);
+    }
+
+    /// Whether this is not shown, and was not shown by the read before either.
+    pub fn is_absent(&self, id: &ObjectId) -> bool {
+        self.absent.contains(id)
+    }
+
+    /// Of all that is on record, what two reads in a row have not shown.
+    pub fn note_absent(&mut self, absent: BTreeSet<ObjectId>) {
+        self.absent = absent;
     }
 
     pub(super) fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {

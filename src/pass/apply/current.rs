@@ -27,15 +27,18 @@ pub(super) enum Shown {
 
 /// What the API server answered last of each Registry that it was asked for, and when.
 #[derive(Debug, Default)]
-pub(super) struct Current(Mutex<BTreeMap<String, (Duration, Shown)>>);
+pub(super) struct Current(Mutex<BTreeMap<Version, (Duration, Shown)>>);
+
+/// A Registry as it was asked for: its uid and its generation.
+type Version = (String, i64);
 
 impl Current {
-    fn last(&self, registry: &str) -> Option<(Duration, Shown)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(registry).copied()
+    fn last(&self, planned: &RegistryObject) -> Option<(Duration, Shown)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&version(planned)).copied()
     }
 
-    fn note(&self, registry: &str, at: Duration, shown: Shown) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.to_owned(), (at, shown));
+    fn note(&self, planned: &RegistryObject, at: Duration, shown: Shown) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(version(planned), (at, shown));
     }
 
     /// Whether what was planned has to be decided again.
@@ -45,6 +48,10 @@ impl Current {
     }
 }
 
+fn version(registry: &RegistryObject) -> Version {
+    (registry.meta.uid.clone(), registry.meta.generation)
+}
+
 impl Writing<'_> {
     /// The leave to write, asked for last: the wait for a turn may be longer than an answer is good for.
     pub(super) async fn permitted(
@@ -52,6 +59,10 @@ impl Writing<'_> {
         permit: impl Future<Output = Result<Permit, Because>>,
         adds: bool,
     ) -> Result<Permit, Because> {
+        // What will not be written takes no turn from others.
+        if self.current.last(&self.gathered.registry).is_some_and(|(_, shown)| shown == Shown::Changed) {
+            return Err(changed());
+        }
         let permit = permit.await?;
         match self.shown().await {
             Shown::AsPlanned => Ok(permit),
@@ -59,6 +70,18 @@ impl Writing<'_> {
             Shown::Changed => Err(changed()),
             Shown::Unknown => Err(unknown()),
         }
+    }
+
+    /// The same for what rests on the consent of upstreams in the own account besides.
+    pub(super) async fn permitted_by_upstreams(
+        &self,
+        permit: impl Future<Output = Result<Permit, Because>>,
+        adds: bool,
+        pulls_from: impl Fn(&RegistryKey) -> bool,
+    ) -> Result<Permit, Because> {
+        let permit = self.permitted(permit, adds).await?;
+        self.upstreams_are_as_planned(pulls_from).await?;
+        Ok(permit)
     }
 
     /// Whether the Registry is the one that the pass was planned on, asked again after a while. A newer one is shown to the
@@ -69,10 +92,7 @@ impl Writing<'_> {
 
     /// Whether the Registries of upstreams in the role's own account, on whose consent alone it pulls from them, are those
     /// that the pass was planned on.
-    pub(super) async fn upstreams_are_as_planned(
-        &self,
-        pulls_from: impl Fn(&RegistryKey) -> bool,
-    ) -> Result<(), Because> {
+    async fn upstreams_are_as_planned(&self, pulls_from: impl Fn(&RegistryKey) -> bool) -> Result<(), Because> {
         let own = &self.gathered.key.account;
         let upstreams = self.gathered.others.iter().filter(|(key, _)| key.account == *own && pulls_from(key));
         for (_, upstream) in upstreams {
@@ -87,7 +107,7 @@ impl Writing<'_> {
 
     async fn shown_of(&self, planned: &Arc<RegistryObject>) -> Shown {
         let now = self.op.clock.now();
-        if let Some((at, shown)) = self.current.last(planned.name())
+        if let Some((at, shown)) = self.current.last(planned)
             && (shown == Shown::Changed || now.saturating_sub(at) < GOOD_FOR)
         {
             return shown;
@@ -106,7 +126,7 @@ impl Writing<'_> {
                 Shown::Unknown
             }
         };
-        self.current.note(planned.name(), now, shown);
+        self.current.note(planned, now, shown);
         shown
     }
 }

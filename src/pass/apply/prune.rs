@@ -18,12 +18,28 @@ impl Writing<'_> {
     /// What was said of what belongs to nobody. A policy that cannot be read keeps only statements waiting.
     pub(super) fn said(&mut self, policy: Option<&Policy>) -> Said {
         if !self.desired.words.is_pending() {
+            self.memory.heard.clear();
             return Said::default();
         }
-        match policy {
-            Some(policy) => self.plan(policy, None).orphans.said(),
-            None => self.orphans_on_record().said_of_things(),
-        }
+        let (orphans, said) = match policy {
+            Some(policy) => {
+                let orphans = self.plan(policy, None).orphans;
+                let said = orphans.said();
+                (orphans, said)
+            }
+            None => {
+                let orphans = self.orphans_on_record();
+                let said = orphans.said_of_things();
+                (orphans, said)
+            }
+        };
+        let mut heard = self.words.still_heard(&self.memory.heard);
+        heard.extend(orphans.named(&self.words));
+        self.memory.heard.clone_from(&heard);
+        self.words.heard = heard;
+        self.words.is_closed = true;
+        self.desired.words = self.words.clone();
+        said
     }
 
     /// What belongs to nobody by the ledger alone.
@@ -46,15 +62,17 @@ impl Writing<'_> {
         };
         let has_role = |c: &Contribution| !roles.has_nothing(&c.id, c.things.role.is_some());
         let going = || self.desired.contributions.iter().filter(|c| said.of(c) != Word::None);
-        self.said_waits.sets = going().filter(|c| is_there(c) || has_role(c)).filter_map(set_of).collect();
+        self.said_waits.add(going().filter(|c| is_there(c) || has_role(c)));
         // Two registries may have orphaned roles that pull from each other: the grants to them then wait for no role, though
         // what is left needs another word.
-        let grants_to_roles = going().any(|c| c.id.kind == Kind::CrossAccountPtcRole && !c.has.is_empty());
+        let grants = going().filter(|c| c.id.kind == Kind::CrossAccountPtcRole && !c.has.is_empty());
+        let grants_to_roles: BTreeSet<_> = grants.filter_map(set_of).collect();
         let is_granted = |c: &Contribution| {
             let role = c.things.role.as_ref();
             role.is_some_and(|role| reach::granting(self.gathered, &c.id, Some(&role.arn)).is_some())
         };
-        let waits_there = |c: &Contribution| grants_to_roles && is_granted(c);
+        let waits_there =
+            |c: &Contribution| set_of(c).is_some_and(|set| grants_to_roles.contains(&set)) && is_granted(c);
         // Statements of a set go last, since the token names them all.
         let waiting = going().filter(|c| is_there(c) || has_role(c) && !waits_there(c));
         self.words.held = waiting.filter_map(set_of).collect();
@@ -68,7 +86,7 @@ impl Writing<'_> {
         };
         let going = self.desired.contributions.iter().filter(|c| said.of(c) != Word::None && !c.has.is_empty());
         let mut waits = self.said_waits.clone();
-        waits.sets.extend(going.filter(|c| is_left(c)).filter_map(set_of));
+        waits.add(going.filter(|c| is_left(c)));
         waits.unclaimed = said.of_unclaimed() != Word::None && !applied.orphans.unclaimed.is_empty();
         waits
     }

@@ -78,23 +78,19 @@ impl Thing for Roles {
         let (proven, adds) = (writing.proven, !act.removes());
         match act {
             Act::Create(role) => {
-                consented(writing, &role.pulls).await?;
-                proven.create_role(permit(writing, adds).await?, role).await?;
-                proven.put_role_policy(permit(writing, adds).await?, &role.name, &role.policy).await?;
+                proven.create_role(consented(writing, &role.pulls).await?, role).await?;
+                proven.put_role_policy(consented(writing, &role.pulls).await?, &role.name, &role.policy).await?;
             }
             Act::Narrow { name, policy } => {
                 proven.put_role_policy(permit(writing, false).await?, name, policy).await?;
             }
             Act::Change { name, trust, policy, tags, pulls, .. } => {
-                if policy.is_some() {
-                    consented(writing, pulls).await?;
-                }
                 // Narrow first: whoever may take the role on, then what it may do.
                 if let Some(trust) = trust {
                     proven.update_role_trust(permit(writing, adds).await?, name, trust).await?;
                 }
                 if let Some(policy) = policy {
-                    proven.put_role_policy(permit(writing, adds).await?, name, policy).await?;
+                    proven.put_role_policy(consented(writing, pulls).await?, name, policy).await?;
                 }
                 if !tags.is_empty() {
                     proven.tag_role(permit(writing, adds).await?, name, tags).await?;
@@ -157,18 +153,22 @@ impl Thing for Roles {
     }
 }
 
-/// Asks for the Registries by whose consent alone the role is to pull from its own account.
-async fn consented(writing: &Writing<'_>, pulls: &LedgerPulls) -> Result<(), Refusal> {
+/// The leave to add to what a role pulls: asks also for the Registries by whose consent alone it pulls from its own account.
+async fn consented(writing: &Writing<'_>, pulls: &LedgerPulls) -> Result<Permit, Refusal> {
     let pulls_from = |key: &RegistryKey| {
         let mut asked = pulls.from.iter().filter(|from| from.external != Some(true));
         asked.any(|from| key.is_at(&from.account_id, &from.region))
     };
-    writing.upstreams_are_as_planned(pulls_from).await.map_err(Refusal::Restrained)
+    writing.permitted_by_upstreams(turn(writing), true, pulls_from).await.map_err(Refusal::Restrained)
 }
 
 async fn permit(writing: &Writing<'_>, adds: bool) -> Result<Permit, Refusal> {
-    let permit = Permit::for_role(writing.proven, &writing.proof, writing.desired.restraint.as_ref());
-    writing.permitted(permit, adds).await.map_err(Refusal::Restrained)
+    writing.permitted(turn(writing), adds).await.map_err(Refusal::Restrained)
+}
+
+/// The account's turn.
+fn turn(writing: &Writing<'_>) -> impl Future<Output = Result<Permit, Because>> {
+    Permit::for_role(writing.proven, &writing.proof, writing.desired.restraint.as_ref())
 }
 
 impl From<Error> for Refusal {

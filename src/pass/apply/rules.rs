@@ -69,12 +69,13 @@ impl Thing for Rules {
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
-        if let Act::Create(rule) | Act::Update(rule) = act {
-            let pulls_from = |key: &RegistryKey| key.host() == rule.upstream_url;
-            writing.upstreams_are_as_planned(pulls_from).await.map_err(Refusal::Restrained)?;
-        }
+        let pulls_from = |key: &RegistryKey| match act {
+            Act::Create(rule) | Act::Update(rule) => key.host() == rule.upstream_url,
+            Act::Delete(_) => false,
+        };
         let permit = Permit::for_thing(writing.proven, &writing.proof, writing.desired.restraint.as_ref());
-        let permit = writing.permitted(permit, !act.removes()).await.map_err(Refusal::Restrained)?;
+        let permit = writing.permitted_by_upstreams(permit, !act.removes(), pulls_from).await;
+        let permit = permit.map_err(Refusal::Restrained)?;
         match act {
             Act::Create(rule) => writing.proven.create_cache_rule(permit, rule).await,
             Act::Update(rule) => writing.proven.update_cache_rule(permit, rule).await,

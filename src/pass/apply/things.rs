@@ -172,8 +172,14 @@ impl Writing<'_> {
                 Err(because) => return Ok((Applied::failed(because), None)),
             };
         }
-        let message = format!("The {} are not yet as they were written; they are looked at again.", T::WHAT);
-        Ok((Applied::failed(Because::new(Reason::Progressing, message)), None))
+        let plan = self.planned(&working, said);
+        let waiting: Vec<_> = plan.acts.keys().cloned().collect();
+        let mut applied = self.confirmed_things(plan, &working);
+        for id in waiting {
+            let message = "AWS does not show yet what was written; it is looked at again.";
+            applied.verdicts.entry(id).or_insert_with(|| Because::new(Reason::Progressing, message));
+        }
+        Ok((applied, Some(working.read)))
     }
 
     /// The claims as this pass knows better: what AWS had already is nobody's by a claim, and what may not be kept goes
@@ -183,7 +189,7 @@ impl Writing<'_> {
         let known_better = |claim: &Claim<T::Wanted, T::Record>| {
             let mut claim = claim.clone();
             if working.exists.contains(&claim.id) && !T::IS_MARKED {
-                claim.has = None;
+                claim.has = claim.has.filter(T::Record::identifies);
                 claim.claimed_at = None;
             }
             let refused = working.refused.get(&claim.id).is_some_and(|(_, b)| b.reason.verdict() == Verdict::False);
@@ -199,16 +205,23 @@ impl Writing<'_> {
         working.read.plan(&self.claims(working), self, said)
     }
 
-    /// A single read that does not show what is to be removed may be an older one: then AWS is read once more.
-    pub(super) async fn settled<T: Thing>(&self, working: Working<T>) -> Result<Working<T>, Because> {
-        let owned = |has: &&T::Record| has.state() == OwnershipState::Owned;
-        let claims = self.desired.contributions.iter().filter_map(T::claim);
-        let going = claims.filter(|claim| claim.stance.goes()).filter_map(|claim| claim.has.as_ref());
-        if going.filter(owned).all(|has| working.read.shows(has)) {
-            return Ok(working);
+    /// A single read that does not show what is on record may be an older one: then AWS is read once more.
+    pub(super) async fn settled<T: Thing>(&mut self, mut working: Working<T>) -> Result<Working<T>, Because> {
+        let not_shown = self.not_shown(&working);
+        if not_shown.iter().any(|id| !T::denied(self.memory).is_absent(id)) {
+            tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
+            working = self.read_again(working, &[]).await?;
         }
-        tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
-        self.read_again(working, &[]).await
+        let absent = self.not_shown(&working);
+        T::denied(self.memory).note_absent(absent);
+        Ok(working)
+    }
+
+    /// Whose thing is on record as its own, and not in what was read.
+    fn not_shown<T: Thing>(&self, working: &Working<T>) -> BTreeSet<ObjectId> {
+        let claims = self.desired.contributions.iter().filter_map(T::claim);
+        let is_hidden = |has: &T::Record| has.state() == OwnershipState::Owned && !working.read.shows(has);
+        claims.filter(|claim| claim.has.as_ref().is_some_and(is_hidden)).map(|claim| claim.id.clone()).collect()
     }
 
     /// What AWS refused in this pass, or refused before and is not asked again yet.
@@ -256,6 +269,8 @@ impl Writing<'_> {
         let acts = plan.acts.iter();
         let acts: Vec<_> = acts.map(|(id, act)| async move { (id, act, T::act(act, this).await) }).collect();
         let done: Vec<_> = futures::stream::iter(acts).buffer_unordered(AT_ONCE).collect().await;
+        let claims: BTreeMap<_, _> =
+            self.desired.contributions.iter().filter_map(T::claim).map(|claim| (&claim.id, claim)).collect();
         let now = self.op.clock.now();
         for (id, act, result) in done {
             let because = match result {
@@ -270,11 +285,10 @@ impl Writing<'_> {
                         working.removed.insert(id.clone());
                     }
                     // What is told of what was taken away is decided on what is left.
-                    let claim = || self.desired.contributions.iter().filter_map(T::claim).find(|claim| claim.id == *id);
-                    let takes_away = |claim: &Claim<T::Wanted, T::Record>| {
+                    let takes_away = |claim: &&Claim<T::Wanted, T::Record>| {
                         matches!(claim.stance, Stance::Loses(_)) || !claim.withdrawn.is_empty()
                     };
-                    if act.claim().is_none() && claim().is_some_and(takes_away) {
+                    if act.claim().is_none() && claims.get(id).is_some_and(takes_away) {
                         self.again.get_or_insert(Again::Soon);
                     }
                     continue;
@@ -289,7 +303,11 @@ impl Writing<'_> {
                     // Looked for again, and not to be seen.
                     T::explained(act, &error, self)
                 }
-                Err(Refusal::Restrained(because)) => because,
+                // AWS was not asked: nothing of it counts the next time.
+                Err(Refusal::Restrained(because)) => {
+                    working.refused.insert(id.clone(), (act.clone(), because));
+                    continue;
+                }
                 Err(Refusal::Error(error)) => {
                     if error.outcome_unknown {
                         working.unknown.insert(id.clone());
@@ -330,10 +348,10 @@ impl Writing<'_> {
             verdicts.entry(id.clone()).or_insert_with(|| because.clone());
         }
         let now = self.op.clock.timestamp();
+        let contributions: BTreeMap<_, _> = self.desired.contributions.iter().map(|c| (&c.id, c)).collect();
         let claimed_at = |id: &ObjectId| {
             let awaited = working.unknown.contains(id) || working.awaits_earlier_call(id, now);
-            let contribution = self.desired.contributions.iter().find(|c| c.id == *id);
-            contribution.filter(|_| awaited).and_then(|c| c.things.claimed_at)
+            contributions.get(id).filter(|_| awaited).and_then(|c| c.things.claimed_at)
         };
         let mut kept = BTreeMap::new();
         for (id, record) in missing {

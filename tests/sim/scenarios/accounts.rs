@@ -377,3 +377,28 @@ fn two_regions_of_one_account_are_two_registries() {
         assert!(text("eu-central-1").contains("repository/frankfurt/") && !text("eu-central-1").contains("ireland"));
     });
 }
+
+/// Behaviour 36: a Registry that cannot be read is not gone: nobody takes its registry over, and its objects keep what they
+/// have.
+#[test]
+fn nobody_takes_over_from_a_registry_that_cannot_be_read() {
+    run(719, async |lab| {
+        lab.apply(&namespace("team-a"));
+        lab.apply(&registry("first", A));
+        lab.apply(&on("one", "first"));
+        lab.until_ready(&["team-a/one"]).await;
+        lab.apply(&with(registry("second", A), "/spec/allow", &json!([])));
+        lab.until("the second is told", |lab| is_duplicate(lab, "second")).await;
+        let before = lab.policy(A);
+        lab.kube.edit("registries", "", "first", |object| object["spec"]["management"] = "Someday".into()).unwrap();
+        lab.pass(Duration::from_secs(310)).await;
+        lab.restart().await;
+        lab.pass(Duration::from_secs(310)).await;
+        assert_eq!(lab.policy(A), before);
+        lab.kube.edit("registries", "", "first", |object| object["spec"]["management"] = "Enforce".into()).unwrap();
+        lab.pass(Duration::from_secs(310)).await;
+        assert!(is_duplicate(lab, "second") && !is_duplicate(lab, "first"));
+        assert_eq!(lab.policy(A), before);
+        lab.assert_at_rest().await;
+    });
+}

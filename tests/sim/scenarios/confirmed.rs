@@ -98,3 +98,99 @@ fn what_is_lost_during_a_search_is_not_pruned_by_an_earlier_token() {
         assert_ne!(lab.prune_token("default"), token);
     });
 }
+
+/// What a namespace loses after a token was heard takes nothing of it back: the first goes as soon as AWS lets it, and only
+/// then the token is done with.
+#[test]
+fn a_later_loss_takes_no_token_back() {
+    run(1_502, async |lab| {
+        lab.two_teams();
+        for name in ["first", "second"] {
+            lab.apply(&cache("team-a", name, "default", name));
+        }
+        lab.until_ready_of(CACHES, &["team-a/first", "team-a/second"]).await;
+        lab.kube.vanish(CACHES, "team-a", "first").unwrap();
+        lab.kube.relist(&Kinds::All);
+        lab.until("it is reported", |lab| orphaned(lab).contains("team-a/first")).await;
+        lab.settle().await;
+        let token = lab.prune_token("default");
+        let denied = Fault::error(400, "AccessDeniedException", "sim").on("DeletePullThroughCacheRule");
+        lab.aws.world(|world| world.inject(denied));
+        confirm(lab, &token);
+        lab.until("it was denied", |lab| lab.aws_writes("DeletePullThroughCacheRule") > 0).await;
+        lab.kube.vanish(CACHES, "team-a", "second").unwrap();
+        lab.kube.relist(&Kinds::All);
+        lab.until("both are reported", |lab| orphaned(lab).contains("team-a/second")).await;
+        lab.pass(INTERVAL).await;
+        assert_eq!(handled(lab), Value::Null, "nothing of it is done");
+        lab.aws.world(World::clear_faults);
+        lab.pass(INTERVAL + INTERVAL).await;
+        assert_eq!(lab.aws.world(|world| world.cache_prefixes(A, REGION)), ["second"]);
+        assert_eq!(handled(lab), json!(token));
+        lab.assert_at_rest().await;
+        let later = lab.prune_token("default");
+        confirm(lab, &later);
+        lab.until("the second goes by its own", |lab| {
+            lab.aws.world(|world| world.cache_prefixes(A, REGION)).is_empty()
+        })
+        .await;
+    });
+}
+
+/// Whose statements alone are pruned waits for nothing that is not his: not for a list of rules that cannot be read.
+#[test]
+fn a_token_of_statements_is_handled_while_rules_cannot_be_read() {
+    run(1_503, async |lab| {
+        lab.two_teams();
+        lab.apply(&pull("team-a", "lost", "default", &[B], "team-a/*"));
+        lab.apply(&cache("team-b", "stays", "default", "stays"));
+        lab.until_ready(&["team-a/lost"]).await;
+        lab.until_ready_of(CACHES, &["team-b/stays"]).await;
+        lab.kube.vanish(POLICIES, "team-a", "lost").unwrap();
+        lab.kube.relist(&Kinds::All);
+        lab.until("it is reported", |lab| orphaned(lab).contains("team-a/lost")).await;
+        lab.settle().await;
+        let token = lab.prune_token("default");
+        let denied = Fault::error(400, "AccessDeniedException", "sim").on("DescribePullThroughCacheRules");
+        lab.aws.world(|world| world.inject(denied));
+        confirm(lab, &token);
+        lab.until("it is pruned", |lab| !lab.may_pull(B, "team-a/app")).await;
+        lab.until("and done with", |lab| handled(lab) == json!(token)).await;
+        lab.aws.world(World::clear_faults);
+        lab.pass(INTERVAL).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// One answer that lacks what is to be pruned is no proof that it is gone.
+#[test]
+fn a_late_list_makes_nobody_forget_what_is_to_be_pruned() {
+    for is_said in [true, false] {
+        run(1_504, async |lab| {
+            lab.two_teams();
+            lab.apply(&cache("team-a", "lost", "default", "lost"));
+            lab.until_ready_of(CACHES, &["team-a/lost"]).await;
+            lab.kube.vanish(CACHES, "team-a", "lost").unwrap();
+            lab.kube.relist(&Kinds::All);
+            lab.until("it is reported", |lab| orphaned(lab).contains("team-a/lost")).await;
+            lab.settle().await;
+            let token = lab.prune_token("default");
+            let late = Fault::nothing_there().on("DescribePullThroughCacheRules").once();
+            lab.aws.world(|world| world.inject(late));
+            if is_said {
+                confirm(lab, &token);
+            } else {
+                lab.reconcile_now("default");
+            }
+            lab.pass(INTERVAL).await;
+            assert_eq!(
+                lab.aws.world(|world| world.cache_prefixes(A, REGION)).is_empty(),
+                is_said,
+                "{}",
+                lab.describe()
+            );
+            assert_eq!(lab.ledger("default").is_empty(), is_said);
+            lab.assert_at_rest().await;
+        });
+    }
+}

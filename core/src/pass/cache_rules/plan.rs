@@ -165,6 +165,10 @@ impl<'a> Planning<'a> {
             Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..) => {
                 self.plan.missing.insert(claim.id.clone(), has);
             }
+            // Kept until pruned.
+            Stance::Orphaned | Stance::Retained if has.state == OwnershipState::Owned => {
+                self.plan.missing.insert(claim.id.clone(), has);
+            }
             // Of a call that was made on the claim, a rule may come yet.
             Stance::Loses(_) | Stance::Leaves | Stance::Orphaned | Stance::Retained
                 if has.state == OwnershipState::Claimed || claim.claimed_at.is_some() =>

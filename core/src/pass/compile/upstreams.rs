@@ -89,7 +89,7 @@ impl Compiler<'_> {
     /// Whether the upstream takes nobody new: it goes, is let go of, or cannot be told from a Registry that cannot be read.
     fn takes_nobody_new(&self, upstream: &RegistryKey) -> bool {
         match self.gathered.others.get(upstream) {
-            Some(other) => other.registry.meta.deleting || other.registry.meta.released(),
+            Some(other) => other.takes_nobody_new(),
             None => self.gathered.unread_registry,
         }
     }
@@ -192,9 +192,7 @@ impl Compiler<'_> {
 
     /// The upstream of a rule on record, if it is of the rule's own account.
     fn upstream_of_own_account(&self, has: &LedgerRule) -> Option<RegistryKey> {
-        let (account, rest) = has.upstream_url.split_once(".dkr.ecr.")?;
-        let key = RegistryKey { account: account.parse().ok()?, region: rest.split('.').next()?.parse().ok()? };
-        (self.is_of_own_account(&key) && key.host() == has.upstream_url).then_some(key)
+        RegistryKey::of_host(&has.upstream_url).filter(|key| self.is_of_own_account(key))
     }
 
     /// A rule that an object asks for, where its upstream is of its own account and does not let a new one pull.

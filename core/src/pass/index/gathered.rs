@@ -26,6 +26,27 @@ impl OtherRegistry {
         self.registry.name()
     }
 
+    /// Whether it goes, or is let go of.
+    pub fn takes_nobody_new(&self) -> bool {
+        self.registry.meta.deleting || self.registry.meta.released()
+    }
+
+    /// The objects on record there that pull from another registry by its consent alone.
+    fn consented_by<'o>(&'o self, upstream: &'o RegistryKey) -> impl Iterator<Item = ObjectId> + 'o {
+        let host = upstream.host();
+        let rests_on_it = move |id: &ObjectId| {
+            let things = self.on_record(id).map(|holding| holding.things).unwrap_or_default();
+            let rule = things.rule.is_some_and(|rule| rule.consented == Some(true) && rule.upstream_url == host);
+            let role = things.role.is_some_and(|role| {
+                let mut asked = role.pulls.from.iter().filter(|from| from.external != Some(true));
+                asked.any(|from| upstream.is_at(&from.account_id, &from.region))
+            });
+            rule || role
+        };
+        let kinds = [Kind::PullThroughCacheRule, Kind::CrossAccountPtcRole];
+        self.ledger.objects().into_iter().filter(move |id| kinds.contains(&id.kind)).filter(rests_on_it)
+    }
+
     /// What its ledger has of an object.
     pub fn on_record(&self, id: &ObjectId) -> Option<Holding> {
         self.ledger.on_record(id)
@@ -59,13 +80,23 @@ pub struct Gathered {
     pub unread_registry: bool,
     /// Deleting objects that pull from other registries: which of those have nothing of them left.
     pub withdrawn: BTreeSet<(RegistryKey, ObjectId)>,
+    /// Objects of other registries of the account that pull from this one by its consent alone: told while the Registry does
+    /// not carry our finalizer yet, or is to lose it.
+    pub rest_on_consent: BTreeSet<ObjectId>,
 }
 
 impl Gathered {
+    /// An attached object.
+    pub fn object(&self, id: &ObjectId) -> Option<&Arc<Attached>> {
+        // They are in the order of their ids, as the watches' collections are.
+        let at = self.attached.binary_search_by(|object| object.id.cmp(id)).ok()?;
+        self.attached.get(at)
+    }
+
     /// Whether the object was proven to have what it says, and neither it nor the Registry says anything else by now.
     pub fn is_proven(&self, id: &ObjectId) -> bool {
         let registry = &self.registry;
-        let object = self.attached.iter().find(|object| object.id == *id);
+        let object = self.object(id);
         registry.status.observed_generation == registry.meta.generation
             && object.is_some_and(|object| {
                 let ready = find(&object.status.conditions, "Ready").is_some_and(|(ready, _)| ready == "True");
@@ -99,7 +130,8 @@ impl Snapshot<'_> {
         let of = |name: &str| -> Vec<Arc<Attached>> {
             self.0.objects().filter(|object| object.body.registry_name() == name).cloned().collect()
         };
-        let attached = of(registry.name());
+        let mut attached = of(registry.name());
+        attached.sort_by(|a, b| a.id.cmp(&b.id));
         let guests = self.guests(&registry, key, &slices);
         let unreadable = self.0.attached.values().flat_map(Collection::unreadable);
         let unreadable: BTreeSet<_> = unreadable.filter(|id| slices.mentions(id)).cloned().collect();
@@ -130,8 +162,12 @@ impl Snapshot<'_> {
         let with_others = slices.mentions_kind(Kind::CrossAccountPtcRole)
             || attached.iter().any(|object| is_role(object) || pulls_here(object))
             || slices.mentions_kind(Kind::PullThroughCacheRule) && self.0.registries_of(&key.account) > 1
+            || (registry.meta.deleting || !registry.meta.finalized) && self.0.registries_of(&key.account) > 1
             || !guests.is_empty();
         let others = if with_others { self.others(key) } else { BTreeMap::new() };
+        let is_asked = registry.meta.deleting || !registry.meta.finalized;
+        let beside = others.iter().filter(|(other, _)| is_asked && other.account == key.account);
+        let rest_on_consent = beside.flat_map(|(_, other)| other.consented_by(key)).collect();
         let living: BTreeSet<&ObjectId> =
             attached.iter().chain(&guests).chain(&elsewhere).map(|object| &object.id).chain(&unreadable).collect();
         let take_over = registry.spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -155,11 +191,16 @@ impl Snapshot<'_> {
             unreadable,
             unread_registry: self.0.registries.unreadable().next().is_some(),
             withdrawn,
+            rest_on_consent,
         })
     }
 
-    /// The Registries that would stand for a registry; the first does.
+    /// The Registries that would stand for a registry; the first does. None does while the one that the ledger serves is
+    /// there and cannot be read: it is not gone, and nobody takes over from it.
     fn standing_for(self, key: &RegistryKey, ledger: &Slices) -> Vec<Arc<RegistryObject>> {
+        if ledger.registry().is_some_and(|served| self.0.registries.unreadable().any(|name| name == served)) {
+            return Vec::new();
+        }
         let registries = self.0.registries.iter().map(|(_, registry)| registry);
         let mut candidates: Vec<_> = registries.filter(|r| r.key().as_ref() == Some(key)).cloned().collect();
         candidates.sort_by_cached_key(|registry| registry.seniority(ledger.registry()));

@@ -63,8 +63,11 @@ impl Judging<'_> {
         if let Some((set, left)) = orphans.sets.iter().find(|(_, left)| left.token == token) {
             return self.is_done(Some(set), left);
         }
-        let (rules, of_iam) = (&self.applied.rules, &self.applied.roles);
-        let has_read = rules.has.is_some() && of_iam.has.is_some() && self.applied.has.is_some();
+        if let Some(named) = self.desired.words.heard.get(token) {
+            return named.keys().all(|id| !self.applied.said_waits.objects.contains(id));
+        }
+        // Of what the ledger names the tokens are known without AWS; of the rest the policy tells.
+        let has_read = self.applied.has.is_some();
         if !orphans.unclaimed.is_empty() && orphans.nameless.token == token {
             return has_read && self.is_done(None, &orphans.nameless);
         }
@@ -105,7 +108,9 @@ impl Judging<'_> {
         let attached: BTreeSet<String> = attached.map(|object| object.id.to_string()).collect();
         let on_record = self.ledger();
         let on_record = on_record.iter().filter(|(_, holding)| holding.holds_something()).map(|(id, _)| id.to_string());
-        let all: Vec<_> = attached.into_iter().chain(on_record).collect::<BTreeSet<_>>().into_iter().collect();
+        let resting = self.gathered.rest_on_consent.iter().map(ToString::to_string);
+        let all = attached.into_iter().chain(on_record).chain(resting).collect::<BTreeSet<_>>();
+        let all: Vec<_> = all.into_iter().collect();
         let (shown, rest) = all.split_at(all.len().min(10));
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
         let message = format!(

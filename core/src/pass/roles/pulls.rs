@@ -24,12 +24,18 @@ pub(super) fn joined(before: LedgerPulls, now: &LedgerPulls) -> LedgerPulls {
     LedgerPulls { from: from.into_values().collect(), into: into.into_iter().collect() }
 }
 
-/// What is on record of a role with this policy in AWS: of more than one role may ask for, what the policy names.
+/// What is on record of a role with this policy in AWS: of more than one role may ask for, what the policy names. A policy
+/// that names nothing lets it pull all.
 pub(super) fn bounded(pulls: LedgerPulls, policy: Option<&str>) -> LedgerPulls {
     if pulls.characters() <= NAMES_AT_MOST {
         return pulls;
     }
     let named = policy.map(resources).unwrap_or_default();
+    if named.contains("*") {
+        let all = || vec!["*".to_owned()];
+        let whole = |upstream: LedgerUpstream| LedgerUpstream { repositories: all(), ..upstream };
+        return LedgerPulls { from: pulls.from.into_iter().map(whole).collect(), into: all() };
+    }
     let is_named = |end: &str| named.iter().any(|arn| arn.ends_with(end));
     let of_policy = |mut upstream: LedgerUpstream| {
         let LedgerUpstream { account_id, region, repositories, .. } = &mut upstream;

@@ -62,7 +62,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         let role = gathered.ledger.holdings.get(id).and_then(|holding| holding.things.role.as_ref());
         let is_of_it = |from: &LedgerUpstream| upstream.key.is_at(&from.account_id, &from.region);
         let is_new = !role.is_some_and(|role| role.pulls.from.iter().any(is_of_it));
-        return if is_new && (registry.registry.meta.deleting || registry.registry.meta.released()) {
+        return if is_new && registry.takes_nobody_new() {
             Reach::Waits(takes_nobody_new(registry))
         } else {
             Reach::Granted
@@ -74,7 +74,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         Because::new(Reason::WaitingForUpstream, message)
     };
     let Some(entry) = entry else {
-        if registry.registry.meta.deleting {
+        if registry.takes_nobody_new() {
             return Reach::Waits(takes_nobody_new(registry));
         }
         return Reach::Waits(waiting());
@@ -170,7 +170,7 @@ pub fn still_granted(gathered: &Gathered, id: &ObjectId, arn: Option<&str>) -> O
 /// name may have had another role before.
 pub fn granting<'a>(gathered: &'a Gathered, id: &ObjectId, arn: Option<&str>) -> Option<&'a OtherRegistry> {
     let is_to_it = |statement: &Statement| arn.is_none_or(|arn| is_good_for(statement, arn));
-    let object = gathered.attached.iter().find(|object| object.id == *id);
+    let object = gathered.object(id);
     let grants = |key: &RegistryKey, registry: &OtherRegistry| match registry.on_record(id) {
         Some(entry) => entry.statements.iter().any(is_to_it),
         None => object.is_some_and(|object| may_grant(gathered, object, key, registry)),

@@ -123,7 +123,8 @@ fn ledger_of(key: &RegistryKey, holdings: &ledger::Holdings) -> Ledger {
 }
 
 /// The registry, its ledger, and who is attached; the namespace was seen.
-fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], objects: Vec<Attached>) -> Gathered {
+fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], mut objects: Vec<Attached>) -> Gathered {
+    objects.sort_by(|a, b| a.id.cmp(&b.id));
     let holdings = ledger.iter().map(|(name, holding)| (id(name), holding.clone())).collect();
     let namespace = Arc::new(NamespaceView { labels: BTreeMap::new() });
     Gathered {
@@ -140,6 +141,7 @@ fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], object
         unreadable: std::collections::BTreeSet::new(),
         unread_registry: false,
         withdrawn: std::collections::BTreeSet::new(),
+        rest_on_consent: std::collections::BTreeSet::new(),
     }
 }
 

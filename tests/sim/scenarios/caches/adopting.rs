@@ -228,3 +228,23 @@ fn an_adopted_rule_keeps_no_prune_waiting() {
         lab.assert_at_rest().await;
     });
 }
+
+/// A rule that was adopted and is made anew with another upstream is the object's own: it goes with it.
+#[test]
+fn what_takes_the_place_of_an_adopted_rule_is_not_adopted() {
+    run(1_521, async |lab| {
+        lab.two_teams();
+        put_by_others(lab, "quay", "quay.io");
+        let adopting = with(caching("team-a/quay", &quay()), "/spec/adoption", &json!("IfIdentical"));
+        lab.apply(&adopting);
+        until_ready(lab, &["team-a/quay"]).await;
+        lab.rules.no_rule_of_others(A, "quay");
+        let public = with(adopting, "/spec/upstream", &json!({"type": "EcrPublic"}));
+        lab.apply(&with(public, "/spec/replacePolicy", &json!("Recreate")));
+        lab.settle().await;
+        until_ready(lab, &["team-a/quay"]).await;
+        delete(lab, "team-a/quay");
+        until_gone(lab, "team-a/quay").await;
+        assert_eq!(prefixes(lab), Vec::<String>::new());
+    });
+}

@@ -250,3 +250,24 @@ fn a_rule_that_comes_late_of_a_late_try_does_not_outlive_its_object() {
         lab.assert_at_rest().await;
     });
 }
+
+/// Answers that lack our rule, one or several in a row, make it nobody's: neither while it lives nor afterwards.
+#[test]
+fn a_late_list_takes_our_rule_from_nobody() {
+    for times in [1, 2, 4] {
+        run(1_520, async |lab| {
+            lab.two_teams();
+            lab.apply(&caching("team-a/quay", &quay()));
+            until_ready(lab, &["team-a/quay"]).await;
+            lab.settle().await;
+            inject(lab, Fault::nothing_there().on("DescribePullThroughCacheRules").times(times));
+            lab.reconcile_now("default");
+            lab.pass(INTERVAL).await;
+            until_ready(lab, &["team-a/quay"]).await;
+            lab.assert_at_rest().await;
+            delete(lab, "team-a/quay");
+            until_gone(lab, "team-a/quay").await;
+            assert_eq!(prefixes(lab), Vec::<String>::new(), "{times} late answers");
+        });
+    }
+}

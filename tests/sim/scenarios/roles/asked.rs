@@ -182,3 +182,57 @@ fn refused_edits_leave_on_record_what_stands() {
         lab.assert_at_rest().await;
     });
 }
+
+/// A Registry that is being deleted stays until nothing of its account pulls from it by its consent: whoever is left could
+/// not be withdrawn by anybody.
+#[test]
+fn an_upstream_stays_until_nothing_rests_on_its_consent() {
+    for by_role in [true, false] {
+        run(1_517, async |lab| {
+            two_regions(lab, &json!([allow_all()]));
+            if by_role {
+                lab.apply(&scoped("Listed"));
+                lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+            } else {
+                lab.apply(&with(bare_cache(), "/spec/upstream/ecr/roleRef", &Value::Null));
+                lab.until_ready_of(CACHES, &["team-a/mirror"]).await;
+            }
+            lab.settle().await;
+            lab.delete(REGISTRIES, "", "upstream");
+            lab.settle().await;
+            let kind = if by_role { "CrossAccountPtcRole" } else { "PullThroughCacheRule" };
+            let told = lab.message(REGISTRIES, "", "upstream", "Ready");
+            assert!(told.contains(&format!("{kind}/team-a/mirror")), "{told}");
+            lab.assert_at_rest().await;
+            if by_role {
+                delete_role(lab)
+            } else {
+                delete_cache(lab)
+            }
+            lab.until("it is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+            lab.assert_at_rest().await;
+        });
+    }
+}
+
+/// What AWS does not show of one object's role for a while keeps nobody else's from going.
+#[test]
+fn one_role_that_is_not_shown_as_written_fails_no_other() {
+    run(1_518, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        lab.apply(&scoped("Listed"));
+        lab.apply(&role("team-b", "other", "upstream", &["base/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror", "team-b/other"]).await;
+        lab.settle().await;
+        lab.aws.world(|world| world.inject(Fault::stale_read().on("GetRolePolicy").times(40)));
+        edit(lab, "/spec/upstreams/0/repositories", &json!(["base/*", "tools/*"]));
+        lab.pass(Duration::from_secs(2)).await;
+        lab.delete(ROLES, "team-b", "other");
+        lab.pass(Duration::from_secs(10)).await;
+        assert!(!lab.exists(ROLES, "team-b", "other"), "{}", lab.describe());
+        lab.aws.world(aws_sim::World::clear_faults);
+        lab.pass(INTERVAL).await;
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.assert_at_rest().await;
+    });
+}

@@ -298,8 +298,7 @@ fn a_registry_that_comes_back_is_asked_again() {
         lab.apply(&with(cache(), "/spec/upstream/ecr", &json!({"external": external, "roleRef": {"name": "mirror"}})));
         until_all_ready(lab).await;
         lab.settle().await;
-        lab.delete(REGISTRIES, "", "upstream");
-        lab.until("it is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
+        lab.kube.vanish(REGISTRIES, "", "upstream").unwrap();
         lab.pass(INTERVAL).await;
         assert_pulls(lab, "base/app");
         upstream_beside(lab, &json!([]));
