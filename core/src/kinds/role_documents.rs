@@ -116,10 +116,12 @@ pub fn is_good_for(statement: &Statement, role_arn: &str) -> bool {
     of_roles.all(|(_, arns)| arns.contains(role_arn))
 }
 
-/// The resources that the policy names.
+/// The resources that the policy lets be pulled; the token to log in with has none, and is asked of `*`.
 pub fn resources(policy: &str) -> BTreeSet<String> {
     let document: Value = serde_json::from_str(policy).unwrap_or_default();
     let statements = document.get("Statement").and_then(Value::as_array).into_iter().flatten();
+    let is_login = |statement: &&Value| statement["Action"] == LOGIN || statement["Action"] == json!([LOGIN]);
+    let statements = statements.filter(|statement| !is_login(statement));
     let named = statements.filter_map(|statement| statement.get("Resource"));
     let each = named.flat_map(|named| named.as_array().map_or_else(|| vec![named], |all| all.iter().collect()));
     each.filter_map(|resource| resource.as_str().map(str::to_owned)).collect()
