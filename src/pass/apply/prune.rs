@@ -21,17 +21,14 @@ impl Writing<'_> {
             self.memory.heard.clear();
             return Said::default();
         }
-        let (orphans, said) = match policy {
-            Some(policy) => {
-                let orphans = self.plan(policy, None).orphans;
-                let said = orphans.said();
-                (orphans, said)
-            }
-            None => {
-                let orphans = self.orphans_on_record();
-                let said = orphans.said_of_things();
-                (orphans, said)
-            }
+        let (orphans, said) = if let Some(policy) = policy {
+            let orphans = self.plan(policy, None).orphans;
+            let said = orphans.said();
+            (orphans, said)
+        } else {
+            let orphans = self.orphans_on_record();
+            let said = orphans.said_of_things();
+            (orphans, said)
         };
         let mut heard = self.words.still_heard(&self.memory.heard);
         heard.extend(orphans.named(&self.words));

@@ -207,9 +207,9 @@ fn an_upstream_stays_until_nothing_rests_on_its_consent() {
             assert!(told.contains(&format!("{kind}/team-a/mirror")), "{told}");
             lab.assert_at_rest().await;
             if by_role {
-                delete_role(lab)
+                delete_role(lab);
             } else {
-                delete_cache(lab)
+                delete_cache(lab);
             }
             lab.until("it is gone", |lab| !lab.exists(REGISTRIES, "", "upstream")).await;
             lab.assert_at_rest().await;
