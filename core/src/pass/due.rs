@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::compile::{Contribution, Desired, Stance};
-use super::orphans::{Said, Word};
+use super::orphans::{Said, Word, set_of};
 use crate::policy::{Effect, Statement};
 
 /// What has to go in one registry.
@@ -25,7 +25,13 @@ impl Due {
 impl Desired {
     /// `said`: what a person has said of what belongs to nobody.
     pub fn due(&self, said: &Said) -> Due {
-        let given_up: Vec<_> = self.contributions.iter().flat_map(|c| given_up(c, said)).collect();
+        // Statements of a set go after its rules and roles.
+        let with_things = self.contributions.iter().filter(|c| !c.things.is_empty()).filter_map(set_of);
+        let with_things: BTreeSet<_> = with_things.collect();
+        let waits =
+            |c: &Contribution| said.of(c) == Word::Prune && set_of(c).is_some_and(|set| with_things.contains(&set));
+        let going = self.contributions.iter().filter(|c| !waits(c));
+        let given_up: Vec<_> = going.flat_map(|c| given_up(c, said)).collect();
         // What another object may have changes hands in the ledger, not in AWS.
         let others = || self.contributions.iter().flat_map(|c| entitled(c, said)).chain(&self.protected);
         let is_nobodys = |atom: &Statement| !others().any(|statement| atom.is_within(statement));

@@ -18,7 +18,7 @@ use ecr_permissions_core::pass::index::{Gathered, Index, WatchEvent};
 use ecr_permissions_core::pass::ledger::{REGISTRY_POLICY, Slice};
 use ecr_permissions_core::pass::memory::{Memory, Patience};
 use ecr_permissions_core::pass::objects::{Attached, Meta, NamespaceView, ObjectId, RegistryObject};
-use ecr_permissions_core::pass::orphans::{Orphans, Word};
+use ecr_permissions_core::pass::orphans::{Orphans, Word, set_of};
 use ecr_permissions_core::pass::standing::{Known, Standing};
 use ecr_permissions_core::policy::{Doc, Effect, Statement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -33,8 +33,6 @@ use super::ledger::LEDGERS;
 const WITHIN: Duration = Duration::from_millis(10_500);
 /// The watches' own way back to the API server after it was out of reach.
 const REOPENED_WITHIN: Duration = Duration::from_secs(45);
-/// So long the operator waits for an answer of AWS.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 /// A start, until the stores are filled.
 const STARTED_WITHIN: Duration = Duration::from_secs(5);
 /// Answers of AWS that are no disturbance of the registry: something is there already, is not there, or is refused for
@@ -65,8 +63,8 @@ pub struct Due {
     since: BTreeMap<(RegistryKey, String), Duration>,
     /// Until when the watches may be behind.
     behind_until: Duration,
-    /// When an account last answered with an error.
-    failed_at: BTreeMap<String, Duration>,
+    /// Accounts whose last answer was an error, or that have given none; without a name: nobody was let into one.
+    away: BTreeSet<Option<String>>,
 }
 
 impl Due {
@@ -84,13 +82,15 @@ impl Lab {
             self.due.behind_until = now + REOPENED_WITHIN;
         }
         let state = (self.kube.revision(), self.aws.world(|world| world.calls().len()));
-        self.note_errors(now);
+        self.note_answers();
         if state != self.due.told_from {
             self.due.told_from = state;
             self.due.found = self.find_due();
         }
         let found = self.due.found.clone();
         self.due.since.retain(|thing, _| found.contains(thing));
+        let accounts = found.iter().map(|(key, _)| key.account.as_str().to_owned());
+        let away: BTreeSet<_> = accounts.filter(|account| self.is_away(account)).collect();
         let is_disturbed = self.running.is_none() || now < self.due.behind_until;
         for thing in found {
             let Some(waited) = self.due.since.get_mut(&thing) else {
@@ -98,11 +98,7 @@ impl Lab {
                 self.due.since.insert(thing, Duration::ZERO);
                 continue;
             };
-            if is_disturbed || self.aws.world(|world| world.is_disturbed(thing.0.account.as_str())) {
-                continue;
-            }
-            let failed_at = self.due.failed_at.get(thing.0.account.as_str());
-            if failed_at.is_some_and(|at| now.saturating_sub(*at) < Duration::from_secs(1)) {
+            if is_disturbed || away.contains(thing.0.account.as_str()) {
                 continue;
             }
             let before = *waited;
@@ -113,27 +109,30 @@ impl Lab {
         }
     }
 
-    /// An account that answers with errors stops the clock of what is due there; one that does not answer, until the caller
-    /// has given up.
-    fn note_errors(&mut self, now: Duration) {
+    /// An account that answers with errors, or into which nobody is let, stops the clock of what is due there until it
+    /// answers again.
+    fn note_answers(&mut self) {
         let seen = self.due.answered;
-        self.due.answered = self.aws.world(|world| {
-            let mut calls = world.calls().iter().skip(seen);
-            calls.position(|call| call.outcome == "Pending").map_or_else(|| world.calls().len(), |at| seen + at)
-        });
-        let failed: Vec<_> = self.aws.world(|world| {
-            let calls = world.calls().get(seen..).unwrap_or_default().iter();
-            let failed = calls.filter(|call| !PLAIN.contains(&call.outcome.as_str()));
-            let at = |call: &aws_sim::Call| if call.outcome == "Hang" { now + GIVEN_UP_AFTER } else { now };
-            failed
-                .flat_map(|call| [call.account.clone(), account_of(call)].map(|of| Some((of?, at(call)))))
-                .flatten()
-                .collect()
-        });
-        for (account, at) in failed {
-            let failed_at = self.due.failed_at.entry(account).or_default();
-            *failed_at = at.max(*failed_at);
+        let calls: Vec<_> = self.aws.world(|world| world.calls().get(seen..).unwrap_or_default().to_vec());
+        let pending = calls.iter().position(|call| call.outcome == "Pending");
+        self.due.answered += pending.unwrap_or(calls.len());
+        for call in calls {
+            let of = if call.operation == "AssumeRole" { None } else { call.account.clone() };
+            if !PLAIN.contains(&call.outcome.as_str()) {
+                self.due.away.insert(of);
+                continue;
+            }
+            if of.is_some() {
+                self.due.away.remove(&None);
+            }
+            self.due.away.remove(&of);
         }
+    }
+
+    /// Whether AWS is not known to answer for the account.
+    fn is_away(&self, account: &str) -> bool {
+        let is_away = |of: Option<String>| self.due.away.contains(&of);
+        is_away(None) || is_away(Some(account.to_owned())) || self.aws.world(|world| world.is_disturbed(account))
     }
 
     fn find_due(&self) -> BTreeSet<(RegistryKey, String)> {
@@ -157,9 +156,16 @@ impl Lab {
             return Vec::new();
         }
         let said = Orphans::find(&desired, BTreeSet::new()).said();
-        let gone = |id: &ObjectId| {
+        let is_pruned = |id: &ObjectId| {
             let of_it = desired.contributions.iter().find(|c| c.id == *id);
             of_it.is_some_and(|c| said.of(c) == Word::Prune)
+        };
+        // Statements of a set go after its rules and roles, and those after the grants to them.
+        let with_things = desired.contributions.iter().filter(|c| !c.things.is_empty()).filter_map(set_of);
+        let with_things: BTreeSet<_> = with_things.collect();
+        let gone = |id: &ObjectId| {
+            let of_it = desired.contributions.iter().find(|c| c.id == *id);
+            is_pruned(id) && of_it.and_then(set_of).is_none_or(|set| !with_things.contains(&set))
         };
         let statements = self.due_statements(gathered, &desired, installation, gone);
         let rules = desired.contributions.iter().filter_map(|c| {
@@ -169,7 +175,7 @@ impl Lab {
             let stored =
                 self.aws.world(|world| world.cache_rule(key.account.as_str(), &key.region.to_string(), &has.prefix))?;
             let is_it = stored["upstreamRegistryUrl"] == has.upstream_url;
-            (is_it && (goes || gone(&c.id))).then(|| format!("rule {} of {}", has.prefix, c.id))
+            (is_it && (goes || is_pruned(&c.id))).then(|| format!("rule {} of {}", has.prefix, c.id))
         });
         statements.into_iter().chain(rules).map(|what| (key.clone(), what)).collect()
     }
@@ -218,12 +224,6 @@ impl Lab {
 /// AWS takes no document with a principal that is gone, whoever wrote it.
 fn names_deleted(statement: &str) -> bool {
     statement.contains("\"AROA") || statement.contains("\"AIDA")
-}
-
-/// The account that a call was to be let into.
-fn account_of(call: &aws_sim::Call) -> Option<String> {
-    let role = call.target.as_deref().filter(|_| call.operation == "AssumeRole")?;
-    role.split(':').nth(4).map(str::to_owned)
 }
 
 /// Everything that the API server has, as watches would show it.
