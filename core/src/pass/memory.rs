@@ -11,7 +11,6 @@ use super::refusals::{Denied, Refusals};
 use super::roles;
 use super::scope::ScopeView;
 use super::standing::Standing;
-use super::suspects::Suspects;
 use crate::ownership::Sid;
 use crate::policy::Statement;
 use crate::reason::Reason;
@@ -55,8 +54,6 @@ pub struct Memory {
     pub patience: Patience,
     /// What AWS refused of the document.
     refused: Refusals<Vec<Statement>>,
-    /// Of which namespaces it refused it.
-    pub suspects: Suspects,
     /// What AWS refused to do with cache rules.
     pub rules: Denied<cache_rules::Act>,
     /// What AWS refused to do with roles.
@@ -135,8 +132,7 @@ impl Memory {
 
     /// When the next refused object is due.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
-        let next = [self.refused.next(now), self.rules.next(now), self.roles.next(now), self.suspects.next(now)];
-        next.into_iter().flatten().min()
+        [self.refused.next(now), self.rules.next(now), self.roles.next(now)].into_iter().flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.

@@ -7,7 +7,6 @@ pub mod claims;
 mod collection;
 pub mod compile;
 pub mod conditions;
-pub mod due;
 pub mod index;
 pub mod judge;
 pub mod ledger;
@@ -21,7 +20,6 @@ pub mod roles;
 pub mod scope;
 pub mod standing;
 pub mod steps;
-pub mod suspects;
 
 pub use collection::Change;
 

@@ -19,8 +19,7 @@ pub mod merge;
 mod normal;
 pub mod overlap;
 mod read;
-pub mod shorten;
-mod statement;
+pub mod statement;
 
 pub use action::{Action, KnownAction, is_dormant_under_v1, is_enforced_under_v1};
 pub use canonical::Malformed;

@@ -15,7 +15,6 @@ mod confirmed;
 mod consent;
 mod corners;
 mod deletion;
-mod due;
 mod left;
 mod lifecycle;
 mod limits;
