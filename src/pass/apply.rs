@@ -29,7 +29,7 @@ use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
-use current::{Current, Shown, changed};
+use current::{Current, Shown, changed, unknown};
 use outcome::readback_differs;
 
 use things::Working;
@@ -278,8 +278,6 @@ impl Writing<'_> {
             Ok(permit) => permit,
             Err(because) => return Sent::Failed(because, Unknown(false)),
         };
-        // Who cannot ask the API server writes only what takes away.
-        let keeps_back = only.is_none() && self.shown().await == Shown::Unknown;
         if policy.is_past || self.op.clock.now().saturating_sub(policy.read_at) > FRESH {
             let read = observe::policy(self.proven, self.op).await;
             let confirmed = match read {
@@ -293,10 +291,13 @@ impl Writing<'_> {
                 Err(because) => return Sent::Failed(because, Unknown(false)),
             }
         }
-        // The reads may have taken longer than an answer is good for.
-        if self.shown().await == Shown::Changed {
-            return Sent::Failed(changed(), Unknown(false));
-        }
+        // The reads may have taken longer than an answer is good for. Who cannot ask writes only what takes away.
+        let keeps_back = match self.shown().await {
+            Shown::Changed => return Sent::Failed(changed(), Unknown(false)),
+            Shown::Unknown if adds => return Sent::Failed(unknown(), Unknown(false)),
+            Shown::Unknown => true,
+            Shown::AsPlanned => false,
+        };
         let plan = self.plan_to_write(policy, if keeps_back { Some(&[]) } else { only });
         let Ok(composition) = plan.compose(&plan.admitted) else {
             return Sent::Failed(

@@ -247,7 +247,8 @@ impl Index {
             Some(self.key_of(self.attached.get(&kind)?.get(&id)?))
         });
         // A Registry waits for what pulls from it by its consent before it goes, and carries our finalizer for it.
-        let account = any.account.parse::<AccountId>().ok();
+        let rests_on_consent = concerns_all || parts.iter().any(|part| part.kind == role.as_str());
+        let account = any.account.parse::<AccountId>().ok().filter(|_| rests_on_consent);
         let going = self
             .registries
             .iter()

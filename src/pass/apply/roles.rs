@@ -64,14 +64,12 @@ impl Thing for Roles {
         plan_roles(&claims, &self.stored, &in_use, &marks)
     }
 
-    /// Only what was written to can have changed by it; without that, all.
-    async fn read_again(mut self, acts: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
-        let mut names: BTreeSet<String> = acts.iter().map(|act| act.name().to_owned()).collect();
-        if acts.is_empty() {
-            names = self.stored.keys().cloned().collect();
-        }
-        self.stored.extend(read(names, writing.proven).await);
-        Ok(self)
+    async fn read_again(self, acts: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
+        Ok(self.read_named(acts.iter().map(|act| act.name().to_owned()).collect(), writing).await)
+    }
+
+    async fn read_recorded(self, records: &[LedgerRole], writing: &Writing<'_>) -> Result<Self, Because> {
+        Ok(self.read_named(records.iter().map(|role| role.name.clone()).collect(), writing).await)
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
@@ -150,6 +148,13 @@ impl Thing for Roles {
 
     fn names_young(_: &Act) -> bool {
         false
+    }
+}
+
+impl Roles {
+    async fn read_named(mut self, names: BTreeSet<String>, writing: &Writing<'_>) -> Self {
+        self.stored.extend(read(names, writing.proven).await);
+        self
     }
 }
 

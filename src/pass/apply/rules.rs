@@ -62,10 +62,15 @@ impl Thing for Rules {
         self.plan_and_asking(claims, writing, said).0
     }
 
+    /// They are read as one list.
     async fn read_again(self, _: &[&Act], writing: &Writing<'_>) -> Result<Self, Because> {
         let proven = writing.proven;
         let stored = proven.cache_rules().await.map_err(|error| proven.session().because(&error))?;
         Ok(Self { stored, ..self })
+    }
+
+    async fn read_recorded(self, _: &[LedgerRule], writing: &Writing<'_>) -> Result<Self, Because> {
+        self.read_again(&[], writing).await
     }
 
     async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {

@@ -49,8 +49,10 @@ pub(super) trait Thing: Sized {
         writing: &Writing<'_>,
         said: &Said,
     ) -> Plan<Self::Act, Self::Record>;
-    /// Reads again what the acts may have changed; all, if there were none.
+    /// Reads again what the acts may have changed.
     async fn read_again(self, acts: &[&Self::Act], writing: &Writing<'_>) -> Result<Self, Because>;
+    /// Reads again what is on record so.
+    async fn read_recorded(self, records: &[Self::Record], writing: &Writing<'_>) -> Result<Self, Because>;
     async fn act(act: &Self::Act, writing: &Writing<'_>) -> Result<(), Refusal>;
     /// AWS's refusal in the words of a condition.
     fn explained(act: &Self::Act, error: &Error, writing: &Writing<'_>) -> Because;
@@ -207,21 +209,25 @@ impl Writing<'_> {
 
     /// A single read that does not show what is on record may be an older one: then AWS is read once more.
     pub(super) async fn settled<T: Thing>(&mut self, mut working: Working<T>) -> Result<Working<T>, Because> {
-        let not_shown = self.not_shown(&working);
-        if not_shown.iter().any(|id| !T::denied(self.memory).is_absent(id)) {
+        let mut doubtful = self.not_shown(&working.read);
+        doubtful.retain(|id, _| !T::denied(self.memory).is_absent(id));
+        if !doubtful.is_empty() {
+            // Nothing tells when AWS's answers are of now: only time does.
             tokio::time::sleep(BETWEEN_READS.min(self.op.settings.between_reads)).await;
-            working = self.read_again(working, &[]).await?;
+            let records: Vec<_> = doubtful.into_values().collect();
+            working = Working { read: working.read.read_recorded(&records, self).await?, ..working };
         }
-        let absent = self.not_shown(&working);
+        let absent = self.not_shown(&working.read).into_keys().collect();
         T::denied(self.memory).note_absent(absent);
         Ok(working)
     }
 
-    /// Whose thing is on record as its own, and not in what was read.
-    fn not_shown<T: Thing>(&self, working: &Working<T>) -> BTreeSet<ObjectId> {
+    /// What is on record as an object's own, and not in what was read.
+    fn not_shown<T: Thing>(&self, read: &T) -> BTreeMap<ObjectId, T::Record> {
         let claims = self.desired.contributions.iter().filter_map(T::claim);
-        let is_hidden = |has: &T::Record| has.state() == OwnershipState::Owned && !working.read.shows(has);
-        claims.filter(|claim| claim.has.as_ref().is_some_and(is_hidden)).map(|claim| claim.id.clone()).collect()
+        let owned = claims.filter_map(|claim| Some((&claim.id, claim.has.as_ref()?)));
+        let hidden = owned.filter(|(_, has)| has.state() == OwnershipState::Owned && !read.shows(has));
+        hidden.map(|(id, has)| (id.clone(), has.clone())).collect()
     }
 
     /// What AWS refused in this pass, or refused before and is not asked again yet.

@@ -26,6 +26,15 @@ fn confirm(lab: &Lab, token: &str) {
     lab.annotate(REGISTRIES, "", "default", PRUNE, token);
 }
 
+/// An object of team-a vanishes without a word; the token of what its namespace left.
+async fn lose(lab: &mut Lab, plural: &str, name: &str) -> String {
+    lab.kube.vanish(plural, "team-a", name).unwrap();
+    lab.kube.relist(&Kinds::All);
+    lab.until("it is reported", |lab| orphaned(lab).contains(&format!("team-a/{name}"))).await;
+    lab.settle().await;
+    lab.prune_token("default")
+}
+
 /// Grants under our Sids that nothing on record is of, beside one of an object that is there.
 async fn unclaimed_grants(lab: &mut Lab) {
     lab.two_teams();
@@ -73,11 +82,7 @@ fn what_is_lost_during_a_search_is_not_pruned_by_an_earlier_token() {
         }
         lab.until_ready_of(CACHES, &["team-a/first", "team-a/second"]).await;
         lab.settle().await;
-        lab.kube.vanish(CACHES, "team-a", "first").unwrap();
-        lab.kube.relist(&Kinds::All);
-        lab.until("it is reported", |lab| orphaned(lab).contains("team-a/first")).await;
-        lab.settle().await;
-        let token = lab.prune_token("default");
+        let token = lose(lab, CACHES, "first").await;
         let puts = lab.aws_writes("PutRegistryPolicy");
         confirm(lab, &token);
         let ghost = json!([{"accountId": B, "name": "ghost"}]);
@@ -109,11 +114,7 @@ fn a_later_loss_takes_no_token_back() {
             lab.apply(&cache("team-a", name, "default", name));
         }
         lab.until_ready_of(CACHES, &["team-a/first", "team-a/second"]).await;
-        lab.kube.vanish(CACHES, "team-a", "first").unwrap();
-        lab.kube.relist(&Kinds::All);
-        lab.until("it is reported", |lab| orphaned(lab).contains("team-a/first")).await;
-        lab.settle().await;
-        let token = lab.prune_token("default");
+        let token = lose(lab, CACHES, "first").await;
         let denied = Fault::error(400, "AccessDeniedException", "sim").on("DeletePullThroughCacheRule");
         lab.aws.world(|world| world.inject(denied));
         confirm(lab, &token);
@@ -146,11 +147,7 @@ fn a_token_of_statements_is_handled_while_rules_cannot_be_read() {
         lab.apply(&cache("team-b", "stays", "default", "stays"));
         lab.until_ready(&["team-a/lost"]).await;
         lab.until_ready_of(CACHES, &["team-b/stays"]).await;
-        lab.kube.vanish(POLICIES, "team-a", "lost").unwrap();
-        lab.kube.relist(&Kinds::All);
-        lab.until("it is reported", |lab| orphaned(lab).contains("team-a/lost")).await;
-        lab.settle().await;
-        let token = lab.prune_token("default");
+        let token = lose(lab, POLICIES, "lost").await;
         let denied = Fault::error(400, "AccessDeniedException", "sim").on("DescribePullThroughCacheRules");
         lab.aws.world(|world| world.inject(denied));
         confirm(lab, &token);
@@ -170,11 +167,7 @@ fn a_late_list_makes_nobody_forget_what_is_to_be_pruned() {
             lab.two_teams();
             lab.apply(&cache("team-a", "lost", "default", "lost"));
             lab.until_ready_of(CACHES, &["team-a/lost"]).await;
-            lab.kube.vanish(CACHES, "team-a", "lost").unwrap();
-            lab.kube.relist(&Kinds::All);
-            lab.until("it is reported", |lab| orphaned(lab).contains("team-a/lost")).await;
-            lab.settle().await;
-            let token = lab.prune_token("default");
+            let token = lose(lab, CACHES, "lost").await;
             let late = Fault::nothing_there().on("DescribePullThroughCacheRules").once();
             lab.aws.world(|world| world.inject(late));
             if is_said {

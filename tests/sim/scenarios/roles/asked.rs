@@ -8,14 +8,27 @@ use super::within::{OTHER_REGION, listed, scoped, take_back, two_regions};
 use super::*;
 use crate::lab::objects::pull;
 
+/// The role and the cache at work, with all that they ask of an upstream of their own account.
+async fn mirroring_beside(lab: &mut Lab) {
+    two_regions(lab, &json!([allow_all()]));
+    lab.apply(&scoped("Listed"));
+    lab.apply(&cache());
+    until_all_ready(lab).await;
+}
+
+/// Both Registries; an object keeps the upstream's there while it is being deleted.
+async fn upstream_with_an_object(lab: &mut Lab) {
+    two_regions(lab, &json!([allow_all()]));
+    lab.aws.world(|world| world.set_scope(A, OTHER_REGION, Some(Scope::V2)));
+    lab.apply(&pull("team-b", "beside", "upstream", &[B], "base/*"));
+    lab.until_ready(&["team-b/beside"]).await;
+}
+
 /// What somebody took from AWS is not given back by a consent that was taken back meanwhile.
 #[test]
 fn a_repair_asks_the_upstream() {
     run(1_510, async |lab| {
-        two_regions(lab, &json!([allow_all()]));
-        lab.apply(&scoped("Listed"));
-        lab.apply(&cache());
-        until_all_ready(lab).await;
+        mirroring_beside(lab).await;
         lab.settle().await;
         lab.kube.freeze_watches(Kinds::only(&["registries"]));
         set_registry(lab, "upstream", "allow", &json!([]));
@@ -60,10 +73,7 @@ fn a_second_try_asks_the_upstream() {
 fn an_upstream_that_goes_takes_nobody_new() {
     for is_deleted in [true, false] {
         run(1_512, async |lab| {
-            two_regions(lab, &json!([allow_all()]));
-            lab.aws.world(|world| world.set_scope(A, OTHER_REGION, Some(Scope::V2)));
-            lab.apply(&pull("team-b", "beside", "upstream", &[B], "base/*"));
-            lab.until_ready(&["team-b/beside"]).await;
+            upstream_with_an_object(lab).await;
             lab.apply(&scoped("Listed"));
             lab.apply(&cache());
             until_all_ready(lab).await;
@@ -101,10 +111,7 @@ fn an_upstream_that_goes_takes_nobody_new() {
 #[test]
 fn what_an_unreadable_object_has_goes_when_it_is_taken_back() {
     run(1_513, async |lab| {
-        two_regions(lab, &json!([allow_all()]));
-        lab.apply(&scoped("Listed"));
-        lab.apply(&cache());
-        until_all_ready(lab).await;
+        mirroring_beside(lab).await;
         for plural in [ROLES, CACHES] {
             lab.set(plural, "team-a", "mirror", "/spec/deletionPolicy", &json!("Archive"));
         }
@@ -139,10 +146,7 @@ fn what_an_object_has_elsewhere_goes_when_it_is_taken_back() {
 #[test]
 fn a_role_without_its_entry_keeps_its_policy_while_its_upstream_goes() {
     run(1_515, async |lab| {
-        two_regions(lab, &json!([allow_all()]));
-        lab.aws.world(|world| world.set_scope(A, OTHER_REGION, Some(Scope::V2)));
-        lab.apply(&pull("team-b", "beside", "upstream", &[B], "base/*"));
-        lab.until_ready(&["team-b/beside"]).await;
+        upstream_with_an_object(lab).await;
         lab.apply(&scoped("Listed"));
         lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
         lab.delete(REGISTRIES, "", "upstream");
