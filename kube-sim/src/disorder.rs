@@ -25,6 +25,10 @@ impl Kinds {
         Self::Only(plurals.iter().map(ToString::to_string).collect())
     }
 
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::Only(plurals) if plurals.is_empty())
+    }
+
     pub(crate) fn covers(&self, plural: &str) -> bool {
         match self {
             Self::All => true,
@@ -77,6 +81,16 @@ impl KubeSim {
         }
         drop(state);
         self.shared.changed.notify_waiters();
+    }
+
+    /// Whether watches show what the server has: nothing is held back, emptied, late or out of reach.
+    pub fn shows_all(&self) -> bool {
+        let state = self.shared.lock();
+        state.outage.is_none()
+            && state.watch_delay.is_zero()
+            && state.latency.1.is_zero()
+            && state.frozen.is_none()
+            && !state.store.is_emptied()
     }
 
     /// Events of these kinds are held back; requests are answered as ever. Replaces what was frozen before.

@@ -176,6 +176,10 @@ impl Store {
         self.forgotten_of.insert(kind.into(), self.revision);
     }
 
+    pub(crate) fn is_emptied(&self) -> bool {
+        !self.emptied.is_empty()
+    }
+
     /// Lists and watches of the kind show nothing from now on. With `announced`, watches are told of a DELETED for each object.
     pub(crate) fn empty(&mut self, kind: &str, announced: bool, at: Duration) {
         if announced && !self.emptied.contains(kind) {

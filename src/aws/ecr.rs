@@ -27,7 +27,7 @@ impl Proven {
 
     /// Asks ECR itself whose registry this client reads and writes.
     pub async fn prove_registry(&self) -> Result<AccountProof, Because> {
-        self.session.gate.read().await;
+        self.session.gate.first_read().await;
         let generation = self.session.credentials.generation();
         let registry = self.session.ecr.describe_registry().send().await;
         let registry = registry.map_err(|e| {
@@ -47,7 +47,7 @@ impl Proven {
     }
 
     pub async fn registry_policy(&self) -> Result<Doc, Error> {
-        self.session.gate.read().await;
+        self.session.gate.first_read().await;
         match self.session.ecr.get_registry_policy().send().await {
             Ok(policy) => Ok(Doc::of(policy.policy_text())),
             Err(error) => match self.session.failed("GetRegistryPolicy", &error) {

@@ -4,6 +4,7 @@
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::ecr::AccountProof;
+use super::gate::Lane;
 use super::session::Proven;
 
 /// Leave to write one document or one thing of one registry once.
@@ -14,8 +15,13 @@ pub struct Permit {
 
 impl Permit {
     /// For a document: waits for the registry's turn. A restraint (Observe, suspended) is a refusal.
-    pub async fn obtain(proven: &Proven, proof: &AccountProof, restraint: Option<&Because>) -> Result<Self, Because> {
-        Self::after(proven.session.gate.document(), proven, proof, restraint).await
+    pub async fn obtain(
+        proven: &Proven,
+        proof: &AccountProof,
+        restraint: Option<&Because>,
+        lane: Lane,
+    ) -> Result<Self, Because> {
+        Self::after(proven.session.gate.document(lane), proven, proof, restraint).await
     }
 
     /// The same for one thing, such as a rule.
@@ -23,13 +29,19 @@ impl Permit {
         proven: &Proven,
         proof: &AccountProof,
         restraint: Option<&Because>,
+        lane: Lane,
     ) -> Result<Self, Because> {
-        Self::after(proven.session.gate.thing(), proven, proof, restraint).await
+        Self::after(proven.session.gate.thing(lane), proven, proof, restraint).await
     }
 
     /// The same for one write of IAM: waits for the account's turn.
-    pub async fn for_role(proven: &Proven, proof: &AccountProof, restraint: Option<&Because>) -> Result<Self, Because> {
-        Self::after(proven.session.iam_gate.thing(), proven, proof, restraint).await
+    pub async fn for_role(
+        proven: &Proven,
+        proof: &AccountProof,
+        restraint: Option<&Because>,
+        lane: Lane,
+    ) -> Result<Self, Because> {
+        Self::after(proven.session.iam_gate.thing(lane), proven, proof, restraint).await
     }
 
     async fn after(

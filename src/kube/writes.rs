@@ -28,8 +28,8 @@ use super::watches;
 const AT_ONCE: usize = 32;
 /// How long a write may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
-/// How long a write of a slice may take: what one namespace waits for, all others wait for.
-const SLICE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a write may take that a pass waits for: what one namespace waits for, all others wait for.
+const AT_ONCE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a write ended that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -212,7 +212,10 @@ impl Writes {
         }
         let patch =
             json!({ "metadata": { "resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": all } });
-        let patched = self.answered(api.patch(&meta.name, &PatchParams::default(), &Patch::Merge(&patch))).await?;
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        let patching = api.patch(&meta.name, &params, &patch);
+        // A pass waits for a finalizer before anything grows: one that hangs concerns its object alone.
+        let patched = if ours { self.at_once(patching).await? } else { self.answered(patching).await? };
         Ok(Meta { finalized: ours, resource_version: patched.resource_version().unwrap_or_default(), ..meta.clone() })
     }
 
@@ -222,14 +225,14 @@ impl Writes {
         Ok(tokio::time::timeout(ANSWERED_WITHIN, write).await.map_err(|_| Failure::Unanswered)??)
     }
 
-    /// What a pass waits for: a write of a slice, or a question before a write to AWS.
+    /// What a pass waits for: a finalizer, a write of a slice, or a question before a write to AWS.
     async fn at_once<T>(&self, call: impl Future<Output = ::kube::Result<T>>) -> Result<T, Failure> {
         let in_turn = async {
             // Nobody closes it, so there is always a turn to come.
             let _turn = self.quick_turns.acquire().await;
             call.await
         };
-        Ok(tokio::time::timeout(SLICE_WITHIN, in_turn).await.map_err(|_| Failure::Unanswered)??)
+        Ok(tokio::time::timeout(AT_ONCE_WITHIN, in_turn).await.map_err(|_| Failure::Unanswered)??)
     }
 
     /// Replaces a status. Only it is sent: the API server takes the rest from what it has.

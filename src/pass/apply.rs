@@ -39,12 +39,13 @@ use super::observe::rules::Rules;
 use super::observe::{self, BETWEEN_READS, Policy, Seen};
 use crate::aws::ecr::AccountProof;
 use crate::aws::error::{Error, Kind};
+use crate::aws::gate::Lane;
 use crate::aws::permit::Permit;
 use crate::aws::session::Proven;
 use crate::runtime::operator::Operator;
 
 /// A read older than this is not what a Put may be based on: somebody else may have written meanwhile.
-const FRESH: Duration = Duration::from_millis(250);
+pub(super) const FRESH: Duration = Duration::from_millis(250);
 
 /// A pass that could not ask AWS at all.
 pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) {
@@ -53,21 +54,42 @@ pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) 
     (Applied { failure: Some(because), rules, roles, ..Applied::default() }, desired)
 }
 
-pub(super) async fn apply(
-    gathered: &mut Gathered,
+/// What a pass is about to bring about, and what AWS has.
+pub(super) struct Prepared {
+    desired: Desired,
+    seen: Result<Seen, Because>,
+}
+
+/// Reads all that growing needs; the policy also for itself, if a write of it is to be looked at again.
+pub(super) async fn prepare(
+    gathered: &Gathered,
+    desired: Desired,
+    owes_look: bool,
     proven: &Proven,
-    memory: &mut Memory,
     op: &Operator,
-) -> Result<(Applied, Desired), Again> {
-    let mut desired = compile(gathered, &op.installation, memory, op.clock.now());
+) -> Prepared {
     let place = Place {
         registry: &gathered.key,
         settings: gathered.registry.spec.roles.as_ref(),
         installation: &op.installation,
     };
-    let record = gathered.ledger.document(REGISTRY_POLICY).cloned();
-    let with_policy = desired.needs_policy(record.as_ref()) || memory.owes_look() || memory.is_unsettled();
+    let record = gathered.ledger.document(REGISTRY_POLICY);
+    let with_policy = desired.needs_policy(record) || owes_look;
     let seen = Box::pin(observe::observe(&desired, place, with_policy, proven, op)).await;
+    Prepared { desired, seen }
+}
+
+/// Brings it about. What `ends` finds undone goes on in the next pass.
+pub(super) async fn apply(
+    gathered: &mut Gathered,
+    prepared: Prepared,
+    proven: &Proven,
+    memory: &mut Memory,
+    op: &Operator,
+    (gathered_at, ends): (u64, Duration),
+) -> Result<(Applied, Desired), Again> {
+    let Prepared { mut desired, seen } = prepared;
+    let record = gathered.ledger.document(REGISTRY_POLICY).cloned();
     let Seen { proof, policy, scope, rules, roles } = match seen {
         Ok(seen) => seen,
         Err(because) => return Ok(nothing(because, desired)),
@@ -93,10 +115,13 @@ pub(super) async fn apply(
         known,
         said_waits: Waits::default(),
         unrecorded: BTreeSet::new(),
+        searched: BTreeSet::new(),
         again: None,
         unanswered: false,
         current: Current::default(),
         passed_roles: Ok(Vec::new()),
+        seen: gathered_at,
+        ends,
     };
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
     let said = writing.said(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
@@ -142,6 +167,8 @@ struct Writing<'a> {
     words: Words,
     /// Objects that could not be put on record: they do not grow.
     unrecorded: BTreeSet<ObjectId>,
+    /// Objects among which is searched for what AWS refuses, later: they do not grow.
+    searched: BTreeSet<ObjectId>,
     /// When another pass is worth it.
     again: Option<Again>,
     /// Whether a write of the ledger was made is not known.
@@ -149,6 +176,10 @@ struct Writing<'a> {
     current: Current,
     /// The prefix and the role of every rule in AWS that pulls by a role.
     passed_roles: Result<Vec<(String, String)>, Because>,
+    /// The changes of the index that were gathered.
+    seen: u64,
+    /// When the pass has taken long enough: what is due meanwhile waits for its end.
+    ends: Duration,
 }
 
 /// How a document write ended.
@@ -164,6 +195,11 @@ enum Sent {
 struct Unknown(bool);
 
 impl Writing<'_> {
+    /// Whether nothing more is begun in this pass.
+    fn is_over(&self) -> bool {
+        self.op.clock.now() >= self.ends
+    }
+
     fn note_passed_roles(&mut self, rules: Option<&Result<Working<Rules>, Because>>) {
         self.passed_roles = match rules {
             None => return,
@@ -193,8 +229,15 @@ impl Writing<'_> {
     }
 
     async fn run(&mut self, policy: Policy) -> Result<Applied, Again> {
+        self.await_quarantined(&policy);
         let plan = self.plan(&policy, None);
-        let Ok(composition) = plan.compose(&plan.admitted) else { return Ok(Self::too_large(&plan, &policy)) };
+        let Ok(composition) = plan.compose(&plan.admitted) else {
+            return Ok(if plan.stands_as_wanted() && !plan.switch_scope {
+                self.confirmed(plan, &policy)
+            } else {
+                Self::too_large(&plan, &policy)
+            });
+        };
         if plan.is_done(&composition) && !plan.switch_scope {
             return Ok(self.confirmed(plan, &policy));
         }
@@ -234,6 +277,7 @@ impl Writing<'_> {
         let (partition, now) = (self.gathered.key.partition(), self.op.clock.now());
         let mut plan = plan(&self.desired, &observed, &self.op.installation, partition, self.memory, now);
         plan.hold_back(&self.unrecorded, &unrecorded());
+        plan.hold_back(&self.searched, &culprits::searched());
         if let Some(only) = only {
             plan.admit_only(|growth| only.contains(&growth.id));
         }
@@ -250,11 +294,7 @@ impl Writing<'_> {
 
     /// Puts it, reads it back, and takes the proof from a plan over what was read.
     async fn write(&mut self, mut policy: Policy) -> Result<Applied, Again> {
-        let sent = self.put(&mut policy, None).await;
-        let sent = match sent {
-            Sent::Refused => self.find_culprits(&mut policy).await,
-            other => other,
-        };
+        let sent = self.put_all(&mut policy).await;
         if let Sent::Failed(because, Unknown(unknown)) = sent {
             let plan = self.plan(&policy, None);
             return Ok(Self::failed(plan, &policy, because, unknown));
@@ -273,11 +313,13 @@ impl Writing<'_> {
     /// One document write of the admitted growth, or of `only` these objects' growth, on a fresh read.
     async fn put(&mut self, policy: &mut Policy, only: Option<&[ObjectId]>) -> Sent {
         let adds = only.is_some_and(|only| !only.is_empty());
-        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref());
+        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref(), Lane::Growth);
         let permit = match self.permitted(permit, adds).await {
             Ok(permit) => permit,
             Err(because) => return Sent::Failed(because, Unknown(false)),
         };
+        // What was revoked since must not be written again, nor what was taken away beside this pass.
+        self.look_again();
         if policy.is_past || self.op.clock.now().saturating_sub(policy.read_at) > FRESH {
             let read = observe::policy(self.proven, self.op).await;
             let confirmed = match read {
@@ -300,10 +342,7 @@ impl Writing<'_> {
         };
         let plan = self.plan_to_write(policy, if keeps_back { Some(&[]) } else { only });
         let Ok(composition) = plan.compose(&plan.admitted) else {
-            return Sent::Failed(
-                Because::new(Reason::PolicyTooLarge, "The registry policy has no room."),
-                Unknown(false),
-            );
+            return Sent::Failed(no_room(), Unknown(false));
         };
         let shown = policy.shows(&self.known);
         if plan.is_done(&composition) {
@@ -375,7 +414,7 @@ impl Writing<'_> {
 
     /// There is no way back from it, so what it would wake is read once more right before.
     async fn switch_scope(&mut self, policy: &mut Policy) -> Result<(), Because> {
-        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref());
+        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref(), Lane::Growth);
         let permit = self.permitted(permit, true).await?;
         *policy = observe::policy(self.proven, self.op).await?;
         if !self.plan(policy, None).switch_scope {
@@ -390,6 +429,10 @@ impl Writing<'_> {
     }
 }
 
+pub(super) fn no_room() -> Because {
+    Because::new(Reason::PolicyTooLarge, "The registry policy has no room.")
+}
+
 /// What an object is told whose namespace cannot be put on record.
 fn unrecorded() -> Because {
     let message = "What the object is to get could not be put on record, and nothing is given that is on no record. It is tried again.";
@@ -401,7 +444,7 @@ fn covers(has: &[Statement], all: &[Statement]) -> bool {
 }
 
 /// What a write is to be remembered by.
-fn carried(plan: &Plan, composition: &Composition) -> Carried {
+pub(super) fn carried(plan: &Plan, composition: &Composition) -> Carried {
     let granted = atoms(composition.ours.values().cloned());
     Carried {
         foreign: plan.standing.foreign.clone(),

@@ -4,24 +4,28 @@ mod apply;
 mod filing;
 mod observe;
 mod report;
+mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecr_permissions_core::pass::compile::compile;
+use ecr_permissions_core::pass::compile::{Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
-use ecr_permissions_core::pass::judge::Judging;
+use ecr_permissions_core::pass::judge::{Applied, Judging};
 use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::queue::Key;
 use filing::Unwritten;
 use futures::StreamExt;
+use withdraw::Lane;
 
 use crate::runtime::operator::Operator;
 
 /// How many writes to the API server one pass has under way at once.
 const WRITES_AT_ONCE: usize = 32;
+/// After this nothing more is begun: what is due meanwhile waits for the end of the pass.
+const GROWTH_ENDS_AFTER: Duration = Duration::from_secs(3);
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -30,43 +34,110 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
     match key {
         Key::Orphans => report::unattached(op).await,
         Key::Registry(registry) => {
+            let seen = op.with_index(|index| index.changes());
             let gathered = op.with_index(|index| index.ready().and_then(|snapshot| snapshot.gather(registry)))?;
             let mut memory = op.take_memory(registry);
-            let again = pass(gathered, &mut memory, op).await;
+            let again = pass(gathered, seen, &mut memory, op).await;
             op.keep_memory(registry, memory);
             Some(again)
         }
     }
 }
 
-async fn pass(mut gathered: Gathered, memory: &mut Memory, op: &Operator) -> Duration {
+async fn pass(mut gathered: Gathered, seen: u64, memory: &mut Memory, op: &Operator) -> Duration {
     let there: BTreeSet<_> = gathered.attached.iter().chain(&gathered.guests).map(|object| &object.id).collect();
     memory.retain(|id| there.contains(id));
+    let namespaces: BTreeSet<_> = there.iter().map(|id| id.namespace.as_str()).collect();
+    memory.suspects.retain(|namespace| namespaces.contains(namespace));
     if let Err(again) = serve(&mut gathered, op).await {
         return again.after(memory, op);
     }
-    let session = op.sessions.of(&gathered.key, &gathered.registry.spec).await;
-    let new = accepted_anew(&gathered, memory, op);
-    let (proven, finalized) = futures::join!(session.prove(), finalize(&mut gathered, new, op));
-    if let Err(again) = finalized {
-        return again.after(memory, op);
-    }
-    let (applied, desired) = match proven {
-        Err(because) => apply::nothing(because, compile(&gathered, &op.installation, memory, op.clock.now())),
-        Ok(proven) => match Box::pin(apply::apply(&mut gathered, &proven, memory, op)).await {
-            Ok(done) => done,
-            Err(again) => return again.after(memory, op),
+    let key = gathered.key.clone();
+    let session = op.sessions.of(&key, &gathered.registry.spec).await;
+    let desired = compile(&gathered, &op.installation, memory, op.clock.now());
+    let due = withdraw::due(&desired);
+    let is_due = !due.is_nothing();
+    let grown = match session.prove().await {
+        Ok(proven) => {
+            // What is due already is looked for in the first second, though nothing has changed since.
+            let mut lane = Lane { key: &key, proven: &proven, seen: if is_due { None } else { Some(seen) } };
+            let grown = Box::pin(grow(gathered, seen, desired, &mut lane, memory, op)).await;
+            if !due.statements.is_empty() && !grown.has_policy {
+                // What was to be written with it did not go through: it goes alone.
+                lane.withdraw(memory, op).await;
+            }
+            grown
+        }
+        Err(because) => match finalize(&mut gathered, awaiting(&desired), op).await {
+            Ok(()) => {
+                let (applied, desired) = apply::nothing(because, desired);
+                let judging = judging(&gathered, &desired, &applied, op);
+                let reported = Box::pin(report::report(&judging, op)).await;
+                Grown::nothing(next_run(&judging, memory, op, reported.err()))
+            }
+            Err(again) => Grown::nothing(again.after(memory, op)),
         },
     };
-    let judging = Judging {
-        gathered: &gathered,
-        desired: &desired,
-        applied: &applied,
-        installation: &op.installation,
-        now: op.clock.timestamp(),
+    let is_open = !due.statements.is_empty() && !grown.has_policy || due.things && !grown.has_things;
+    if is_open { grown.again.min(op.clock.now() + withdraw::AGAIN_WITHIN) } else { grown.again }
+}
+
+/// What growing came to.
+struct Grown {
+    /// When the pass is to run again.
+    again: Duration,
+    /// The policy was read, and equals what is desired.
+    has_policy: bool,
+    /// Rules and roles were read, and AWS took away what was to go.
+    has_things: bool,
+}
+
+impl Grown {
+    fn nothing(again: Duration) -> Self {
+        Self { again, has_policy: false, has_things: false }
+    }
+}
+
+/// Everything but what only takes away. While it waits for the API server or for what AWS has, what is due is taken away
+/// beside it.
+async fn grow(
+    mut gathered: Gathered,
+    seen: u64,
+    desired: Desired,
+    lane: &mut Lane<'_>,
+    memory: &mut Memory,
+    op: &Operator,
+) -> Grown {
+    let proven = lane.proven;
+    let owes_look = memory.owes_look() || memory.is_unsettled();
+    let new = awaiting(&desired);
+    let as_it_was = (!new.is_empty()).then(|| memory.clone());
+    let preparing = Box::pin(async {
+        finalize(&mut gathered, new, op).await?;
+        let desired = match &as_it_was {
+            Some(memory) => compile(&gathered, &op.installation, memory, op.clock.now()),
+            None => desired,
+        };
+        Ok::<_, Again>(apply::prepare(&gathered, desired, owes_look, proven, op).await)
+    });
+    let prepared = match lane.beside(preparing, memory, op).await {
+        Ok(prepared) => prepared,
+        Err(again) => return Grown::nothing(again.after(memory, op)),
     };
-    let reported = report::report(&judging, op).await;
-    next_run(&judging, memory, op, reported.err())
+    let ends = op.clock.now() + GROWTH_ENDS_AFTER;
+    let (applied, desired) = match apply::apply(&mut gathered, prepared, proven, memory, op, (seen, ends)).await {
+        Ok(done) => done,
+        Err(again) => return Grown::nothing(again.after(memory, op)),
+    };
+    let judging = judging(&gathered, &desired, &applied, op);
+    let reported = lane.beside(Box::pin(report::report(&judging, op)), memory, op).await;
+    let again = next_run(&judging, memory, op, reported.err());
+    let has_things = !applied.rules.is_due() && !applied.roles.is_due();
+    Grown { again, has_policy: applied.confirmed, has_things }
+}
+
+fn judging<'a>(gathered: &'a Gathered, desired: &'a Desired, applied: &'a Applied, op: &'a Operator) -> Judging<'a> {
+    Judging { gathered, desired, applied, installation: &op.installation, now: op.clock.timestamp() }
 }
 
 /// A pass that could not be finished.
@@ -96,13 +167,9 @@ async fn serve(gathered: &mut Gathered, op: &Operator) -> Result<(), Again> {
 }
 
 /// Objects that would be accepted and do not carry our finalizer yet.
-fn accepted_anew(gathered: &Gathered, memory: &Memory, op: &Operator) -> BTreeSet<ObjectId> {
-    if gathered.attached.iter().all(|object| object.meta.finalized || object.meta.deleting) {
-        return BTreeSet::new();
-    }
-    let desired = compile(gathered, &op.installation, memory, op.clock.now());
-    let awaiting = desired.contributions.into_iter().filter(|contribution| contribution.awaits_finalizer);
-    awaiting.map(|contribution| contribution.id).collect()
+fn awaiting(desired: &Desired) -> BTreeSet<ObjectId> {
+    let awaiting = desired.contributions.iter().filter(|contribution| contribution.awaits_finalizer);
+    awaiting.map(|contribution| contribution.id.clone()).collect()
 }
 
 /// The finalizer goes on once an object is accepted, and before anything goes to AWS; the Registry's own first. An object

@@ -97,6 +97,12 @@ impl World {
         self.faults.list()
     }
 
+    /// Whether calls of an account may fail or be late by a fault, an outage or throttling that is in force.
+    pub fn is_disturbed(&self, account: &str) -> bool {
+        let is_out = self.accounts.get(account).is_some_and(|account| account.outage.is_some());
+        is_out || !self.faults.list().is_empty() || self.throttles.concern(account)
+    }
+
     /// Calls of an account in a Region beyond this rate are answered `ThrottlingException`: ECR's, or in the Region
     /// `aws-global` IAM's, which says `Throttling`.
     pub fn set_throttle(&mut self, account: &str, region: &str, per_second: f64, burst: u32) {

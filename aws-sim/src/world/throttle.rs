@@ -29,6 +29,11 @@ impl Throttles {
         self.buckets.insert(key(at), bucket);
     }
 
+    /// Whether an account has a bucket of its own.
+    pub(crate) fn concern(&self, account: &str) -> bool {
+        self.buckets.keys().any(|(of, _, _)| of == account)
+    }
+
     /// Takes away the bucket of an account in a Region, and those of its operations.
     pub(crate) fn clear(&mut self, account: &str, region: &str) {
         self.buckets.retain(|(a, r, _), _| a != account || r != region);

@@ -39,6 +39,11 @@ impl Bisect {
         }
     }
 
+    /// The same, where AWS is known to take what stands.
+    pub fn on_what_stands(n: usize) -> Self {
+        Self { anything_accepted: true, ..Self::after_refusal(n) }
+    }
+
     /// The additions to write next, on top of what stands; `None`: the search is over.
     pub fn next_probe(&mut self) -> Option<Vec<usize>> {
         if self.standing_refused {

@@ -300,6 +300,8 @@ pub struct Applied<H> {
     pub unread: BTreeSet<ObjectId>,
     /// What kept everybody from it.
     pub failure: Option<Because>,
+    /// AWS did not do what was to take something away.
+    pub still_due: bool,
     /// What would be done, if it were not forbidden.
     pub steps: Vec<String>,
 }
@@ -314,6 +316,7 @@ impl<H> Default for Applied<H> {
             verdicts: BTreeMap::new(),
             unread: BTreeSet::new(),
             failure: None,
+            still_due: false,
             steps: Vec::new(),
         }
     }
@@ -328,6 +331,11 @@ impl<H> Applied<H> {
     /// A pass that could not ask AWS.
     pub fn failed(because: Because) -> Self {
         Self { failure: Some(because), ..Self::default() }
+    }
+
+    /// Whether something may still have to go that AWS would let go of.
+    pub fn is_due(&self) -> bool {
+        self.failure.is_some() || self.still_due
     }
 
     /// Whether AWS left something open, for everybody or for one object, that it may well tell when it is asked again.

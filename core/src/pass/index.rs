@@ -42,6 +42,8 @@ pub struct Index {
     withdrawn: BTreeSet<(RegistryKey, ObjectId, String)>,
     /// Slices that this process is writing, by name.
     writing: BTreeMap<String, Writing>,
+    /// How often something was news for a pass.
+    changes: u64,
 }
 
 /// A write of a slice that has not been answered yet.
@@ -65,11 +67,23 @@ impl Index {
             by_place: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
             writing: BTreeMap::new(),
+            changes: 0,
         }
+    }
+
+    /// How often something was news for a pass: as long as it is the same, nothing has become due.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Takes a change in, and says which passes must answer it.
     pub fn take(&mut self, event: WatchEvent) -> BTreeSet<Key> {
+        let touched = self.taken(event);
+        self.changes += u64::from(!touched.is_empty());
+        touched
+    }
+
+    fn taken(&mut self, event: WatchEvent) -> BTreeSet<Key> {
         match event {
             WatchEvent::Registry(change) => {
                 let could_be_read = self.registries.unreadable().next().is_none();
@@ -196,6 +210,7 @@ impl Index {
         let name = registry.meta.name.clone();
         let before = self.registries.get(&name).cloned();
         let touched = self.keys_of_registries(|| before.iter().map(Arc::as_ref).chain([&registry]));
+        self.changes += 1;
         self.registries.overlay(name, Some(base), Some(registry));
         touched
     }

@@ -11,6 +11,7 @@ use super::refusals::{Denied, Refusals};
 use super::roles;
 use super::scope::ScopeView;
 use super::standing::Standing;
+use super::suspects::Suspects;
 use crate::ownership::Sid;
 use crate::policy::Statement;
 use crate::reason::Reason;
@@ -54,6 +55,8 @@ pub struct Memory {
     pub patience: Patience,
     /// What AWS refused of the document.
     refused: Refusals<Vec<Statement>>,
+    /// Of which namespaces it refused it.
+    pub suspects: Suspects,
     /// What AWS refused to do with cache rules.
     pub rules: Denied<cache_rules::Act>,
     /// What AWS refused to do with roles.
@@ -132,7 +135,8 @@ impl Memory {
 
     /// When the next refused object is due.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
-        [self.refused.next(now), self.rules.next(now), self.roles.next(now)].into_iter().flatten().min()
+        let next = [self.refused.next(now), self.rules.next(now), self.roles.next(now), self.suspects.next(now)];
+        next.into_iter().flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.

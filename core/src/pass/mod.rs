@@ -7,6 +7,7 @@ pub mod claims;
 mod collection;
 pub mod compile;
 pub mod conditions;
+pub mod due;
 pub mod index;
 pub mod judge;
 pub mod ledger;
@@ -20,6 +21,7 @@ pub mod roles;
 pub mod scope;
 pub mod standing;
 pub mod steps;
+pub mod suspects;
 
 pub use collection::Change;
 

@@ -16,7 +16,7 @@ use crate::api::LedgerState;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Sid};
 use crate::policy::{
-    Document, Fitting, Principal, REGISTRY_POLICY_LIMIT, Statement, Stored, TooLarge, compact, fit, merge,
+    Document, Effect, Fitting, Principal, REGISTRY_POLICY_LIMIT, Statement, Stored, TooLarge, compact, fit, merge,
 };
 use crate::reason::{Because, Reason};
 
@@ -37,7 +37,8 @@ pub struct Growth {
     /// What it has there, and keeps if it may not grow.
     pub from: Vec<Statement>,
     pub to: Vec<Statement>,
-    /// What it keeps where even `from`, which may be a narrower and longer text than what stands, has no room.
+    /// What it keeps where even `from`, which may be a narrower and longer text than what stands, has no room: grants that
+    /// stand there as they are, and none that it is not to have.
     stands: Vec<Statement>,
     /// It had all this before: somebody else took it away.
     pub restores: bool,
@@ -101,6 +102,8 @@ pub struct Plan {
     pub orphans: Orphans,
     /// What a person has said of them.
     said: Said,
+    /// Namespaces whose additions AWS refused last.
+    suspects: BTreeSet<String>,
     /// Our Sids that stood there at our last write and do not stand there as we wrote them.
     pub drift: BTreeSet<Sid>,
 }
@@ -140,6 +143,7 @@ pub fn plan(
         switch_scope: scope.switch,
         orphans,
         said,
+        suspects: memory.suspects.in_turn().into_iter().collect(),
         drift,
     };
     let refused = desired
@@ -224,15 +228,18 @@ impl Plan {
             return;
         }
         let had = contribution.state.is_some_and(|state| state != LedgerState::Writing);
-        let restores = had
-            && wanted.iter().flat_map(Statement::atoms).all(|atom| contribution.has.iter().any(|h| atom.is_within(h)));
+        // Who has given something up is not given it back, but grows into what it wants instead.
+        let all_within = |these: &[Statement], those: &[Statement]| {
+            these.iter().flat_map(Statement::atoms).all(|atom| those.iter().any(|statement| atom.is_within(statement)))
+        };
+        let restores = had && all_within(wanted, &contribution.has) && all_within(&contribution.has, wanted);
         self.grow(contribution, wanted, restores, true, deciding);
     }
 
     /// The object is to have `to`: what AWS does not have of it yet is growth, if it may grow at all now.
     fn grow(&mut self, of: &Contribution, to: &[Statement], restores: bool, may_grow: bool, deciding: &Deciding<'_>) {
         let from = self.standing.kept(&of.has, to);
-        let stands = self.standing.exactly(&of.has);
+        let stands = self.standing.exactly(&from);
         let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
         let is_whole = crate::policy::atoms(from.clone()) == crate::policy::atoms(to.clone());
         let withheld = restores && (deciding.contended || deciding.refused.contains(&of.id));
@@ -241,8 +248,6 @@ impl Plan {
         }
         self.without_growth.insert(of.id.clone(), from.clone());
         if is_whole || withheld || !may_grow {
-            // A refusal of consent must not come back by the way of a longer text: only what is left of it stands.
-            let stands = if matches!(of.stance, Stance::Wants(_)) { stands } else { self.standing.exactly(&from) };
             self.settled.push(Settled { id: of.id.clone(), statements: from, stands });
         } else {
             self.growth.push(Growth { id: of.id.clone(), from, to, stands, restores });
@@ -269,9 +274,13 @@ impl Plan {
     }
 
     /// A narrower text can be a longer one. Where what has to stay has no room as it should be, one object after the
-    /// other keeps what stands there exactly instead, and says so: nobody else's change waits for it.
+    /// other loses what does not stand there exactly, and says so: nobody else's change waits for it, and nobody keeps more
+    /// than it is to have.
     fn make_room(&mut self) {
         let Err(too_large) = self.compose(&[]) else { return };
+        if self.is_as_it_stands(&self.ours(&[])) {
+            return;
+        }
         for i in 0..self.settled.len() {
             let Some(settled) = self.settled.get_mut(i).filter(|settled| settled.statements != settled.stands) else {
                 continue;
@@ -312,8 +321,8 @@ impl Plan {
         self.compose(&[]).is_ok()
     }
 
-    /// What is written if exactly these grow.
-    pub fn compose(&self, admitted: &[usize]) -> Result<Composition, TooLarge> {
+    /// What of ours is to stand in the policy if exactly these grow.
+    fn ours(&self, admitted: &[usize]) -> BTreeMap<Sid, Statement> {
         let grown = self.growth.iter().enumerate().map(
             |(i, growth)| {
                 if admitted.contains(&i) { &growth.to } else { &growth.from }
@@ -323,34 +332,50 @@ impl Plan {
         let unclaimed = unclaimed.chain(&self.orphans.undecided);
         let settled = self.settled.iter().flat_map(|settled| &settled.statements);
         let statements = grown.flatten().chain(settled).chain(unclaimed).chain(&self.protected).cloned();
-        let ours: BTreeMap<_, _> =
-            compact(statements).into_iter().map(|s| (self.known.installation.sid(&s), s)).collect();
+        compact(statements).into_iter().map(|s| (self.known.installation.sid(&s), s)).collect()
+    }
+
+    /// What is written if exactly these grow.
+    pub fn compose(&self, admitted: &[usize]) -> Result<Composition, TooLarge> {
+        let ours = self.ours(admitted);
         let mut document = merge(self.document.as_ref(), &ours, |stored: &Stored| self.known.is_ours(stored));
         for Released { sid, statement, .. } in &self.released {
             document.append(sid, statement);
         }
-        let write = if document.is_empty() { Write::Delete } else { Write::Put(fit(document, REGISTRY_POLICY_LIMIT)?) };
+        let partition = self.known.partition;
+        let put = |document| Ok(Write::Put(fit(document, REGISTRY_POLICY_LIMIT, partition)?));
+        let write = if document.is_empty() { Write::Delete } else { put(document)? };
         Ok(Composition { ours, write })
     }
 
     /// Whether AWS already has exactly this.
     pub fn is_done(&self, composition: &Composition) -> bool {
-        self.released.is_empty()
-            && self.standing.disturbed.is_empty()
-            && self.standing.taken_over.is_empty()
-            && composition.ours.keys().eq(&self.standing.intact)
+        self.is_as_it_stands(&composition.ours)
             && !(matches!(composition.write, Write::Delete) && self.document.is_some())
     }
 
+    fn is_as_it_stands(&self, ours: &BTreeMap<Sid, Statement>) -> bool {
+        self.released.is_empty()
+            && self.standing.disturbed.is_empty()
+            && self.standing.taken_over.is_empty()
+            && ours.keys().eq(&self.standing.intact)
+    }
+
+    /// Whether nothing is to be written, though what stands there may be longer than what AWS would take.
+    pub fn stands_as_wanted(&self) -> bool {
+        self.document.is_some() && self.is_as_it_stands(&self.ours(&self.admitted))
+    }
+
     /// Lets everything grow that fits: all at once if it can be, else one by one, those who only get back what was
-    /// theirs first.
+    /// theirs first, and last those of which AWS may take nothing.
     fn admit(&mut self) {
         let mut order: Vec<usize> = (0..self.growth.len()).collect();
         if self.compose(&order).is_ok() {
             self.admitted = order;
             return;
         }
-        order.sort_by_key(|i| self.growth.get(*i).map(|growth| !growth.restores));
+        let is_suspect = |growth: &Growth| self.suspects.contains(&growth.id.namespace);
+        order.sort_by_key(|i| self.growth.get(*i).map(|growth| (is_suspect(growth), !growth.restores)));
         for i in order {
             self.admitted.push(i);
             if let Err(too_large) = self.compose(&self.admitted) {
@@ -370,6 +395,13 @@ impl Plan {
     pub fn admit_only(&mut self, may: impl Fn(&Growth) -> bool) {
         let growth = &self.growth;
         self.admitted.retain(|i| growth.get(*i).is_some_and(&may));
+    }
+
+    /// Lets nothing grow, and keeps every Deny of ours that stands: without it somebody would have more than before.
+    pub fn narrow(&mut self) {
+        self.admitted.clear();
+        let denials = self.standing.granted.iter().filter(|atom| atom.effect == Effect::Deny);
+        self.protected.extend(denials.cloned());
     }
 
     /// Leaves out the growth of these objects, and says why.
@@ -405,6 +437,10 @@ impl Plan {
         steps::describe(self, composition)
     }
 
+    pub fn partition(&self) -> Partition {
+        self.known.partition
+    }
+
     pub(super) fn document(&self) -> Option<&Document> {
         self.document.as_ref()
     }
@@ -416,7 +452,7 @@ impl Plan {
 
 fn does_not_fit(too_large: &TooLarge) -> Because {
     let message = format!(
-        "The registry policy would have {} characters, and AWS takes {}. What the object had before stays; shorten it, or remove statements of others.",
+        "The registry policy would have {} characters, and AWS takes {}. What stands of the object's already stays; shorten it, or remove statements of others.",
         too_large.characters, too_large.limit
     );
     Because::new(Reason::PolicyTooLarge, message)

@@ -62,6 +62,10 @@ impl Stored {
         Self { raw: statement.to_value(Some(sid.as_str())).to_string(), sid: Some(sid.as_str().to_owned()) }
     }
 
+    pub(super) fn with_raw(&self, raw: String) -> Self {
+        Self { raw, sid: self.sid.clone() }
+    }
+
     /// The JSON text, byte for byte as it was read.
     pub fn raw(&self) -> &str {
         &self.raw

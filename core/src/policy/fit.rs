@@ -1,6 +1,7 @@
 //! What is over its limit is never sent: only [`fit`] makes a [`Fitting`], and only a `Fitting` can be put.
 
 use super::document::Document;
+use crate::names::Partition;
 
 /// The most characters AWS takes as the text of a registry or repository policy (aws-facts B.1).
 pub const REGISTRY_POLICY_LIMIT: usize = 10_240;
@@ -40,13 +41,16 @@ pub struct TooLarge {
     pub limit: usize,
 }
 
-/// Measures what would be sent: characters, not bytes.
-pub fn fit(document: Document, limit: usize) -> Result<Fitting<Document>, TooLarge> {
-    let text = document.to_text();
-    let characters = text.chars().count();
-    if characters > limit {
-        Err(TooLarge { characters, limit })
-    } else {
-        Ok(Fitting { value: document, text, characters })
+/// Measures what would be sent: characters, not bytes. Where there is no room, account ids stand for root ARNs.
+pub fn fit(document: Document, limit: usize, partition: Partition) -> Result<Fitting<Document>, TooLarge> {
+    let measured = |document: Document| {
+        let text = document.to_text();
+        let characters = text.chars().count();
+        Fitting { value: document, text, characters }
+    };
+    let mut fitting = measured(document);
+    if fitting.characters > limit {
+        fitting = measured(fitting.value.shortened(partition));
     }
+    if fitting.characters > limit { Err(TooLarge { characters: fitting.characters, limit }) } else { Ok(fitting) }
 }

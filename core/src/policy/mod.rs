@@ -19,7 +19,8 @@ pub mod merge;
 mod normal;
 pub mod overlap;
 mod read;
-pub mod statement;
+pub mod shorten;
+mod statement;
 
 pub use action::{Action, KnownAction, is_dormant_under_v1, is_enforced_under_v1};
 pub use canonical::Malformed;

@@ -7,7 +7,7 @@ use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::DocumentRecord;
 use ecr_permissions_core::pass::plan::{Composition, Plan};
 use ecr_permissions_core::pass::steps;
-use ecr_permissions_core::policy::{Document, REGISTRY_POLICY_LIMIT};
+use ecr_permissions_core::policy::REGISTRY_POLICY_LIMIT;
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::{Policy, Writing};
@@ -77,7 +77,9 @@ pub(super) fn readback_differs() -> Because {
 
 /// What stands in AWS, as far as later passes must know it.
 fn record(plan: &Plan, policy: &Policy) -> DocumentRecord {
-    let text = policy.document.as_ref().map(Document::to_text).unwrap_or_default();
+    // As it would be sent where room is short: AWS shows it longer than what it counted.
+    let text = policy.document.as_ref().map(|document| document.shortened(plan.partition()).to_text());
+    let text = text.unwrap_or_default();
     let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let mut foreign_hashes = plan.standing.foreign.clone();
     foreign_hashes.sort();

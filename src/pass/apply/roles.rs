@@ -17,6 +17,7 @@ use ecr_permissions_core::reason::{Because, Reason};
 use super::Writing;
 use super::things::{Refusal, Thing};
 use crate::aws::error::{Error, Kind};
+use crate::aws::gate::Lane;
 use crate::aws::permit::Permit;
 use crate::pass::observe::roles::{Roles, read};
 
@@ -164,16 +165,17 @@ async fn consented(writing: &Writing<'_>, pulls: &LedgerPulls) -> Result<Permit,
         let mut asked = pulls.from.iter().filter(|from| from.external != Some(true));
         asked.any(|from| key.is_at(&from.account_id, &from.region))
     };
-    writing.permitted_by_upstreams(turn(writing), true, pulls_from).await.map_err(Refusal::Restrained)
+    writing.permitted_by_upstreams(turn(writing, true), true, pulls_from).await.map_err(Refusal::Restrained)
 }
 
 async fn permit(writing: &Writing<'_>, adds: bool) -> Result<Permit, Refusal> {
-    writing.permitted(turn(writing), adds).await.map_err(Refusal::Restrained)
+    writing.permitted(turn(writing, adds), adds).await.map_err(Refusal::Restrained)
 }
 
 /// The account's turn.
-fn turn(writing: &Writing<'_>) -> impl Future<Output = Result<Permit, Because>> {
-    Permit::for_role(writing.proven, &writing.proof, writing.desired.restraint.as_ref())
+fn turn(writing: &Writing<'_>, adds: bool) -> impl Future<Output = Result<Permit, Because>> {
+    let lane = if adds { Lane::Growth } else { Lane::Withdrawal };
+    Permit::for_role(writing.proven, &writing.proof, writing.desired.restraint.as_ref(), lane)
 }
 
 impl From<Error> for Refusal {

@@ -17,6 +17,7 @@ use futures::StreamExt;
 use super::Writing;
 use super::things::{Refusal, Thing};
 use crate::aws::error::{Error, Kind};
+use crate::aws::gate::Lane;
 use crate::aws::permit::Permit;
 use crate::pass::observe::rules::Rules;
 
@@ -78,7 +79,8 @@ impl Thing for Rules {
             Act::Create(rule) | Act::Update(rule) => key.host() == rule.upstream_url,
             Act::Delete(_) => false,
         };
-        let permit = Permit::for_thing(writing.proven, &writing.proof, writing.desired.restraint.as_ref());
+        let lane = if act.removes() { Lane::Withdrawal } else { Lane::Growth };
+        let permit = Permit::for_thing(writing.proven, &writing.proof, writing.desired.restraint.as_ref(), lane);
         let permit = writing.permitted_by_upstreams(permit, !act.removes(), pulls_from).await;
         let permit = permit.map_err(Refusal::Restrained)?;
         match act {

@@ -63,6 +63,8 @@ pub(super) trait Thing: Sized {
 /// Why a write did not succeed.
 pub(super) enum Refusal {
     Restrained(Because),
+    /// The pass has taken long enough.
+    Later,
     Error(Error),
 }
 
@@ -273,7 +275,12 @@ impl Writing<'_> {
     async fn act_on<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>, working: &mut Working<T>) {
         let this = &*self;
         let acts = plan.acts.iter();
-        let acts: Vec<_> = acts.map(|(id, act)| async move { (id, act, T::act(act, this).await) }).collect();
+        let acts: Vec<_> = acts
+            .map(|(id, act)| async move {
+                let result = if this.is_over() { Err(Refusal::Later) } else { T::act(act, this).await };
+                (id, act, result)
+            })
+            .collect();
         let done: Vec<_> = futures::stream::iter(acts).buffer_unordered(AT_ONCE).collect().await;
         let claims: BTreeMap<_, _> =
             self.desired.contributions.iter().filter_map(T::claim).map(|claim| (&claim.id, claim)).collect();
@@ -308,6 +315,12 @@ impl Writing<'_> {
                     }
                     // Looked for again, and not to be seen.
                     T::explained(act, &error, self)
+                }
+                Err(Refusal::Later) => {
+                    let message = "Its turn comes in the next pass.";
+                    working.refused.insert(id.clone(), (act.clone(), Because::new(Reason::Progressing, message)));
+                    self.again = Some(Again::Soon);
+                    continue;
                 }
                 // AWS was not asked: nothing of it counts the next time.
                 Err(Refusal::Restrained(because)) => {
@@ -377,6 +390,16 @@ impl Writing<'_> {
                 kept.insert(id, Missing { record, claimed_at: Some(claimed_at) });
             }
         }
-        Applied { has: Some(has), missing: kept, held_equal, awaits_late, verdicts, unread, ..Applied::default() }
+        let still_due = working.refused.values().any(|(act, _)| act.removes());
+        Applied {
+            has: Some(has),
+            missing: kept,
+            held_equal,
+            awaits_late,
+            verdicts,
+            unread,
+            still_due,
+            ..Applied::default()
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One run: a cluster, an AWS, an operator that can be crashed and started again, and what must hold all the while.
 
 mod aws_client;
+mod due;
 pub mod ledger;
 pub mod objects;
 mod rules;
@@ -34,6 +35,9 @@ pub const B: &str = "222222222222";
 pub const REGION: &str = "eu-west-1";
 /// 2026-01-01T00:00:00Z, where both simulators begin.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+/// How often what is due is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Runs a scenario on a paused clock. The seed decides everything that is left to chance.
 pub fn run<F: AsyncFnOnce(&mut Lab)>(seed: u64, scenario: F) {
@@ -139,6 +143,7 @@ pub struct Lab {
     when_crashed: Option<Act>,
     running: Option<JoinHandle<()>>,
     starts: u64,
+    due: due::Due,
 }
 
 impl Lab {
@@ -160,6 +165,7 @@ impl Lab {
             when_crashed: None,
             running: None,
             starts: 0,
+            due: due::Due::default(),
         };
         lab.start().await;
         lab
@@ -194,6 +200,7 @@ impl Lab {
             when_crashed: None,
             running: None,
             starts: 0,
+            due: due::Due::default(),
         };
         lab.watch();
         lab
@@ -246,6 +253,7 @@ impl Lab {
     #[expect(clippy::disallowed_methods, reason = "the operator is a process of its own here, aborted to crash it")]
     fn spawn(&mut self) -> JoinHandle<()> {
         self.starts += 1;
+        self.due.started(self.clock.now());
         let world = OperatorWorld {
             clock: self.clock,
             client: self.kube.client(),
@@ -277,6 +285,11 @@ impl Lab {
         self.stop();
         tokio::task::yield_now().await;
         self.start().await;
+    }
+
+    /// What is due is not looked at in this run.
+    pub fn leave_due_out(&mut self) {
+        self.due.switch_off();
     }
 
     /// From now on the operator is shown other policies than AWS has.
@@ -314,8 +327,10 @@ impl Lab {
         let crash = Arc::clone(&self.crash);
         let mut sleep = std::pin::pin!(tokio::time::sleep(span));
         loop {
+            self.look_at_due();
             tokio::select! {
-                () = &mut sleep => return,
+                () = &mut sleep => return self.look_at_due(),
+                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
                 () = crash.told.notified() => {
                     if let Some(act) = self.when_crashed.take() {
                         act(&self.kube);

@@ -43,7 +43,7 @@ const CONTRIBUTING: [&str; 3] = [POLICIES, GRANTS, CACHES];
 const UNDER_WAY: Duration = Duration::from_mins(1);
 
 impl Rules {
-    fn breach(&self, text: String) {
+    pub(super) fn breach(&self, text: String) {
         self.broken.lock().unwrap().push(text);
     }
 

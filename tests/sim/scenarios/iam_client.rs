@@ -11,6 +11,7 @@ use aws_config::SdkConfig;
 use aws_sim::{Fault, World};
 use ecr_permissions::aws::ecr::AccountProof;
 use ecr_permissions::aws::error::{Error, Kind};
+use ecr_permissions::aws::gate::Lane;
 use ecr_permissions::aws::gate::Rates;
 use ecr_permissions::aws::metrics::AwsMetrics;
 use ecr_permissions::aws::permit::Permit;
@@ -70,7 +71,7 @@ impl Clients {
 
 impl Iam {
     async fn permit(&self) -> Permit {
-        Permit::for_role(&self.proven, &self.proof, None).await.unwrap()
+        Permit::for_role(&self.proven, &self.proof, None, Lane::Growth).await.unwrap()
     }
 
     async fn role(&self, name: &str) -> Option<Stored> {
@@ -373,7 +374,8 @@ fn credentials_that_iam_refuses_are_let_go_of() {
             let issued = lab
                 .aws
                 .world(|world| world.calls()[start..].iter().filter(|call| call.operation == "AssumeRole").count());
-            let permit = Permit::for_role(&iam.proven, &iam.proof, None).await.map(drop).map_err(|b| b.reason);
+            let permit =
+                Permit::for_role(&iam.proven, &iam.proof, None, Lane::Growth).await.map(drop).map_err(|b| b.reason);
             if error.kind == Kind::Unauthenticated {
                 assert_eq!((issued, permit), (1, Err(Reason::CredentialsRefused)));
             } else {

@@ -8,10 +8,10 @@ use crate::lab::{A, B, Lab, REGION, run};
 const LIMIT: usize = 10_240;
 const OTHER: &str = "333333333333";
 
-/// A foreign policy with a statement that takes up `filler` characters more than it must.
+/// A foreign policy with a statement that takes up `filler` characters more than it must, and says nothing shorter otherwise.
 fn fill(lab: &Lab, filler: usize) {
     let statement = json!({
-        "Sid": "filler", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"}, "Action": "ecr:ReplicateImage",
+        "Sid": "filler", "Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "ecr:ReplicateImage",
         "Resource": format!("arn:aws:ecr:eu-west-1:111111111111:repository/{}", "x".repeat(filler)),
     });
     let policy = json!({"Version": "2012-10-17", "Statement": [statement]});

@@ -15,6 +15,7 @@ mod confirmed;
 mod consent;
 mod corners;
 mod deletion;
+mod due;
 mod left;
 mod lifecycle;
 mod limits;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Document, REGISTRY_POLICY_LIMIT, atoms, compact, fit, merge};
-use super::pull;
+use super::{aws, pull};
 use crate::ownership::InstallationId;
 
 /// Behaviour 15: hundreds of accounts fit where one statement each would not.
@@ -18,11 +18,11 @@ fn statements_alike_but_for_their_principals_share_one() {
     let us = InstallationId::of_cluster("a cluster");
     let document = |statements: BTreeSet<_>| {
         let ours = statements.into_iter().map(|statement| (us.sid(&statement), statement)).collect();
-        fit(merge(None, &ours, |_| false), REGISTRY_POLICY_LIMIT)
+        fit(merge(None, &ours, |_| false), REGISTRY_POLICY_LIMIT, aws())
     };
     assert!(document(joined).unwrap().characters() < 8_000);
     assert!(document(single).unwrap_err().characters > 100_000);
-    assert!(fit(Document::empty(), REGISTRY_POLICY_LIMIT).is_ok());
+    assert!(fit(Document::empty(), REGISTRY_POLICY_LIMIT, aws()).is_ok());
 }
 
 /// Behaviour 15: what differs in more than principals, or in the kind of principal, stays apart.

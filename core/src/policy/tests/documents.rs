@@ -177,10 +177,10 @@ fn the_limit_counts_the_characters_that_are_sent() {
     let padded =
         |n: usize| Document::parse(&format!(r#"{{ "Id" : "{}", "Statement" : [ ] }}"#, "é".repeat(n))).unwrap();
     let frame = padded(0).to_text().chars().count();
-    let fits = fit(padded(REGISTRY_POLICY_LIMIT - frame), REGISTRY_POLICY_LIMIT).unwrap();
+    let fits = fit(padded(REGISTRY_POLICY_LIMIT - frame), REGISTRY_POLICY_LIMIT, aws()).unwrap();
     assert_eq!((fits.characters(), fits.text().chars().count()), (10_240, 10_240));
     assert_eq!(fits.text(), fits.value().to_text());
-    let refused = fit(padded(REGISTRY_POLICY_LIMIT - frame + 1), REGISTRY_POLICY_LIMIT).unwrap_err();
+    let refused = fit(padded(REGISTRY_POLICY_LIMIT - frame + 1), REGISTRY_POLICY_LIMIT, aws()).unwrap_err();
     assert_eq!(refused, TooLarge { characters: 10_241, limit: 10_240 });
     assert_eq!(refused.to_string(), "the policy would have 10241 characters, AWS takes 10240");
 }

@@ -54,7 +54,7 @@ fn writes_come_in_a_burst_of_fifty_and_then_five_a_second() {
         assert_eq!(time(lab, permits(&there, 25)).await, Duration::ZERO);
         let waited = time(lab, permits(&here, 5)).await;
         assert!((0.9..1.1).contains(&waited.as_secs_f64()), "{waited:?}");
-        let of_rules = Permit::for_thing(&here.proven, &here.proof, None);
+        let of_rules = Permit::for_thing(&here.proven, &here.proof, None, Lane::Growth);
         assert_eq!(time(lab, async { assert!(of_rules.await.is_ok()) }).await, Duration::ZERO);
     });
 }
@@ -64,7 +64,7 @@ fn writes_come_in_a_burst_of_fifty_and_then_five_a_second() {
 fn who_is_restrained_gets_no_permit() {
     bench(async |_, iam| {
         let because = Because::new(Reason::ObserveOnly, "observing");
-        let refused = Permit::for_role(&iam.proven, &iam.proof, Some(&because)).await.unwrap_err();
+        let refused = Permit::for_role(&iam.proven, &iam.proof, Some(&because), Lane::Growth).await.unwrap_err();
         assert_eq!(refused, because);
     });
 }
