@@ -1,6 +1,7 @@
 //! The calls for pull through cache rules, and for what rules rest on: repositories and secrets' ARNs. A write is never
 //! repeated by the SDK: the next read says what came of it.
 
+use aws_sdk_ecr::primitives::DateTime;
 use aws_sdk_ecr::types::PullThroughCacheRule;
 use ecr_permissions_core::pass::cache_rules::{ROOT, Rule, Stored, Validity};
 use k8s_openapi::jiff::Timestamp;
@@ -43,7 +44,8 @@ impl Proven {
         }
     }
 
-    pub async fn create_cache_rule(&self, _: Permit, rule: &Rule) -> Result<(), Error> {
+    /// Answers when AWS made it: by that it is told from any other of its prefix.
+    pub async fn create_cache_rule(&self, _: Permit, rule: &Rule) -> Result<Option<Timestamp>, Error> {
         let upstream_prefix = (rule.upstream_prefix != ROOT).then(|| rule.upstream_prefix.clone());
         let create = self
             .session
@@ -55,7 +57,8 @@ impl Proven {
             .set_custom_role_arn(rule.role_arn.clone())
             .set_credential_arn(rule.credential_arn.clone());
         let sent = create.customize().config_override(once()).send().await;
-        sent.map(drop).map_err(|e| self.session.failed("CreatePullThroughCacheRule", &e))
+        let made = sent.map_err(|e| self.session.failed("CreatePullThroughCacheRule", &e))?;
+        Ok(made.created_at().and_then(timestamp))
     }
 
     /// Sets the role and the credentials that the rule names; AWS takes neither away.
@@ -105,6 +108,11 @@ fn stored(rule: &PullThroughCacheRule) -> Stored {
             role_arn: rule.custom_role_arn().map(str::to_owned),
             credential_arn: rule.credential_arn().map(str::to_owned),
         },
-        created_at: rule.created_at().and_then(|at| Timestamp::new(at.secs(), 0).ok()),
+        created_at: rule.created_at().and_then(timestamp),
     }
+}
+
+/// To the second.
+fn timestamp(at: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(at.secs(), 0).ok()
 }

@@ -149,8 +149,8 @@ impl Gate {
     }
 
     /// Whether a document write's turn is now.
-    pub fn document_is_free(&self) -> bool {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner).is_free(self.clock.now(), Lane::Growth)
+    pub fn document_is_free(&self, lane: Lane) -> bool {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner).is_free(self.clock.now(), lane)
     }
 
     async fn wait(&self, bucket: &Mutex<Bucket>, lane: Lane) {

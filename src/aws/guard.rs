@@ -1,4 +1,4 @@
-//! Stands where a request leaves: refuses writes once this process does not lead, and counts every call.
+//! Stands where a request leaves: refuses writes once this process does not lead, counts every call, and reads AWS's date.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use ecr_permissions_core::names::RegistryKey;
 
+use super::date::AwsDate;
 use super::metrics::AwsMetrics;
 use super::session::NotLeading;
 use crate::runtime::leader::Leadership;
@@ -20,11 +21,12 @@ pub(super) struct Guard {
     region: String,
     leadership: Leadership,
     metrics: AwsMetrics,
+    date: AwsDate,
 }
 
 impl Guard {
-    pub(super) fn new(key: &RegistryKey, leadership: Leadership, metrics: AwsMetrics) -> Self {
-        Self { account: key.account.to_string(), region: key.region.to_string(), leadership, metrics }
+    pub(super) fn new(key: &RegistryKey, leadership: Leadership, metrics: AwsMetrics, date: AwsDate) -> Self {
+        Self { account: key.account.to_string(), region: key.region.to_string(), leadership, metrics, date }
     }
 }
 
@@ -54,6 +56,9 @@ impl Intercept for Guard {
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().and_then(|response| response.headers().get("date")) {
+            self.date.saw(date);
+        }
         let Some(metadata) = bag.load::<Metadata>() else { return Ok(()) };
         let code = match (context.output_or_error(), context.response().map(|response| response.status().as_u16())) {
             (Some(Ok(_)), _) => "ok".to_owned(),

@@ -4,6 +4,7 @@
 mod because;
 pub mod cache_rules;
 mod credentials;
+mod date;
 pub mod ecr;
 pub mod error;
 pub mod gate;

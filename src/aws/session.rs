@@ -15,9 +15,11 @@ use aws_smithy_types::retry::RetryConfig;
 use ecr_permissions_core::api::{Identity, RegistrySpec};
 use ecr_permissions_core::names::{AccountId, RegistryKey};
 use ecr_permissions_core::reason::Because;
+use k8s_openapi::jiff::Timestamp;
 
 use super::credentials::Credentials;
-use super::gate::{Gate, Rates};
+use super::date::AwsDate;
+use super::gate::{Gate, Lane, Rates};
 use super::guard::Guard;
 use super::metrics::AwsMetrics;
 use crate::runtime::clock::Clock;
@@ -78,6 +80,7 @@ pub struct Session {
     /// IAM is one for all Regions of an account, and so is its gate (aws-facts K.16).
     pub(super) iam_gate: Arc<Gate>,
     clock: Clock,
+    date: AwsDate,
     /// When GetCallerIdentity last named the right account, and for which generation of the credentials.
     identified: Mutex<Option<(Duration, u64)>>,
 }
@@ -110,7 +113,8 @@ impl Sessions {
 
     async fn make(&self, key: &RegistryKey, identity: Option<&Identity>) -> Session {
         let Role { provider, credentials } = self.role(key, identity).await;
-        let guard = Guard::new(key, self.leadership.clone(), self.metrics.clone());
+        let date = AwsDate::new(self.clock);
+        let guard = Guard::new(key, self.leadership.clone(), self.metrics.clone(), date.clone());
         let partition = |service: &str| RetryPartition::custom(format!("{service}-{key}")).build();
         let mut config = self.region(key).into_builder().identity_cache(credentials.clone());
         if let Some(provider) = provider {
@@ -137,6 +141,7 @@ impl Sessions {
             gate: Gate::new(self.clock, self.rates),
             iam_gate: self.iam_gate(&key.account),
             clock: self.clock,
+            date,
             identified: Mutex::default(),
         }
     }
@@ -239,8 +244,13 @@ impl Session {
         self.of_another_account(account)
     }
 
+    /// The date by AWS's clock.
+    pub fn timestamp(&self) -> Timestamp {
+        self.date.timestamp()
+    }
+
     /// Whether a document write would go out at once.
-    pub fn may_write_now(&self) -> bool {
-        self.gate.document_is_free()
+    pub fn may_write_now(&self, lane: Lane) -> bool {
+        self.gate.document_is_free(lane)
     }
 }

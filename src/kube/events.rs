@@ -68,6 +68,21 @@ impl Events {
         self.publish(&event, &reference("Registry", None, registry.name(), &registry.meta.uid)).await;
     }
 
+    /// Says whom AWS takes no more, so that something could not be taken away as usual.
+    pub async fn rejected(&self, registry: &RegistryObject, who: &str) {
+        let note = format!(
+            "AWS refused the registry policy although it only took away, and took it without {who}: whom it refuses stays out, the others are put back."
+        );
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "PrincipalRejected".to_owned(),
+            note: Some(note.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, &reference("Registry", None, registry.name(), &registry.meta.uid)).await;
+    }
+
     async fn ready(&self, about: &ObjectReference, conditions: &[Condition]) {
         let Some(ready) = conditions.iter().find(|condition| condition.type_ == "Ready") else { return };
         let event = Event {

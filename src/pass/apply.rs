@@ -8,9 +8,10 @@ mod outcome;
 mod prune;
 mod roles;
 mod rules;
+mod taking_away;
 mod things;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ecr_permissions_core::ownership::Sid;
@@ -29,8 +30,9 @@ use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
 
+pub(super) use culprits::foreign_refused;
 use current::{Current, Shown, changed, unknown};
-use outcome::readback_differs;
+pub(super) use taking_away::take_away;
 
 use things::Working;
 
@@ -102,27 +104,8 @@ pub(super) async fn apply(
         Some(Ok(policy)) => Some(observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await),
         other => other,
     };
-    let mut writing = Writing {
-        gathered,
-        proven,
-        proof,
-        record,
-        scope,
-        memory,
-        op,
-        words: desired.words.clone(),
-        desired,
-        known,
-        said_waits: Waits::default(),
-        unrecorded: BTreeSet::new(),
-        searched: BTreeSet::new(),
-        again: None,
-        unanswered: false,
-        current: Current::default(),
-        passed_roles: Ok(Vec::new()),
-        seen: gathered_at,
-        ends,
-    };
+    let mut writing = Writing::new(gathered, desired, known, (proven, proof), memory, op, gathered_at, ends);
+    writing.scope = scope;
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
     let said = writing.said(policy.as_ref().and_then(|policy| policy.as_ref().ok()));
     let mut rules = writing.remove(rules, &said).await;
@@ -178,6 +161,8 @@ struct Writing<'a> {
     passed_roles: Result<Vec<(String, String)>, Because>,
     /// The changes of the index that were gathered.
     seen: u64,
+    /// For what the next write of the policy takes its turn: one that carries what is due too is a withdrawal.
+    lane: Lane,
     /// When the pass has taken long enough: what is due meanwhile waits for its end.
     ends: Duration,
 }
@@ -193,6 +178,44 @@ enum Sent {
 
 /// Whether the write may have happened.
 struct Unknown(bool);
+
+impl<'a> Writing<'a> {
+    #[expect(clippy::too_many_arguments, reason = "a pass brings all of these together, once")]
+    fn new(
+        gathered: &'a mut Gathered,
+        desired: Desired,
+        known: Known,
+        (proven, proof): (&'a Proven, AccountProof),
+        memory: &'a mut Memory,
+        op: &'a Operator,
+        seen: u64,
+        ends: Duration,
+    ) -> Self {
+        let is_due = !super::withdraw::due(&desired).statements.is_empty();
+        Self {
+            record: gathered.ledger.document(REGISTRY_POLICY).cloned(),
+            gathered,
+            proven,
+            proof,
+            scope: None,
+            memory,
+            op,
+            words: desired.words.clone(),
+            desired,
+            known,
+            said_waits: Waits::default(),
+            unrecorded: BTreeSet::new(),
+            searched: BTreeSet::new(),
+            again: None,
+            unanswered: false,
+            current: Current::default(),
+            passed_roles: Ok(Vec::new()),
+            seen,
+            lane: if is_due { Lane::Withdrawal } else { Lane::Growth },
+            ends,
+        }
+    }
+}
 
 impl Writing<'_> {
     /// Whether nothing more is begun in this pass.
@@ -238,16 +261,17 @@ impl Writing<'_> {
                 Self::too_large(&plan, &policy)
             });
         };
-        if plan.is_done(&composition) && !plan.switch_scope {
+        let puts_back = self.memory.rejected.is_open(self.op.clock.now());
+        if plan.is_done(&composition) && !plan.switch_scope && !puts_back {
             return Ok(self.confirmed(plan, &policy));
         }
-        if self.memory.readback_is_hopeless(&fingerprint(&composition)) {
-            return Ok(Self::failed(plan, &policy, readback_differs(), false));
+        if let Some(differing) = self.hopeless(&plan, &composition) {
+            return Ok(self.confirmed_but(plan, &policy, &differing));
         }
         if self.desired.restraint.is_some() {
             return Ok(Self::restrained(plan, &composition, &policy));
         }
-        if !self.proven.session().may_write_now() {
+        if !self.proven.session().may_write_now(self.lane) {
             // Waiting for the turn first and deciding then lets one write answer whatever comes in meanwhile.
             return Err(Again::Soon);
         }
@@ -312,8 +336,8 @@ impl Writing<'_> {
 
     /// One document write of the admitted growth, or of `only` these objects' growth, on a fresh read.
     async fn put(&mut self, policy: &mut Policy, only: Option<&[ObjectId]>) -> Sent {
-        let adds = only.is_some_and(|only| !only.is_empty());
-        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref(), Lane::Growth);
+        let adds = only.is_some_and(|only| !only.is_empty()) || self.memory.rejected.is_putting_back();
+        let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref(), self.lane);
         let permit = match self.permitted(permit, adds).await {
             Ok(permit) => permit,
             Err(because) => return Sent::Failed(because, Unknown(false)),
@@ -344,6 +368,9 @@ impl Writing<'_> {
         let Ok(composition) = plan.compose(&plan.admitted) else {
             return Sent::Failed(no_room(), Unknown(false));
         };
+        if self.memory.rejected.is_hopeless(&plan.standing.foreign, self.op.clock.now()) {
+            return Sent::Failed(foreign_refused(), Unknown(false));
+        }
         let shown = policy.shows(&self.known);
         if plan.is_done(&composition) {
             // A search for culprits that adds nobody asks whether AWS takes what stands there; only a write can tell.
@@ -369,6 +396,7 @@ impl Writing<'_> {
         let Write::Put(document) = write else { return Sent::Accepted };
         match self.proven.put_registry_policy(permit, document).await {
             Ok(()) => {
+                self.memory.rejected.accepted();
                 self.memory.stood(shown);
                 Sent::Accepted
             }
@@ -380,6 +408,8 @@ impl Writing<'_> {
         let now = self.op.clock.now();
         match result {
             Ok(()) => {
+                self.lane = Lane::Growth;
+                self.memory.rejected.accepted();
                 self.memory.wrote(now, shown, carried, true);
                 Sent::Accepted
             }
@@ -401,15 +431,20 @@ impl Writing<'_> {
         }
         // The same again may be a late read, unless it is what AWS answered to the write before.
         let late = before.shows(&self.known) == after.shows(&self.known) && !self.memory.readback_has_differed();
-        if let Some(composition) = composition.filter(|_| !late && !plan.standing.disturbed.is_empty()) {
-            let written = fingerprint(&composition);
-            self.memory.readback_differed(&written);
-            if self.memory.readback_is_hopeless(&written) {
-                return Self::failed(plan, after, readback_differs(), true);
-            }
+        if !late && !plan.standing.disturbed.is_empty() {
+            self.memory.readback_differed(&plan.standing.disturbed);
+        }
+        if let Some(differing) = composition.and_then(|composition| self.hopeless(&plan, &composition)) {
+            return self.confirmed_but(plan, after, &differing);
         }
         let because = Because::new(Reason::Progressing, "The policy was written, and AWS does not show it yet.");
         Self::failed(plan, after, because, true)
+    }
+
+    /// What AWS shows otherwise than it was written, again and again, if all else is as wanted.
+    fn hopeless(&self, plan: &Plan, composition: &Composition) -> Option<BTreeMap<Sid, Statement>> {
+        let is_hopeless = self.memory.readback_is_hopeless(&plan.standing.disturbed);
+        plan.differs_only_in(composition).filter(|_| is_hopeless)
     }
 
     /// There is no way back from it, so what it would wake is read once more right before.
@@ -452,9 +487,4 @@ pub(super) fn carried(plan: &Plan, composition: &Composition) -> Carried {
         dropped: plan.standing.granted.difference(&granted).cloned().collect(),
         granted,
     }
-}
-
-/// Names a composition: what AWS is to show under our Sids.
-fn fingerprint(composition: &Composition) -> String {
-    composition.ours.keys().map(Sid::as_str).collect::<Vec<_>>().join(" ")
 }

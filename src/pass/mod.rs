@@ -78,7 +78,7 @@ async fn pass(mut gathered: Gathered, seen: u64, memory: &mut Memory, op: &Opera
             Err(again) => Grown::nothing(again.after(memory, op)),
         },
     };
-    let is_open = !due.statements.is_empty() && !grown.has_policy || due.things && !grown.has_things;
+    let is_open = !due.statements.is_empty() && !grown.has_policy || !due.things.is_empty() && !grown.has_things;
     if is_open { grown.again.min(op.clock.now() + withdraw::AGAIN_WITHIN) } else { grown.again }
 }
 

@@ -11,18 +11,22 @@ use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::judge::{self, Fate, Judging};
 use ecr_permissions_core::pass::ledger::{Entry, Ledger, Mark, REGISTRY_POLICY, Slice};
 use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 
 use super::filing::{self, Unwritten};
 use super::{Again, WRITES_AT_ONCE};
 use crate::runtime::operator::Operator;
+
+/// So long a pass tells people; nothing that is to be taken away waits longer for them.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), Again> {
     let mut ledger = judging.gathered.ledger.clone();
     let (going, staying): (Vec<_>, _) = judging.objects().into_iter().partition(|(_, fate)| fate.release);
     let of_registry = async {
         let filed = file(judging, &mut ledger, op).await;
-        (filed, registry_told(judging, op).await)
+        let told = tokio::time::timeout(TOLD_WITHIN, registry_told(judging, op)).await;
+        (filed, told.unwrap_or(Err(Again::Later)))
     };
     // A status rests on what was read, not on what is on record: neither waits for the other.
     let ((filed, registry), told) = futures::join!(of_registry, tell(staying, op));
@@ -138,9 +142,30 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again>
         let goes = if fate.release { may_go(object) } else { Ok(false) };
         async move { tell_one(object, fate, goes?, op).await }
     });
-    let telling: Vec<_> = telling.collect();
-    let told = futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE).collect::<Vec<_>>().await;
-    told.into_iter().collect()
+    let mut telling: Vec<_> = telling.collect();
+    // Every pass begins with others, so that who does not answer keeps nobody untold for long.
+    let others = usize::try_from(op.clock.now().as_secs()).unwrap_or(0).wrapping_mul(WRITES_AT_ONCE);
+    let middle = others.checked_rem(telling.len()).unwrap_or(0);
+    telling.rotate_left(middle);
+    within(TOLD_WITHIN, futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE)).await
+}
+
+/// How it went, as far as it went in that time: what is left goes on in the next pass.
+async fn within(time: Duration, telling: impl Stream<Item = Result<(), Again>>) -> Result<(), Again> {
+    let mut telling = std::pin::pin!(telling);
+    let mut ends = std::pin::pin!(tokio::time::sleep(time));
+    let (mut told, mut is_anybody_told) = (Ok(()), false);
+    loop {
+        tokio::select! {
+            biased;
+            next = telling.next() => match next {
+                None => return told,
+                Some(Ok(())) => is_anybody_told = true,
+                Some(failed) => told = told.and(failed),
+            },
+            () = &mut ends => return Err(if is_anybody_told { Again::Soon } else { Again::Later }),
+        }
+    }
 }
 
 /// Whether a slice has an entry of the object that is not for after it, whatever registry it is of: a view may lack what

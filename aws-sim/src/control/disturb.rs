@@ -31,6 +31,8 @@ pub enum DisturbControl {
     ClearThrottle { account: String, region: String },
     /// Puts an account out of reach; null: back again.
     SetOutage { account: String, outage: Option<Outage> },
+    /// The account's owner closes it: no policy may name it or anybody in it. False: opens it again.
+    CloseAccount { account: String, closed: bool },
 }
 
 impl DisturbControl {
@@ -54,6 +56,7 @@ impl DisturbControl {
             },
             Self::ClearThrottle { account, region } => world.clear_throttle(&account, &region),
             Self::SetOutage { account, outage } => world.set_outage(&account, outage),
+            Self::CloseAccount { account, closed } => world.close_account(&account, closed),
         }
         nothing()
     }

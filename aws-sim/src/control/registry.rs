@@ -30,6 +30,8 @@ pub enum RegistryControl {
     SetReplicationRules { account: String, region: String, rules: Vec<Value> },
     /// Whether principals in unknown accounts pass.
     AcceptUnknownAccounts { accept: bool },
+    /// Members that the answers of an operation of ECR's lack from now on; none: all are there again.
+    OmitMembers { operation: String, members: Vec<String> },
     /// Whether account ids read back as root ARNs.
     ConvertAccountIds { convert: bool },
 }
@@ -55,6 +57,7 @@ impl RegistryControl {
                 world.set_replication_rules(&account, &region, rules);
             }
             Self::AcceptUnknownAccounts { accept } => world.accept_unknown_accounts(accept),
+            Self::OmitMembers { operation, members } => world.omit_members(&operation, members),
             Self::ConvertAccountIds { convert } => world.convert_account_ids(convert),
         }
         nothing()

@@ -1,5 +1,6 @@
 //! Accounts, roles, users and keys: the World's cast, and the controls that change it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::World;
@@ -53,6 +54,20 @@ impl World {
     /// An account out of reach: its calls, and AssumeRole into it, end so. `None`: back again.
     pub fn set_outage(&mut self, account: &str, outage: Option<Outage>) {
         self.owned(account).outage = outage;
+    }
+
+    /// The account's owner closes it, or opens it again: no policy may name it or anybody in it from then on.
+    pub fn close_account(&mut self, account: &str, closed: bool) {
+        if closed {
+            self.closed.insert(account.to_owned());
+        } else {
+            self.closed.remove(account);
+        }
+    }
+
+    /// Accounts that are closed.
+    pub fn closed_accounts(&self) -> &BTreeSet<String> {
+        &self.closed
     }
 
     /// Lasting credentials (key id, secret) of a principal: `root`, `user/NAME` or `role/NAME`, created if missing. The
@@ -123,6 +138,15 @@ impl World {
     /// Whether a policy may name this principal (aws-facts B.4: unknown or not yet visible is refused).
     pub(crate) fn exists(&self, principal: Principal<'_>, name: &str) -> bool {
         let is_owned = |account: &str| self.accounts.contains_key(account);
+        let is_closed = match principal {
+            Principal::Account(account) | Principal::Entity { account } | Principal::Session { account, .. } => {
+                self.closed.contains(account)
+            }
+            Principal::Everyone => false,
+        };
+        if is_closed {
+            return false;
+        }
         match principal {
             Principal::Everyone => true,
             Principal::Account(account) => is_owned(account) || self.habits.accept_unknown_accounts,

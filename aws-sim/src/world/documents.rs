@@ -66,6 +66,12 @@ impl World {
         self.habits.accept_unknown_accounts = accept;
     }
 
+    /// What the answers of an operation of ECR's lack from now on, wherever it stands in them; nothing: all is there again.
+    pub fn omit_members<S: Into<String>>(&mut self, operation: &str, members: impl IntoIterator<Item = S>) {
+        let members = members.into_iter().map(Into::into).collect();
+        self.habits.omitted.insert(operation.to_owned(), members);
+    }
+
     /// Whether account ids read back as root ARNs (aws-facts B.5: "not in every case"). True unless set.
     pub fn convert_account_ids(&mut self, convert: bool) {
         self.habits.convert_account_ids = convert;

@@ -36,7 +36,7 @@ mod wire;
 mod would;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -66,6 +66,8 @@ pub struct World {
     now: Duration,
     epoch: u64,
     accounts: BTreeMap<String, Account>,
+    /// Accounts that were closed by their owners, whether this World owns them or not.
+    closed: BTreeSet<String>,
     registries: BTreeMap<(String, String), Registry>,
     secrets: BTreeMap<(String, String), Secrets>,
     keys: BTreeMap<String, Key>,
@@ -90,6 +92,8 @@ struct Habits {
     propagation: Duration,
     /// Whether ECR names the rule's account when it assumes a role.
     sends_source_account: bool,
+    /// Members that an operation's answers lack.
+    omitted: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A call between its arrival and its effect.
@@ -125,6 +129,7 @@ impl World {
             now: Duration::ZERO,
             epoch: EPOCH,
             accounts: BTreeMap::new(),
+            closed: BTreeSet::new(),
             registries: BTreeMap::new(),
             secrets: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -134,6 +139,7 @@ impl World {
                 unset_scope: Some(Scope::V2),
                 propagation: Duration::ZERO,
                 sends_source_account: false,
+                omitted: BTreeMap::new(),
             },
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
@@ -270,10 +276,18 @@ impl World {
         }
     }
 
+    /// The date by AWS's clock.
+    fn date(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch) + self.now
+    }
+
     fn answer(&mut self, ran: Ran, asked: &Asked) -> Outcome {
         match ran {
-            Ran::Answer(response) => Outcome::Response(response),
-            Ran::Refused(error) => Outcome::Response(wire::refusal(asked, &error, &self.request_id())),
+            Ran::Answer(response) => Outcome::Response(wire::dated(response, self.date())),
+            Ran::Refused(error) => {
+                let refusal = wire::refusal(asked, &error, &self.request_id());
+                Outcome::Response(wire::dated(refusal, self.date()))
+            }
             Ran::Hang => Outcome::Hang,
             Ran::Reset => Outcome::Reset,
         }

@@ -56,7 +56,11 @@ pub(super) fn run(world: &mut World, caller: &Caller, asked: &Asked, view: View)
     if !world.throttles.admit(&caller.account, asked, world.now) {
         return Err(asked.protocol.throttled());
     }
-    let json = |value| wire::json_answer(&value, &request_id);
+    let omitted = world.habits.omitted.get(&asked.operation).cloned().unwrap_or_default();
+    let json = |mut value| {
+        wire::omit(&mut value, &omitted);
+        wire::json_answer(&value, &request_id)
+    };
     match asked.service.as_str() {
         "iam" => {
             iam::run(world, caller, asked, view).map(|result| wire::xml_answer(asked, result.as_deref(), &request_id))

@@ -1,8 +1,11 @@
 //! The two protocols, and which of the services is meant: what a request asks for and who signed it, and how an answer is written. Signatures are not
 //! verified: a caller is whoever its access key id says.
 
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use serde_json::{Value, json};
 
 use super::error::{AwsError, Protocol};
@@ -143,6 +146,26 @@ pub(crate) fn refusal(asked: &Asked, error: &AwsError, request_id: &str) -> Resp
             );
             answer(error.status, "text/xml", text, request_id)
         }
+    }
+}
+
+/// The answer with AWS's date on it.
+pub(crate) fn dated(mut response: Response<Bytes>, date: SystemTime) -> Response<Bytes> {
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
+        response.headers_mut().insert(http::header::DATE, date);
+    }
+    response
+}
+
+/// Takes members out of an answer, wherever they stand in it.
+pub(crate) fn omit(value: &mut Value, members: &BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|member, _| !members.contains(member));
+            object.values_mut().for_each(|value| omit(value, members));
+        }
+        Value::Array(all) => all.iter_mut().for_each(|value| omit(value, members)),
+        _ => {}
     }
 }
 

@@ -91,6 +91,9 @@ pub trait Record: Clone + PartialEq {
     fn made_again_as(&self, claim: Self) -> Self;
     /// Whether AWS itself would show that a thing is this one and no other of the same name.
     fn identifies(&self) -> bool;
+    /// The same, made then by AWS's own word.
+    #[must_use]
+    fn made_at(self, created_at: String) -> Self;
 }
 
 impl Record for LedgerRule {
@@ -114,6 +117,10 @@ impl Record for LedgerRule {
     fn identifies(&self) -> bool {
         self.state == OwnershipState::Owned && self.created_at.is_some()
     }
+
+    fn made_at(self, created_at: String) -> Self {
+        Self { created_at: Some(created_at), ..self }
+    }
 }
 
 impl Record for LedgerRole {
@@ -132,6 +139,11 @@ impl Record for LedgerRole {
     fn identifies(&self) -> bool {
         self.state == OwnershipState::Owned && self.id.is_some()
     }
+
+    /// Its tags show whose it is.
+    fn made_at(self, _: String) -> Self {
+        self
+    }
 }
 
 /// What is done about a thing.
@@ -145,6 +157,10 @@ pub trait Action: Clone + PartialEq {
     }
     /// Whether it takes the thing out of the object's hands.
     fn removes(&self) -> bool;
+    /// Whether it gives nobody more than before, and somebody less.
+    fn takes_away(&self) -> bool {
+        self.removes()
+    }
     /// Whether it may put right what somebody else has changed: else it is for what is asked or allowed now.
     fn may_repair(&self) -> bool {
         true

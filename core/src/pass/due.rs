@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::compile::{Contribution, Desired, Stance};
+use super::objects::ObjectId;
 use super::orphans::{Said, Word, set_of};
 use crate::policy::{Effect, Statement};
 
@@ -12,13 +13,13 @@ use crate::policy::{Effect, Statement};
 pub struct Due {
     /// Allows of the policy, one principal each. A Deny is never due: taking it away widens.
     pub statements: BTreeSet<Statement>,
-    /// Whether a cache rule has to go, a role, or part of a role's policy.
-    pub things: bool,
+    /// Objects of which a cache rule has to go, a role, or part of a role's policy.
+    pub things: BTreeSet<ObjectId>,
 }
 
 impl Due {
     pub fn is_nothing(&self) -> bool {
-        self.statements.is_empty() && !self.things
+        self.statements.is_empty() && self.things.is_empty()
     }
 }
 
@@ -36,7 +37,8 @@ impl Desired {
         let others = || self.contributions.iter().flat_map(|c| entitled(c, said)).chain(&self.protected);
         let is_nobodys = |atom: &Statement| !others().any(|statement| atom.is_within(statement));
         let statements = given_up.into_iter().filter(is_nobodys).collect();
-        Due { statements, things: self.contributions.iter().any(|c| owes_thing(c, said)) }
+        let owing = self.contributions.iter().filter(|c| owes_thing(c, said));
+        Due { statements, things: owing.map(|c| c.id.clone()).collect() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one registry's passes remember of each other, in memory only: losing it costs a retry, never a grant.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::cache_rules;
@@ -8,6 +8,7 @@ use super::objects::ObjectId;
 use super::orphans::Heard;
 use super::queue::Now;
 use super::refusals::{Denied, Refusals};
+use super::rejected::Rejected;
 use super::roles;
 use super::scope::ScopeView;
 use super::standing::Standing;
@@ -57,6 +58,8 @@ pub struct Memory {
     refused: Refusals<Vec<Statement>>,
     /// Of which namespaces it refused it.
     pub suspects: Suspects,
+    /// Principals that AWS stopped taking.
+    pub rejected: Rejected,
     /// What AWS refused to do with cache rules.
     pub rules: Denied<cache_rules::Act>,
     /// What AWS refused to do with roles.
@@ -68,8 +71,8 @@ pub struct Memory {
     before_write: Option<String>,
     /// A write whose outcome is unknown: reads must settle before another one.
     unsettled: bool,
-    /// A composition that AWS answered otherwise, and how often.
-    readback_differs: Option<(String, u32)>,
+    /// Statements of ours that AWS showed otherwise than they were written, and how often.
+    readback_differs: BTreeMap<Sid, u32>,
     /// What our last write carried, until a read has shown it.
     carried: Option<Carried>,
     /// Since when reads have shown statements of ours that our last write did not carry and nobody has.
@@ -135,8 +138,9 @@ impl Memory {
 
     /// When the next refused object is due.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
-        let next = [self.refused.next(now), self.rules.next(now), self.roles.next(now), self.suspects.next(now)];
-        next.into_iter().flatten().min()
+        let refused = [self.refused.next(now), self.rules.next(now), self.roles.next(now)];
+        let next = refused.into_iter().chain([self.suspects.next(now), self.rejected.next(now)]);
+        next.flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.
@@ -228,23 +232,26 @@ impl Memory {
         self.stood.as_deref() == Some(shown)
     }
 
-    /// AWS answered something else than was written.
-    pub fn readback_differed(&mut self, composition: &str) {
-        let times = self.readback_differs.take().filter(|(same, _)| same == composition).map_or(0, |(_, times)| times);
-        self.readback_differs = Some((composition.to_owned(), times + 1));
+    /// AWS shows these statements otherwise than they were written, and the others as they were.
+    pub fn readback_differed(&mut self, disturbed: &BTreeSet<Sid>) {
+        self.readback_differs.retain(|sid, _| disturbed.contains(sid));
+        for sid in disturbed {
+            *self.readback_differs.entry(sid.clone()).or_default() += 1;
+        }
     }
 
     pub fn readback_has_differed(&self) -> bool {
-        self.readback_differs.is_some()
+        !self.readback_differs.is_empty()
     }
 
     pub fn readback_equalled(&mut self) {
-        self.readback_differs = None;
+        self.readback_differs.clear();
     }
 
-    /// Whether AWS has answered this composition otherwise twice: it is not written again. Another one is tried.
-    pub fn readback_is_hopeless(&self, composition: &str) -> bool {
-        self.readback_differs.as_ref().is_some_and(|(same, times)| same == composition && *times >= 2)
+    /// Whether AWS has answered each of these otherwise twice: they are not written again for their own sake.
+    pub fn readback_is_hopeless(&self, disturbed: &BTreeSet<Sid>) -> bool {
+        let is_hopeless = |sid: &Sid| self.readback_differs.get(sid).is_some_and(|times| *times >= 2);
+        !disturbed.is_empty() && disturbed.iter().all(is_hopeless)
     }
 
     /// A pass could not reach AWS: how long to wait before the next (doubling, bounded).

@@ -17,6 +17,7 @@ pub mod orphans;
 pub mod plan;
 pub mod queue;
 pub mod refusals;
+pub mod rejected;
 pub mod roles;
 pub mod scope;
 pub mod standing;

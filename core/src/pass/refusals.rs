@@ -79,6 +79,18 @@ impl<W: PartialEq> Refusals<W> {
     }
 }
 
+/// A read may be late for so long; what is not shown then is shown otherwise.
+const LATE_READS: Duration = Duration::from_mins(1);
+
+fn not_shown(unshown_for: Duration) -> Because {
+    if unshown_for < LATE_READS {
+        let message = "AWS does not show yet what was written; it is looked at again.";
+        return Because::new(Reason::Progressing, message);
+    }
+    let message = "AWS shows it otherwise than it was written, again and again: it is written again more and more slowly. Compare it in AWS with the object, and report it.";
+    Because::new(Reason::ReadbackDiffers, message)
+}
+
 /// What AWS refused to do, `A`, and its words.
 #[derive(Clone, Debug)]
 pub struct Denied<A> {
@@ -86,6 +98,8 @@ pub struct Denied<A> {
     because: BTreeMap<ObjectId, Because>,
     /// Whose thing was made then, and was not visible everywhere when more was to be done to it.
     young_since: BTreeMap<ObjectId, Now>,
+    /// What AWS did by its word, and does not show.
+    unshown: Refusals<A>,
     /// Whose thing on record two reads in a row have not shown.
     absent: BTreeSet<ObjectId>,
 }
@@ -96,6 +110,7 @@ impl<A> Default for Denied<A> {
             refusals: Refusals::default(),
             because: BTreeMap::new(),
             young_since: BTreeMap::new(),
+            unshown: Refusals::default(),
             absent: BTreeSet::new(),
         }
     }
@@ -138,8 +153,22 @@ impl<A: Clone + PartialEq> Denied<A> {
 
     /// What AWS said to just this, if its time has not come again.
     pub fn refusal(&self, id: &ObjectId, act: &A, now: Now) -> Option<Because> {
+        if let Some(age) = self.unshown.waits(id, act, now) {
+            return Some(not_shown(age));
+        }
         self.refusals.waits(id, act, now)?;
         self.because.get(id).cloned()
+    }
+
+    /// AWS did this by its word, and does not show it: what to tell of it. It is asked to again later, more and more slowly.
+    pub fn not_shown(&mut self, id: &ObjectId, act: &A, patience: &Patience, now: Now) -> Because {
+        self.unshown.refuse(id, act.clone(), patience, now);
+        not_shown(self.unshown.age(id, now).unwrap_or_default())
+    }
+
+    /// AWS shows the object's thing as it was written, or it is written otherwise.
+    pub fn shown(&mut self, id: &ObjectId) {
+        self.unshown.forgive(id);
     }
 
     /// AWS did what it was asked to do.
@@ -161,11 +190,12 @@ impl<A: Clone + PartialEq> Denied<A> {
 
     pub(super) fn retain(&mut self, attached: impl Fn(&ObjectId) -> bool) {
         self.refusals.retain(&attached);
+        self.unshown.retain(&attached);
         self.because.retain(|id, _| attached(id));
         self.young_since.retain(|id, _| attached(id));
     }
 
     pub(super) fn next(&self, now: Now) -> Option<Now> {
-        self.refusals.next(now)
+        [self.refusals.next(now), self.unshown.next(now)].into_iter().flatten().min()
     }
 }

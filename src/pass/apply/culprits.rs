@@ -28,6 +28,10 @@ impl Writing<'_> {
 
     /// Writes what may grow: everybody's at once, and after it what may be refused.
     pub(super) async fn put_all(&mut self, policy: &mut Policy) -> Sent {
+        match self.put_back(policy).await {
+            Sent::Accepted => {}
+            failed => return failed,
+        }
         let growing = self.growing(policy);
         let suspected = self.suspected(&growing);
         let first: Vec<_> = growing.iter().filter(|id| !suspected.contains(id)).cloned().collect();
@@ -41,6 +45,36 @@ impl Writing<'_> {
             Sent::Accepted => self.search_namespaces(policy).await,
             other => other,
         }
+    }
+
+    /// Puts back principals that were left out so that something could be taken away, for as long as the pass lasts: what
+    /// AWS refuses stays out.
+    async fn put_back(&mut self, policy: &mut Policy) -> Sent {
+        let news = self.memory.rejected.take_news();
+        if !news.is_empty() {
+            let who: Vec<_> = news.iter().map(ToString::to_string).collect();
+            self.op.events.rejected(&self.gathered.registry, &who.join(", ")).await;
+        }
+        while self.memory.rejected.is_open(self.op.clock.now()) {
+            if self.is_over() {
+                self.again = Some(super::Again::Soon);
+                break;
+            }
+            if !self.memory.rejected.put_back(self.op.clock.now()) {
+                break;
+            }
+            let sent = self.put(policy, Some(&[])).await;
+            let (patience, now) = (self.memory.patience, self.op.clock.now());
+            match sent {
+                Sent::Accepted => self.memory.rejected.answer(true, &patience, now),
+                Sent::Refused => self.memory.rejected.answer(false, &patience, now),
+                Sent::Failed(..) => {
+                    self.memory.rejected.unanswered();
+                    return sent;
+                }
+            }
+        }
+        Sent::Accepted
     }
 
     fn growing(&mut self, policy: &Policy) -> Vec<ObjectId> {
@@ -211,6 +245,10 @@ pub(super) fn searched() -> Because {
 }
 
 fn refused_as_it_stands() -> Sent {
+    Sent::Failed(foreign_refused(), Unknown(false))
+}
+
+pub(in crate::pass) fn foreign_refused() -> Because {
     let message = "AWS does not take the registry policy even as it stands there: statements of others in it are refused. Nothing is written until somebody puts them right in AWS.";
-    Sent::Failed(Because::new(Reason::ForeignRefused, message), Unknown(false))
+    Because::new(Reason::ForeignRefused, message)
 }

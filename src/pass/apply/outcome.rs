@@ -1,13 +1,14 @@
 //! What a round came to, in the words that judging goes by.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ecr_permissions_core::api::DocumentStatus;
+use ecr_permissions_core::ownership::Sid;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::DocumentRecord;
 use ecr_permissions_core::pass::plan::{Composition, Plan};
 use ecr_permissions_core::pass::steps;
-use ecr_permissions_core::policy::REGISTRY_POLICY_LIMIT;
+use ecr_permissions_core::policy::{REGISTRY_POLICY_LIMIT, Statement};
 use ecr_permissions_core::reason::{Because, Reason};
 
 use super::{Policy, Writing};
@@ -21,6 +22,21 @@ impl Writing<'_> {
         }
         self.memory.readback_equalled();
         self.memory.write_was_seen();
+        let has = plan.without_growth.clone();
+        Applied { has: Some(has), confirmed: true, ..Self::described(plan, policy) }
+    }
+
+    /// The same, but for what AWS shows otherwise than it was written: that concerns those alone who have a part in it.
+    pub(super) fn confirmed_but(
+        &mut self,
+        mut plan: Plan,
+        policy: &Policy,
+        differing: &BTreeMap<Sid, Statement>,
+    ) -> Applied {
+        plan.accept_differing(differing, &self.desired);
+        self.memory.write_was_seen();
+        let sids: Vec<_> = differing.keys().map(Sid::as_str).collect();
+        plan.findings.insert(0, readback_differs(&sids));
         let has = plan.without_growth.clone();
         Applied { has: Some(has), confirmed: true, ..Self::described(plan, policy) }
     }
@@ -52,7 +68,7 @@ impl Writing<'_> {
     }
 
     pub(super) fn failed(plan: Plan, policy: &Policy, because: Because, unsettled: bool) -> Applied {
-        let on_the_registry = matches!(because.reason, Reason::ForeignRefused | Reason::ReadbackDiffers);
+        let on_the_registry = because.reason == Reason::ForeignRefused;
         // A document that AWS refused changed nothing: what was read still stands, and proves who has what.
         let stands = (because.reason == Reason::ForeignRefused).then(|| plan.as_it_is.clone());
         let mut applied = Self::described(plan, policy);
@@ -70,8 +86,11 @@ impl Writing<'_> {
     }
 }
 
-pub(super) fn readback_differs() -> Because {
-    let message = "AWS answers another policy than was written, twice: this is not written again for a while. Compare the Registry's plan with the policy in AWS, and report it.";
+fn readback_differs(sids: &[&str]) -> Because {
+    let message = format!(
+        "AWS shows statements otherwise than they were written, twice: {}. They are not written again as they are; everybody else's stand. Compare them in AWS with the objects that have a part in them, and report it.",
+        sids.join(", ")
+    );
     Because::new(Reason::ReadbackDiffers, message)
 }
 

@@ -73,7 +73,7 @@ impl Thing for Roles {
         Ok(self.read_named(records.iter().map(|role| role.name.clone()).collect(), writing).await)
     }
 
-    async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
+    async fn act(act: &Act, writing: &Writing<'_>) -> Result<Option<String>, Refusal> {
         let (proven, adds) = (writing.proven, !act.removes());
         match act {
             Act::Create(role) => {
@@ -103,7 +103,7 @@ impl Thing for Roles {
             }
             Act::Release { name, tags } => proven.untag_role(permit(writing, adds).await?, name, tags).await?,
         }
-        Ok(())
+        Ok(None)
     }
 
     fn explained(act: &Act, error: &Error, writing: &Writing<'_>) -> Because {

@@ -74,7 +74,7 @@ impl Thing for Rules {
         self.read_again(&[], writing).await
     }
 
-    async fn act(act: &Act, writing: &Writing<'_>) -> Result<(), Refusal> {
+    async fn act(act: &Act, writing: &Writing<'_>) -> Result<Option<String>, Refusal> {
         let pulls_from = |key: &RegistryKey| match act {
             Act::Create(rule) | Act::Update(rule) => key.host() == rule.upstream_url,
             Act::Delete(_) => false,
@@ -84,11 +84,14 @@ impl Thing for Rules {
         let permit = writing.permitted_by_upstreams(permit, !act.removes(), pulls_from).await;
         let permit = permit.map_err(Refusal::Restrained)?;
         match act {
-            Act::Create(rule) => writing.proven.create_cache_rule(permit, rule).await,
-            Act::Update(rule) => writing.proven.update_cache_rule(permit, rule).await,
-            Act::Delete(prefix) => writing.proven.delete_cache_rule(permit, prefix).await,
+            Act::Create(rule) => {
+                let made = writing.proven.create_cache_rule(permit, rule).await?;
+                return Ok(made.map(|at| at.to_string()));
+            }
+            Act::Update(rule) => writing.proven.update_cache_rule(permit, rule).await?,
+            Act::Delete(prefix) => writing.proven.delete_cache_rule(permit, prefix).await?,
         }
-        .map_err(Refusal::Error)
+        Ok(None)
     }
 
     fn explained(_: &Act, error: &Error, writing: &Writing<'_>) -> Because {

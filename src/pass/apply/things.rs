@@ -53,7 +53,8 @@ pub(super) trait Thing: Sized {
     async fn read_again(self, acts: &[&Self::Act], writing: &Writing<'_>) -> Result<Self, Because>;
     /// Reads again what is on record so.
     async fn read_recorded(self, records: &[Self::Record], writing: &Writing<'_>) -> Result<Self, Because>;
-    async fn act(act: &Self::Act, writing: &Writing<'_>) -> Result<(), Refusal>;
+    /// Answers when AWS says it made a thing that nothing else marks as the object's.
+    async fn act(act: &Self::Act, writing: &Writing<'_>) -> Result<Option<String>, Refusal>;
     /// AWS's refusal in the words of a condition.
     fn explained(act: &Self::Act, error: &Error, writing: &Writing<'_>) -> Because;
     /// Whether the act names what may be too young to be visible everywhere.
@@ -78,6 +79,8 @@ pub(super) struct Working<T: Thing> {
     unknown: BTreeSet<ObjectId>,
     /// For whom AWS had one already when it was to be made: it is not the object's by its claim.
     exists: BTreeSet<ObjectId>,
+    /// When AWS says it made the objects' things in this pass.
+    made: BTreeMap<ObjectId, String>,
     /// Whose thing this pass removed.
     removed: BTreeSet<ObjectId>,
     /// What was on record when the pass began, and since when it was claimed.
@@ -98,6 +101,7 @@ impl<T: Thing> Working<T> {
             refused: BTreeMap::new(),
             unknown: BTreeSet::new(),
             exists: BTreeSet::new(),
+            made: BTreeMap::new(),
             removed: BTreeSet::new(),
             had: having.collect(),
         }
@@ -113,25 +117,32 @@ impl<T: Thing> Working<T> {
 impl Writing<'_> {
     /// Does what removes; everything else waits.
     pub(super) async fn remove<T: Thing>(&mut self, read: Option<Result<T, Because>>, said: &Said) -> Maybe<T> {
-        let mut working = match read? {
-            Ok(read) => Working::new(read, &self.desired),
-            Err(because) => return Some(Err(because)),
-        };
+        Some(match read? {
+            Ok(read) => self.act_where(read, said, |_, act| act.removes()).await,
+            Err(because) => Err(because),
+        })
+    }
+
+    /// Does what is chosen of all that is to be done, and reads what came of it.
+    pub(super) async fn act_where<T: Thing>(
+        &mut self,
+        read: T,
+        said: &Said,
+        is_chosen: impl Fn(&ObjectId, &T::Act) -> bool,
+    ) -> Result<Working<T>, Because> {
+        let mut working = Working::new(read, &self.desired);
         if self.desired.restraint.is_some() {
-            return Some(Ok(working));
+            return Ok(working);
         }
-        working = match self.settled(working).await {
-            Ok(working) => working,
-            Err(because) => return Some(Err(because)),
-        };
+        working = self.settled(working).await?;
         let mut plan = self.planned(&working, said);
-        plan.acts.retain(|_, act| act.removes());
+        plan.acts.retain(|id, act| is_chosen(id, act));
         self.leave_out_refused(&mut plan, &mut working);
         if plan.acts.is_empty() || self.shown().await == Shown::Changed {
-            return Some(Ok(working));
+            return Ok(working);
         }
         self.act_on(&plan, &mut working).await;
-        Some(self.read_again(working, &plan.acts.values().collect::<Vec<_>>()).await)
+        self.read_again(working, &plan.acts.values().collect::<Vec<_>>()).await
     }
 
     /// Makes and changes what is wanted, and removes what is still to go.
@@ -177,11 +188,13 @@ impl Writing<'_> {
             };
         }
         let plan = self.planned(&working, said);
-        let waiting: Vec<_> = plan.acts.keys().cloned().collect();
+        let (patience, now) = (self.memory.patience, self.op.clock.now());
+        let not_shown =
+            |(id, act): (&ObjectId, &T::Act)| (id.clone(), T::denied(self.memory).not_shown(id, act, &patience, now));
+        let waiting: Vec<_> = plan.acts.iter().map(not_shown).collect();
         let mut applied = self.confirmed_things(plan, &working);
-        for id in waiting {
-            let message = "AWS does not show yet what was written; it is looked at again.";
-            applied.verdicts.entry(id).or_insert_with(|| Because::new(Reason::Progressing, message));
+        for (id, because) in waiting {
+            applied.verdicts.entry(id).or_insert(because);
         }
         Ok((applied, Some(working.read)))
     }
@@ -192,6 +205,9 @@ impl Writing<'_> {
         let claims = self.desired.contributions.iter().filter_map(T::claim);
         let known_better = |claim: &Claim<T::Wanted, T::Record>| {
             let mut claim = claim.clone();
+            if let Some(made) = working.made.get(&claim.id) {
+                claim.has = claim.has.map(|has| has.made_at(made.clone()));
+            }
             if working.exists.contains(&claim.id) && !T::IS_MARKED {
                 claim.has = claim.has.filter(T::Record::identifies);
                 claim.claimed_at = None;
@@ -264,7 +280,7 @@ impl Writing<'_> {
             }
             let recorded = ledger.holdings.get(&id).cloned();
             let mut holding = recorded.unwrap_or_else(|| contribution.holding(LedgerState::Applied, Vec::new()));
-            holding.things.claimed_at = is_made.then(|| self.op.clock.timestamp());
+            holding.things.claimed_at = is_made.then(|| self.proven.session().timestamp());
             T::record(&mut holding.things, record);
             let entry = ledger.with_things(&id, &holding);
             changes.insert(id, Some(entry));
@@ -287,7 +303,10 @@ impl Writing<'_> {
         let now = self.op.clock.now();
         for (id, act, result) in done {
             let because = match result {
-                Ok(()) => {
+                Ok(made) => {
+                    if let Some(made) = made {
+                        working.made.insert(id.clone(), made);
+                    }
                     T::denied(self.memory).forgive(id);
                     working.refused.remove(id);
                     if act.claim().is_some() {
@@ -308,8 +327,8 @@ impl Writing<'_> {
                 }
                 // Somebody was faster, unless it was an earlier call of ours.
                 Err(Refusal::Error(error)) if error.kind == Kind::Exists => {
-                    let ours =
-                        working.unknown.contains(id) || working.awaits_earlier_call(id, self.op.clock.timestamp());
+                    let ours = working.unknown.contains(id)
+                        || working.awaits_earlier_call(id, self.proven.session().timestamp());
                     if ours || working.exists.insert(id.clone()) {
                         continue;
                     }
@@ -360,13 +379,20 @@ impl Writing<'_> {
     }
 
     /// Nothing is left to do: everybody has what was read.
-    fn confirmed_things<T: Thing>(&self, plan: Plan<T::Act, T::Record>, working: &Working<T>) -> Applied<T::Record> {
-        let Plan { has, missing, given_up, mut verdicts, held_equal, unread, acts: _ } = plan;
+    fn confirmed_things<T: Thing>(
+        &mut self,
+        plan: Plan<T::Act, T::Record>,
+        working: &Working<T>,
+    ) -> Applied<T::Record> {
+        let Plan { has, missing, given_up, mut verdicts, held_equal, unread, acts } = plan;
+        for id in has.keys().filter(|id| !acts.contains_key(*id) && !working.refused.contains_key(*id)) {
+            T::denied(self.memory).shown(id);
+        }
         for (id, (_, because)) in &working.refused {
             // What keeps the object from what it wants explains more than what became of what it has.
             verdicts.entry(id.clone()).or_insert_with(|| because.clone());
         }
-        let now = self.op.clock.timestamp();
+        let now = self.proven.session().timestamp();
         let contributions: BTreeMap<_, _> = self.desired.contributions.iter().map(|c| (&c.id, c)).collect();
         let claimed_at = |id: &ObjectId| {
             let awaited = working.unknown.contains(id) || working.awaits_earlier_call(id, now);

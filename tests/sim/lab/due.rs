@@ -32,7 +32,7 @@ use super::ledger::LEDGERS;
 /// So long something may be due; between two looks it is not known.
 const WITHIN: Duration = Duration::from_millis(10_500);
 /// The watches' own way back to the API server after it was out of reach.
-const REOPENED_WITHIN: Duration = Duration::from_secs(45);
+const REOPENED_WITHIN: Duration = Duration::from_secs(75);
 /// A start, until the stores are filled.
 const STARTED_WITHIN: Duration = Duration::from_secs(5);
 /// Answers of AWS that are no disturbance of the registry: something is there already, is not there, or is refused for
@@ -55,8 +55,6 @@ const PLAIN: [&str; 11] = [
 #[derive(Debug, Default)]
 pub struct Due {
     looked_at: Duration,
-    /// Schedules that are left to chance are not judged by it yet: too much happens at once to tell when the clock stands.
-    is_off: bool,
     /// The revision of the API server and the number of calls to AWS that `found` was told from.
     told_from: (u64, usize),
     /// Up to which call to AWS all have come to an end.
@@ -70,10 +68,6 @@ pub struct Due {
 }
 
 impl Due {
-    pub fn switch_off(&mut self) {
-        self.is_off = true;
-    }
-
     pub fn started(&mut self, now: Duration) {
         self.behind_until = self.behind_until.max(now + STARTED_WITHIN);
     }
@@ -82,9 +76,6 @@ impl Due {
 impl Lab {
     /// Looks at what is due now: everything that stays due longer than it may is a breach.
     pub(super) fn look_at_due(&mut self) {
-        if self.due.is_off {
-            return;
-        }
         let now = self.clock.now();
         let elapsed = now.saturating_sub(std::mem::replace(&mut self.due.looked_at, now));
         if !self.kube.shows_all() {
@@ -113,9 +104,26 @@ impl Lab {
             let before = *waited;
             *waited += elapsed;
             if before < WITHIN && *waited >= WITHIN {
-                self.rules.breach(format!("rule 11: due for {WITHIN:?} at {now:?} in {}: {}", thing.0, thing.1));
+                let what = format!("rule 11: due for {WITHIN:?} at {now:?} in {}: {}", thing.0, thing.1);
+                self.rules.breach(format!("{what}\n{}", self.lately(&thing.0)));
             }
         }
+    }
+
+    /// What was asked of the registry while it was due, and what the API server was.
+    fn lately(&self, key: &RegistryKey) -> String {
+        let since = self.clock.now().saturating_sub(2 * WITHIN);
+        let calls = self.aws.world(|world| {
+            let of_it = world.calls().iter().filter(|call| call.at >= since);
+            let of_it =
+                of_it.filter(|call| call.account.as_deref().is_none_or(|account| account == key.account.as_str()));
+            of_it.map(|call| format!("{:?} {} {}", call.at, call.operation, call.outcome)).collect::<Vec<_>>()
+        });
+        let trace = self.kube.trace();
+        let asked: Vec<_> = trace.iter().filter(|line| !line.contains(" watch ")).collect();
+        let asked = asked.iter().skip(asked.len().saturating_sub(20)).collect::<Vec<_>>();
+        let text = self.policy(key.account.as_str());
+        format!("AWS: {calls:#?}\nAPI server: {asked:#?}\npolicy: {text:?}\n{}", self.describe())
     }
 
     /// An account that answers with errors, or into which nobody is let, stops the clock of what is due there until it
@@ -202,8 +210,10 @@ impl Lab {
         let Doc::Parsed(document) = Doc::of(text.as_deref()) else { return Vec::new() };
         let known = Known::new(installation, key.partition(), gathered.ledger.document(REGISTRY_POLICY), desired);
         let standing = Standing::of(Some(&document), &known);
-        let is_foreign_gone = document.statements().iter().any(|s| !known.is_ours(s) && names_deleted(s.raw()));
-        if is_foreign_gone {
+        let closed = self.aws.world(|world| world.closed_accounts().clone());
+        let names_closed = |text: &str| closed.iter().any(|account| text.contains(account));
+        let mut foreign = document.statements().iter().filter(|statement| !known.is_ours(statement));
+        if foreign.any(|statement| names_deleted(statement.raw()) || names_closed(statement.raw())) {
             return Vec::new();
         }
         let entitled: Vec<Statement> = desired

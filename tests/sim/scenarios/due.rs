@@ -11,6 +11,7 @@ use crate::lab::objects::{POLICIES, pull, registry, with};
 use crate::lab::{A, B, Lab, REGION, run};
 
 const C: &str = "444444444444";
+const CLOSED: &str = "666666666666";
 const INTERVAL: Duration = Duration::from_secs(310);
 
 /// An object that AWS refuses: it names a role that is not there.
@@ -202,6 +203,122 @@ fn what_is_withdrawn_beside_a_pass_stays_so() {
         let after = lab.document_writes(A);
         let mut came_back = after[withdrawn..].iter().filter_map(|(_, after)| after.as_ref());
         assert!(!came_back.any(|text| text.contains("repository/team-b/")), "{after:#?}");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// AWS takes no policy any more that names somebody in a closed account: that keeps nothing of anybody else's alive, takes
+/// nothing from others for long, and its object says so.
+#[test]
+fn a_closed_account_keeps_nothing_alive() {
+    run(1_608, async |lab| {
+        lab.two_teams();
+        let others: Vec<_> = (0..20).map(|i| format!("7000000000{i:02}")).collect();
+        let named: Vec<_> = others.iter().map(String::as_str).chain([B, CLOSED]).collect();
+        lab.apply(&pull("team-a", "pull", "default", &named, "team-a/*"));
+        lab.apply(&pull("team-a", "other", "default", &[B, C], "team-a/other/*"));
+        lab.apply(&pull("team-b", "pull", "default", &[C], "team-b/*"));
+        lab.apply(&pull("team-b", "stays", "default", &[C], "team-b/stays/*"));
+        lab.until_ready(&["team-a/pull", "team-a/other", "team-b/pull", "team-b/stays"]).await;
+        lab.aws.world(|world| world.close_account(CLOSED, true));
+        let deleted = lab.clock.now();
+        lab.delete(POLICIES, "team-b", "pull");
+        lab.until("it is withdrawn", |lab| !lab.may_pull(C, "team-b/app")).await;
+        assert!(lab.since(deleted) <= Duration::from_secs(10), "{:?}", lab.since(deleted));
+        lab.until("everybody else is back", |lab| {
+            let all = others.iter().map(String::as_str).chain([B]);
+            let mut all = all.map(|account| lab.may_pull(account, "team-a/app"));
+            all.all(|may| may) && lab.may_pull(C, "team-b/stays/app") && lab.may_pull(C, "team-a/other/app")
+        })
+        .await;
+        assert!(lab.since(deleted) <= Duration::from_secs(30), "{:?}", lab.since(deleted));
+        lab.until("the culprit says so", |lab| lab.ready(POLICIES, "team-a", "pull").1 == "Rejected").await;
+        lab.until_ready(&["team-a/other", "team-b/stays"]).await;
+        lab.apply(&pull("team-b", "new", "default", &[C], "team-b/new/*"));
+        lab.until_ready(&["team-b/new"]).await;
+        lab.restart().await;
+        lab.pass(INTERVAL).await;
+        assert!(lab.may_pull(B, "team-a/app") && !lab.is_ready(POLICIES, "team-a", "pull"), "{}", lab.describe());
+        lab.aws.world(|world| world.close_account(CLOSED, false));
+        lab.pass(2 * INTERVAL).await;
+        lab.until_ready(&["team-a/pull"]).await;
+        assert!(lab.may_pull(CLOSED, "team-a/app"));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Where statements of others are what AWS refuses, no search takes anything from ours, and AWS is not asked without end.
+#[test]
+fn what_others_have_in_the_policy_is_searched_once_in_a_while() {
+    run(1_609, async |lab| {
+        lab.two_pulls(B, C).await;
+        let text = lab.policy(A).unwrap();
+        let mut statements = text["Statement"].as_array().unwrap().clone();
+        statements.push(
+            json!({"Sid": "theirs", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{CLOSED}:root")},
+            "Action": "ecr:ReplicateImage", "Resource": "*"}),
+        );
+        let theirs = json!({"Version": "2012-10-17", "Statement": statements});
+        lab.aws.world(|world| world.put_policy(A, REGION, &theirs.to_string()));
+        lab.aws.world(|world| world.close_account(CLOSED, true));
+        let before = lab.aws_writes("PutRegistryPolicy");
+        lab.delete(POLICIES, "team-b", "pull");
+        lab.pass(Duration::from_secs(300)).await;
+        assert!(lab.may_pull(B, "team-a/app") && lab.may_pull(C, "team-b/app"));
+        let puts = lab.aws_writes("PutRegistryPolicy") - before;
+        assert!(puts <= 90, "{puts}");
+        lab.aws.world(|world| world.close_account(CLOSED, false));
+        lab.until("it is withdrawn", |lab| !lab.may_pull(C, "team-b/app")).await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Who takes something back every second takes the turns of nobody's growth: one Put carries both.
+#[test]
+fn who_narrows_every_second_starves_nobody() {
+    run(1_610, async |lab| {
+        lab.two_teams();
+        let mut accounts: Vec<_> = (0..40).map(|i| format!("7000000000{i:02}")).collect();
+        let named: Vec<_> = accounts.iter().map(String::as_str).collect();
+        lab.apply(&pull("team-a", "pull", "default", &named, "team-a/*"));
+        lab.until_ready(&["team-a/pull"]).await;
+        for round in 0..6 {
+            let name = format!("new-{round}");
+            let made = lab.clock.now();
+            lab.apply(&pull("team-b", &name, "default", &[C], &format!("team-b/{name}/*")));
+            while !lab.is_ready(POLICIES, "team-b", &name) {
+                accounts.pop();
+                lab.set(POLICIES, "team-a", "pull", "/spec/statements/0/principals/accountIds", &json!(accounts));
+                lab.pass(Duration::from_millis(700)).await;
+                assert!(lab.since(made) <= Duration::from_secs(5), "round {round}: {}", lab.describe());
+            }
+        }
+        lab.assert_at_rest().await;
+    });
+}
+
+/// What AWS shows otherwise than it was written concerns those alone who have a part in it: others are Ready, come and go.
+#[test]
+fn one_statement_that_reads_back_otherwise_is_its_objects_alone() {
+    run(1_611, async |lab| {
+        lab.two_pulls(B, C).await;
+        lab.tamper_with_reads(|text| text.replace("repository/team-a/odd/*", "repository/team-a/even/*"));
+        lab.apply(&pull("team-a", "odd", "default", &[B], "team-a/odd/*"));
+        lab.until("it says so", |lab| lab.ready(POLICIES, "team-a", "odd").1 == "ReadbackDiffers").await;
+        let made = lab.clock.now();
+        lab.apply(&pull("team-b", "new", "default", &[C], "team-b/new/*"));
+        lab.until_ready(&["team-b/new", "team-b/pull", "team-a/pull"]).await;
+        assert!(lab.since(made) <= Duration::from_secs(5), "{:?}", lab.since(made));
+        lab.delete(POLICIES, "team-b", "pull");
+        lab.until("it is withdrawn, and let go", |lab| {
+            !lab.may_pull(C, "team-b/app") && !lab.exists(POLICIES, "team-b", "pull")
+        })
+        .await;
+        assert!(!lab.is_ready(POLICIES, "team-a", "odd") && lab.may_pull(B, "team-a/odd/app"));
+        lab.delete(POLICIES, "team-a", "odd");
+        lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-a", "odd")).await;
+        let text = lab.policy(A).unwrap().to_string();
+        assert!(!text.contains("team-a/odd"), "{text}");
         lab.assert_at_rest().await;
     });
 }

@@ -37,7 +37,6 @@ fn schedule(seed: u64) -> Vec<String> {
     let _repeat = Repeat(seed);
     let trace = RefCell::default();
     run(seed, async |lab| {
-        lab.leave_due_out();
         let mut chaos = Chaos::begin(lab, seed);
         for _ in 0..STEPS {
             chaos.step(lab).await;

@@ -197,23 +197,25 @@ impl<'a> Planning<'a> {
             let until = claimed + LATE + CLOCKS_DIFFER;
             stored.created_at.is_none_or(|made| made >= claimed - CLOCKS_DIFFER && made <= until)
         };
-        let ours = match has.state {
-            OwnershipState::Owned => {
-                let known = has.created_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
-                let is_the_same = known.zip(stored.created_at).map(|(known, made)| known == made);
-                let is_ours = match (is_the_same, claim.claimed_at) {
-                    (Some(same), claimed) => same || claimed.is_some_and(is_since),
-                    (None, claimed) => claimed.is_none_or(is_since),
-                };
-                stored.rule.has_same_upstream(&recorded) && is_ours
+        let known = has.created_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
+        let is_the_same = known.zip(stored.created_at).map(|(known, made)| known == made);
+        let ours = match (has.state, is_the_same) {
+            // When it was made, AWS has said itself: whatever it shows of the rule now, it is this one.
+            (_, Some(true)) => true,
+            (OwnershipState::Claimed, Some(false)) => false,
+            (OwnershipState::Claimed, None) => stored.rule == recorded && claim.claimed_at.is_none_or(is_since),
+            (OwnershipState::Owned, same) => {
+                stored.rule.has_same_upstream(&recorded) && claim.claimed_at.map_or(same.is_none(), is_since)
             }
-            OwnershipState::Claimed => stored.rule == recorded && claim.claimed_at.is_none_or(is_since),
         };
+        // AWS cannot change the upstream of a rule, so what it shows of it may differ from what it has.
+        let created_at = stored.created_at.map(|at| at.to_string()).or_else(|| has.created_at.clone());
         ours.then(|| LedgerRule {
-            created_at: stored.created_at.map(|at| at.to_string()),
-            adopted: has.adopted,
-            consented: has.consented,
-            ..stored.rule.record(OwnershipState::Owned)
+            created_at,
+            role_arn: stored.rule.role_arn.clone(),
+            credential_arn: stored.rule.credential_arn.clone(),
+            state: OwnershipState::Owned,
+            ..has.clone()
         })
     }
 
@@ -253,20 +255,30 @@ impl<'a> Planning<'a> {
         let Some(stored) = self.stored.get(wanted.prefix.as_str()).copied() else {
             return self.create(claim, wanted);
         };
-        if owned.is_none() {
-            return self.adopt(claim, wanted, stored);
+        match owned {
+            None => self.adopt(claim, wanted, stored),
+            Some(owned) => self.change(claim, owned, wanted, stored),
         }
-        self.change(claim, wanted, stored)
     }
 
     /// The rule that is there is the object's: it becomes what is wanted.
-    fn change(&mut self, claim: &Claim<Rule>, wanted: &Rule, stored: &Stored) -> Option<Because> {
+    fn change(&mut self, claim: &Claim<Rule>, owned: &LedgerRule, wanted: &Rule, stored: &Stored) -> Option<Because> {
         if stored.rule == *wanted {
             return None;
         }
         if wanted.is_update_of(&stored.rule) {
             self.act(claim, Act::Update(wanted.clone()));
             return None;
+        }
+        if wanted.is_update_of(&Rule::of(owned)) {
+            return Some(Because::new(
+                Reason::ReadbackDiffers,
+                format!(
+                    "AWS shows the rule for prefix {} otherwise than it was made: it shows {}. Nothing is changed for that; compare it in AWS with the object, and report it.",
+                    wanted.prefix,
+                    upstream(&stored.rule)
+                ),
+            ));
         }
         if claim.may.recreate {
             self.delete(claim, &wanted.prefix);

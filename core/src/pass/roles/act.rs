@@ -64,6 +64,10 @@ impl Action for Act {
         matches!(self, Self::Delete { .. } | Self::Release { .. })
     }
 
+    fn takes_away(&self) -> bool {
+        matches!(self, Self::Delete { .. } | Self::Narrow { .. })
+    }
+
     fn may_repair(&self) -> bool {
         !matches!(self, Self::Change { is_asked: true, .. } | Self::Narrow { .. })
     }

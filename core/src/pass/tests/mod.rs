@@ -7,6 +7,7 @@ mod filing;
 mod guesting;
 mod judging;
 mod planning;
+mod rejecting;
 mod roling;
 mod standing;
 

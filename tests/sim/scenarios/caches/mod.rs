@@ -8,6 +8,7 @@ mod disturbed;
 mod leaving;
 mod lost;
 mod making;
+mod proof;
 mod refused;
 
 use aws_sim::{Call, Trust};

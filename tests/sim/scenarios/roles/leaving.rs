@@ -1,6 +1,9 @@
 //! Roles that go, and roles that stay: rule, grant and role in this order (behaviours 28, 30, 41, 44).
 
+use kube_sim::{Fault as KubeFault, Matching, Phase};
+
 use super::*;
+use crate::lab::objects::{POLICIES, pull};
 
 /// Behaviour 30: rule, grant, role, in whatever order and however close their objects are deleted.
 #[test]
@@ -408,6 +411,29 @@ fn a_role_that_is_being_deleted_serves_no_new_cache() {
         lab.delete(CACHES, "team-a", "mirror");
         until_role_gone(lab).await;
         assert_eq!((our_role(lab), lab.policy(B)), (None, None));
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Statuses that hang keep the pass that writes them, and no rule and no role that is to go.
+#[test]
+fn statuses_that_hang_keep_no_rule_and_no_role() {
+    run(1_139, async |lab| {
+        mirroring(lab).await;
+        lab.apply(&pull("team-b", "pull", "default", &[B], "team-b/*"));
+        lab.until_ready(&["team-b/pull"]).await;
+        lab.kube.inject(Matching::writes().resource(POLICIES).status(), 1, 1_000, KubeFault::Hang(Phase::Before));
+        lab.set(POLICIES, "team-b", "pull", "/spec/statements/0/principals/accountIds", &json!([B, "444444444444"]));
+        lab.until("it is granted, and not told", |lab| lab.may_pull("444444444444", "team-b/app")).await;
+        let deleted = lab.clock.now();
+        delete_cache(lab);
+        lab.until("the rule is gone", |lab| rule(lab).is_none()).await;
+        assert!(lab.since(deleted) <= Duration::from_secs(3), "{:?}", lab.since(deleted));
+        delete_role(lab);
+        lab.until("the role is gone", |lab| our_role(lab).is_none()).await;
+        assert!(lab.since(deleted) <= Duration::from_secs(10), "{:?}", lab.since(deleted));
+        lab.kube.clear_faults();
+        until_set_gone(lab).await;
         lab.assert_at_rest().await;
     });
 }
