@@ -95,6 +95,7 @@ pub const ALL: &[&[Behaviour]] = &[
         reading::leaving_the_selector_is_a_deletion,
         reading::the_last_finalizer_ends_in_one_deleted_event,
         reading::pages_are_of_one_moment,
+        reading::a_list_of_one_has_the_revision_of_everything,
         reading::a_list_is_sorted_and_selects,
         reading::every_write_has_a_later_resource_version,
         reading::a_reflector_follows_the_objects,

@@ -42,6 +42,8 @@ pub struct Call {
     /// Empty for collections and generated names.
     pub name: String,
     pub subresource: Option<String>,
+    /// Of a list: how many objects were asked for at most.
+    pub limit: Option<u32>,
     /// As sent; null if there was none.
     pub body: Value,
     /// Known once it was answered.
@@ -127,12 +129,15 @@ pub enum Fault {
     Hang(Phase),
     /// The connection breaks: the client gets no HTTP answer.
     Reset(Phase),
+    /// The answer comes this much later than the effect.
+    Late(Duration),
 }
 
 impl Fault {
     pub(crate) fn phase(self) -> Phase {
         match self {
             Self::Error(_, phase) | Self::Hang(phase) | Self::Reset(phase) => phase,
+            Self::Late(_) => Phase::After,
         }
     }
 }

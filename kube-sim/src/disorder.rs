@@ -90,6 +90,8 @@ impl KubeSim {
             && state.watch_delay.is_zero()
             && state.latency.1.is_zero()
             && state.frozen.is_none()
+            && state.stalled.is_none()
+            && state.undefined.is_empty()
             && !state.store.is_emptied()
     }
 
@@ -101,6 +103,32 @@ impl KubeSim {
     /// Held-back events are delivered.
     pub fn thaw_watches(&self) {
         self.tell(|state| state.frozen = Kinds::only(&[]));
+    }
+
+    /// Events of these kinds are held back, and watches go on being told, by bookmarks, that they are where they stand: an API
+    /// server that is cut off from etcd. Replaces what was stalled before; of none, held-back events are delivered.
+    pub fn stall_watches(&self, kinds: Kinds) {
+        self.tell(|state| state.stalled = kinds);
+    }
+
+    /// Watches of these kinds get no bookmarks. Replaces the kinds of before.
+    pub fn withhold_bookmarks(&self, kinds: Kinds) {
+        self.tell(|state| state.without_bookmarks = kinds);
+    }
+
+    /// The kind is not served any more, as if its definition were not there: requests get 404 and its watches end. What is
+    /// stored of it stays.
+    pub fn take_definition(&self, plural: &str) {
+        self.tell(|state| {
+            let (gone, stays) = std::mem::take(&mut state.served).into_iter().partition(|kind| kind.plural == plural);
+            state.served = stays;
+            state.undefined.extend::<Vec<_>>(gone);
+        });
+    }
+
+    /// Ends `take_definition`, for all kinds.
+    pub fn give_definitions_back(&self) {
+        self.tell(|state| state.served.append(&mut state.undefined));
     }
 
     /// Lists with `resourceVersion=0` are answered as of this moment, as by a server whose watch cache lags. Lists without

@@ -39,6 +39,12 @@ pub(crate) struct State {
     pub(crate) latency: (Duration, Duration),
     pub(crate) watch_delay: Duration,
     pub(crate) frozen: Kinds,
+    /// Kinds of which watches get bookmarks of the past, and no events.
+    pub(crate) stalled: Kinds,
+    /// Kinds of which watches get no bookmarks.
+    pub(crate) without_bookmarks: Kinds,
+    /// Definitions that were taken away.
+    pub(crate) undefined: Vec<Arc<Resource>>,
     /// What lists that may be old are answered from; none: from what is stored.
     pub(crate) cached: Option<Snapshot>,
     /// What is left of lists that were read in pages.
@@ -80,6 +86,9 @@ impl Shared {
             latency: (Duration::ZERO, Duration::ZERO),
             watch_delay: Duration::ZERO,
             frozen: Kinds::Only(BTreeSet::new()),
+            stalled: Kinds::Only(BTreeSet::new()),
+            without_bookmarks: Kinds::Only(BTreeSet::new()),
+            undefined: Vec::new(),
             cached: None,
             pages: VecDeque::new(),
             restores: 0,
@@ -162,6 +171,7 @@ impl Shared {
             namespace: asked.namespace.clone(),
             name: name.into(),
             subresource: asked.subresource.clone(),
+            limit: asked.query("limit").and_then(|text| text.parse().ok()),
             body: asked.body.clone(),
             outcome: None,
         };
@@ -185,6 +195,10 @@ impl Shared {
             Some(Fault::Error(code, _)) => Ok(Some(refuse(&Refusal::of_code(code)))),
             Some(Fault::Reset(_)) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
             Some(Fault::Hang(_)) => std::future::pending().await,
+            Some(Fault::Late(span)) => {
+                tokio::time::sleep(span).await;
+                Ok(None)
+            }
         }
     }
 

@@ -104,7 +104,8 @@ impl Watch {
         if self.over {
             return if self.ready.is_empty() { Step::End } else { Step::Send };
         }
-        if self.connections != state.connections {
+        let is_served = state.served.iter().any(|kind| kind.key() == self.kind);
+        if self.connections != state.connections || !is_served {
             return Step::End;
         }
         let oldest = state.store.oldest(&self.kind);
@@ -120,17 +121,22 @@ impl Watch {
             if !self.ready.is_empty() {
                 return Step::Send;
             }
-            wake = wake.min(self.read_log(state, now));
+            if !state.stalled.covers(&self.asked.kind.plural) {
+                wake = wake.min(self.read_log(state, now));
+            }
             if !self.ready.is_empty() {
                 return Step::Send;
             }
         }
+        let bookmarks = self.bookmarks && !state.without_bookmarks.covers(&self.asked.kind.plural);
         if now >= self.deadline {
             self.over = true;
-            self.bookmark();
+            if bookmarks {
+                self.bookmark();
+            }
             return if self.ready.is_empty() { Step::End } else { Step::Send };
         }
-        if !self.bookmarks || frozen {
+        if !bookmarks || frozen {
             return Step::WaitUntil(wake);
         }
         if now >= self.next_bookmark {
@@ -189,10 +195,8 @@ impl Watch {
     }
 
     fn bookmark(&mut self) {
-        if self.bookmarks {
-            let object = self.bookmark_object();
-            self.ready.push_back(json!({"type": "BOOKMARK", "object": object}));
-        }
+        let object = self.bookmark_object();
+        self.ready.push_back(json!({"type": "BOOKMARK", "object": object}));
     }
 
     fn bookmark_object(&self) -> Value {

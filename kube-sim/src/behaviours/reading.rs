@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, ResourceExt};
@@ -153,6 +153,21 @@ pub(super) async fn pages_are_of_one_moment(client: Client, ns: &str) -> anyhow:
     same("names of the second page", names(&second), vec!["page-e".to_string()])?;
     same("resourceVersion", now(&second)?, now(&first)?)?;
     ensure!(second.metadata.continue_.as_deref().unwrap_or_default().is_empty(), "there is no third page");
+    Ok(())
+}
+
+pub(super) async fn a_list_of_one_has_the_revision_of_everything(client: Client, ns: &str) -> anyhow::Result<()> {
+    let api = widgets(&client, ns);
+    create(&api, "revision-a").await?;
+    create(&api, "revision-b").await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let labels = json!({"metadata": {"labels": {"revision": "told"}}});
+    let last = namespaces.patch(ns, &PatchParams::default(), &Patch::Merge(labels)).await?;
+    let one = api.list_metadata(&ListParams::default().limit(1)).await?;
+    same("items", one.items.len(), 1)?;
+    let number = |version: Option<String>| version.context("no resourceVersion")?.parse::<u64>().context("no number");
+    let (of_list, of_last) = (number(one.metadata.resource_version)?, number(last.resource_version())?);
+    ensure!(of_list >= of_last, "the list is of {of_list}, and {of_last} was written before, of another kind");
     Ok(())
 }
 

@@ -309,3 +309,38 @@ async fn a_page_of_a_forgotten_list_is_refused() {
     sim.relist(&Kinds::All);
     assert!(matches!(api.list(&next).await.unwrap_err(), kube::Error::Api(status) if status.code == 410));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_watch_tells_where_it_stands_and_nothing_else() {
+    let sim = sim(1);
+    let mut events = watch(&widgets(&sim)).await;
+    sim.stall_watches(Kinds::only(&["widgets"]));
+    assert!(!sim.shows_all());
+    sim.apply(&widget("one", 1)).unwrap();
+    assert_eq!(names(&widgets(&sim)).await, ["one"], "a list shows it");
+    assert_eq!(events.next().await.unwrap(), "BOOKMARK");
+    sim.stall_watches(Kinds::only(&[]));
+    assert_eq!(soon(&mut events).await.unwrap(), "ADDED one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_bookmarks_sends_none() {
+    let sim = sim(1);
+    sim.withhold_bookmarks(Kinds::All);
+    let events: Vec<String> = watch(&widgets(&sim)).await.collect().await;
+    assert_eq!(events, <[String; 0]>::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_definition_a_kind_is_not_served() {
+    let sim = sim(1);
+    let api = widgets(&sim);
+    sim.apply(&widget("one", 1)).unwrap();
+    let mut events = watch(&api).await;
+    sim.take_definition("widgets");
+    assert_eq!(events.next().await, None);
+    let refused = api.list(&ListParams::default()).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 404));
+    sim.give_definitions_back();
+    assert_eq!(names(&api).await, ["one"]);
+}

@@ -9,8 +9,9 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::{sim, widget, widgets};
+use super::{names, sim, widget, widgets};
 use crate::behaviours::{self, widget_type};
 use crate::{Call, Fault, KubeSim, Matching, Phase, Then, Verb};
 
@@ -219,4 +220,17 @@ async fn an_unknown_kind_or_path_is_not_found() {
     let version = sim.client().apiserver_version().await.unwrap();
     assert_eq!((version.major.as_str(), version.minor.as_str()), ("1", "33"));
     assert!(sim.apply(&widget("one", 1)).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_is_of_when_it_took_effect() {
+    let sim = sim(1);
+    sim.inject(Matching::any().verb(Verb::List), 1, 1, Fault::Late(Duration::from_secs(20)));
+    let (start, api) = (Instant::now(), widgets(&sim));
+    let act = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        sim.apply(&widget("one", 1)).unwrap();
+    };
+    let (listed, ()) = tokio::join!(names(&api), act);
+    assert_eq!((listed.len(), start.elapsed().as_secs()), (0, 20));
 }
