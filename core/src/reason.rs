@@ -127,6 +127,8 @@ reasons! {
     SidTampered => Synced, False;
     /// Somebody edited the ledger: nothing is withdrawn on the word of what was edited, and it is written anew.
     LedgerEdited => Synced, Waiting;
+    /// What the API server shows of a kind is not proven to be of the last minutes: nothing is added or put back by it.
+    ViewOld => Synced, Waiting;
     /// Something on record cannot be read by this version.
     LedgerUnreadable => Synced, False;
     /// Another installation's ledger is there for the registry.

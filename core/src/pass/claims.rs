@@ -165,6 +165,10 @@ pub trait Action: Clone + PartialEq {
     fn may_repair(&self) -> bool {
         true
     }
+    /// Whether it leaves the thing with less than it has, and adds nothing.
+    fn narrows(&self) -> bool {
+        false
+    }
     /// A line that a person reads.
     fn describe(&self) -> String;
 }
@@ -268,6 +272,20 @@ impl<A, H> Default for Plan<A, H> {
 }
 
 impl<A: Action<Record = H>, H: Record> Plan<A, H> {
+    /// Leaves out what adds or repairs for objects that are held, and says why. What takes away is done all the same, unless
+    /// it only makes room for another.
+    pub fn hold_back<W>(&mut self, claims: &[Claim<W, H>], held: impl Fn(&ObjectId) -> Option<Because>) {
+        let is_replaced =
+            |stance: &Stance<W>| matches!(stance, Stance::Wants(_) | Stance::Keeps(_) | Stance::Holds(..));
+        for claim in claims.iter().filter(|claim| is_replaced(&claim.stance)) {
+            let Some(because) = held(&claim.id) else { continue };
+            if self.acts.get(&claim.id).is_some_and(|act| !act.narrows()) {
+                self.acts.remove(&claim.id);
+                self.verdicts.entry(claim.id.clone()).or_insert(because);
+            }
+        }
+    }
+
     /// What must be on record before the acts: nothing is made that is not claimed. `recorded`: the ledger as it is.
     pub fn on_record<'a>(&self, recorded: impl Fn(&ObjectId) -> Option<&'a H>) -> BTreeMap<ObjectId, H>
     where

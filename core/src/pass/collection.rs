@@ -15,6 +15,8 @@ pub enum Change<K, V> {
     ListItem(K, V),
     /// One object of the list that cannot be read.
     ListUnreadable(K),
+    /// One object that is gone since the list was made.
+    ListGone(K),
     /// The list is complete.
     Listed,
     /// An object was made or changed.
@@ -115,11 +117,21 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
                 Effect::Nothing
             }
             Change::ListItem(key, value) => {
-                self.incoming.get_or_insert_with(Default::default).0.insert(key, Arc::new(value));
+                let (readable, unreadable) = self.incoming.get_or_insert_with(Default::default);
+                unreadable.remove(&key);
+                readable.insert(key, Arc::new(value));
                 Effect::Nothing
             }
             Change::ListUnreadable(key) => {
-                self.incoming.get_or_insert_with(Default::default).1.insert(key);
+                let (readable, unreadable) = self.incoming.get_or_insert_with(Default::default);
+                readable.remove(&key);
+                unreadable.insert(key);
+                Effect::Nothing
+            }
+            Change::ListGone(key) => {
+                let (readable, unreadable) = self.incoming.get_or_insert_with(Default::default);
+                readable.remove(&key);
+                unreadable.remove(&key);
                 Effect::Nothing
             }
             Change::Listed => {
@@ -197,6 +209,24 @@ mod tests {
         assert!(all.get(&1).is_some(), "half a list hides nothing");
         assert!(matches!(all.change(Change::Listed), Effect::Everything));
         assert!(all.get(&1).is_none());
+    }
+
+    #[test]
+    fn what_the_watch_has_shown_since_a_list_was_made_is_put_on_top_of_it() {
+        let mut all = listed(&[(1, Thing("1", 0)), (2, Thing("2", 0)), (3, Thing("3", 0))]);
+        all.change(Change::Listing);
+        for key in 1..=3 {
+            all.change(Change::ListItem(key, Thing("1", 0)));
+        }
+        all.change(Change::Apply(1, Thing("9", 7)));
+        assert_eq!(all.get(&1).unwrap().1, 7, "it is seen at once");
+        all.change(Change::ListItem(1, Thing("9", 7)));
+        all.change(Change::ListGone(2));
+        all.change(Change::ListUnreadable(3));
+        all.change(Change::Listed);
+        assert_eq!(all.get(&1).unwrap().1, 7);
+        assert!(all.get(&2).is_none() && all.get(&3).is_none());
+        assert_eq!(all.unreadable().collect::<Vec<_>>(), [&3]);
     }
 
     #[test]

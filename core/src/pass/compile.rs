@@ -15,6 +15,7 @@ use contribution::{orphaned_role, orphaned_rule};
 use leaving::released;
 pub(in crate::pass) use leaving::was_released;
 
+use super::freshness::OldViews;
 use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::memory::Memory;
@@ -45,6 +46,8 @@ pub struct Desired {
     pub protected: Vec<Statement>,
     /// Whether something on record cannot be read: then nobody can say what belongs to nobody.
     pub is_incomplete: bool,
+    /// The views that are not proven young: what rests on them neither grows nor is repaired.
+    pub old: OldViews,
 }
 
 /// A person's words on what belongs to nobody, each naming one set, and the last that were carried out.
@@ -155,7 +158,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
     Desired {
         contributions,
         restraint: restraint(gathered),
-        wants_scope_v2: settings.scope == Some(Scope::V2),
+        wants_scope_v2: settings.scope == Some(Scope::V2) && gathered.old.hold_everything().is_none(),
         acknowledged_widening: settings.acknowledge_widening,
         take_over: spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect(),
         words: Words {
@@ -169,6 +172,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
         },
         protected: gathered.ledger.protected.clone(),
         is_incomplete: gathered.ledger.is_incomplete,
+        old: gathered.old.clone(),
     }
 }
 
@@ -247,6 +251,7 @@ impl Compiler<'_> {
             if let Some(role) = &mut role {
                 let stance = things::role_living(&answer, role, pulls.as_ref());
                 role.stance = self.with_consent(role, stance);
+                role.withdrawn.extend(self.no_longer_asked(role));
             }
             if !matches!(answer, Answer::Accepted(_)) {
                 has.extend(said);

@@ -10,9 +10,10 @@ use std::sync::Arc;
 pub use gathered::{Gathered, OtherRegistry, Snapshot, Unattached};
 
 use super::collection::{Change, Collection, Effect};
+use super::freshness::{Ages, Proof, Store};
 use super::ledger::{PartId, Slice, Slices};
 use super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
-use super::queue::Key;
+use super::queue::{Key, Now};
 use crate::api::Kind;
 use crate::kinds::{References, Target};
 use crate::names::{AccountId, RegistryKey};
@@ -25,6 +26,8 @@ pub enum WatchEvent {
     Namespace(Change<String, NamespaceView>),
     Attached(Kind, Change<ObjectId, Attached>),
     Ledger(Change<String, Slice>),
+    /// Of when a view is.
+    Age(Store, Proof),
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub struct Index {
     writing: BTreeMap<String, Writing>,
     /// How often something was news for a pass.
     changes: u64,
+    ages: Ages,
 }
 
 /// A write of a slice that has not been answered yet.
@@ -68,6 +72,7 @@ impl Index {
             withdrawn: BTreeSet::new(),
             writing: BTreeMap::new(),
             changes: 0,
+            ages: Ages::default(),
         }
     }
 
@@ -123,6 +128,10 @@ impl Index {
                     }
                 }
             }
+            WatchEvent::Age(store, proof) => {
+                self.ages.take(store, proof);
+                BTreeSet::new()
+            }
             WatchEvent::Ledger(change) => {
                 if let Change::Apply(_, slice) | Change::ListItem(_, slice) = &change {
                     self.note(slice);
@@ -130,6 +139,25 @@ impl Index {
                 self.take_ledger(change)
             }
         }
+    }
+
+    /// Finds out which views are old by now. Says for which passes that is news.
+    pub fn look_at_ages(&mut self, now: Now) -> BTreeSet<Key> {
+        if !self.ages.look(now) {
+            return BTreeSet::new();
+        }
+        self.changes += 1;
+        self.every_key()
+    }
+
+    /// Everything is to be listed anew before anything grows. Says for which passes that is news.
+    pub fn doubt(&mut self, now: Now) -> BTreeSet<Key> {
+        self.ages.doubt(now);
+        self.look_at_ages(now)
+    }
+
+    pub fn ages(&self) -> &Ages {
+        &self.ages
     }
 
     fn touched_by_registry(&self, effect: Effect<RegistryObject>) -> BTreeSet<Key> {

@@ -8,6 +8,7 @@ mod collection;
 pub mod compile;
 pub mod conditions;
 pub mod due;
+pub mod freshness;
 pub mod index;
 pub mod judge;
 pub mod ledger;

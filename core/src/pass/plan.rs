@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile::{Contribution, Desired, Stance, is_v1, principal_gone};
+use super::freshness::OldViews;
 use super::ledger::DocumentRecord;
 use super::memory::Memory;
 use super::objects::ObjectId;
@@ -160,7 +161,8 @@ pub fn plan(
     let refused = refused.map(|c| c.id.clone()).collect();
     let certain = memory.rejected.certain().cloned().collect();
     let rejected = (memory.rejected.all(), certain);
-    let deciding = Deciding { scope: &scope, refused, rejected, contended: memory.is_contended(now) };
+    let contended = memory.is_contended(now);
+    let deciding = Deciding { scope: &scope, refused, rejected, contended, old: &desired.old };
     for contribution in &desired.contributions {
         plan.place(contribution, &deciding);
         plan.keep_rejected(contribution, &deciding);
@@ -188,6 +190,8 @@ struct Deciding<'a> {
     /// Principals that AWS may not take any more, and those of them that it refuses for certain.
     rejected: (BTreeSet<Principal>, BTreeSet<Principal>),
     contended: bool,
+    /// The views that are not proven young.
+    old: &'a OldViews,
 }
 
 impl Plan {
@@ -286,12 +290,17 @@ impl Plan {
         let stands = self.standing.exactly(&from);
         let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
         let is_whole = crate::policy::atoms(from.clone()) == crate::policy::atoms(to.clone());
-        let withheld = restores && (deciding.contended || deciding.refused.contains(&of.id));
+        let held = deciding.old.hold(of.id.kind).filter(|_| !is_whole && may_grow);
+        let withheld = restores && (deciding.contended || deciding.refused.contains(&of.id) || held.is_some());
         if !is_whole && withheld {
             self.withheld.insert(of.id.clone());
         }
         self.without_growth.insert(of.id.clone(), from.clone());
-        if is_whole || withheld || !may_grow {
+        let is_held = held.is_some();
+        if let Some(because) = held {
+            self.verdicts.entry(of.id.clone()).or_insert(because);
+        }
+        if is_whole || withheld || is_held || !may_grow {
             self.settled.push(Settled { id: of.id.clone(), statements: from, stands });
         } else {
             self.growth.push(Growth { id: of.id.clone(), from, to, stands, restores });

@@ -7,6 +7,7 @@ use super::{Answer, Attached, Compiler, ObjectId, RoleClaim, RuleClaim, Things, 
 use crate::api::{Adoption, DeletionPolicy, LedgerPulls, LedgerRole, LedgerRule, OwnershipState};
 use crate::consent::{Asked, Rules, consent};
 use crate::kinds::{CacheRule, PtcRole, Wanted};
+use crate::names::{RegistryKey, RepositoryPattern};
 use crate::reason::Because;
 
 impl Compiler<'_> {
@@ -68,6 +69,24 @@ impl Compiler<'_> {
             state: OwnershipState::Claimed,
             pulls: LedgerPulls::default(),
         })
+    }
+
+    /// What the role pulls within its account and its object asks for no more, while nothing may be added to it: that goes by
+    /// itself, and not with the change that it is part of.
+    pub(super) fn no_longer_asked(&self, claim: &RoleClaim) -> Withdrawn {
+        let (roles::Stance::Wants(wanted), Some(has)) = (&claim.stance, &claim.has) else { return Withdrawn::new() };
+        if self.gathered.old.hold(claim.id.kind).is_none() {
+            return Withdrawn::new();
+        }
+        let is_asked = |key: &RegistryKey, pattern: &RepositoryPattern| {
+            wanted.upstreams.iter().any(|upstream| upstream.key == *key && upstream.repositories.contains(pattern))
+        };
+        let recorded = has.pulls.from.iter().filter_map(|from| {
+            let key = RegistryKey { account: from.account_id.parse().ok()?, region: from.region.parse().ok()? };
+            Some((key, from.repositories.iter().filter_map(|pattern| pattern.parse().ok()).collect::<Vec<_>>()))
+        });
+        let all = recorded.flat_map(|(key, patterns)| patterns.into_iter().map(move |pattern| (key.clone(), pattern)));
+        all.filter(|(key, pattern)| !is_asked(key, pattern)).collect()
     }
 
     /// Whether the object goes, was accepted once, and has no entry.

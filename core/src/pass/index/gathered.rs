@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::collection::Collection;
 use super::super::conditions::find;
+use super::super::freshness::OldViews;
 use super::super::ledger::{Holding, Ledger, Slices};
 use super::super::objects::{Attached, NamespaceView, ObjectId, RegistryObject};
 use super::super::queue::Key;
@@ -83,6 +84,8 @@ pub struct Gathered {
     /// Objects of other registries of the account that pull from this one by its consent alone: told while the Registry does
     /// not carry our finalizer yet, or is to lose it.
     pub rest_on_consent: BTreeSet<ObjectId>,
+    /// The views that are not proven young.
+    pub old: OldViews,
 }
 
 impl Gathered {
@@ -192,6 +195,7 @@ impl Snapshot<'_> {
             unread_registry: self.0.registries.unreadable().next().is_some(),
             withdrawn,
             rest_on_consent,
+            old: self.0.ages.old().clone(),
         })
     }
 

@@ -41,6 +41,7 @@ impl Judging<'_> {
         status.conditions.extend(self.orphans_condition());
         status.conditions.extend(self.retained_condition());
         status.conditions.extend(self.ledger_conditions());
+        status.conditions.extend(self.views_condition());
         status
     }
 
@@ -237,6 +238,12 @@ impl Judging<'_> {
             ));
         }
         conditions
+    }
+
+    fn views_condition(&self) -> Option<Condition> {
+        let message = self.gathered.old.message()?;
+        let kind = Reason::ViewOld.as_str();
+        Some(self.standing_condition(kind, kind, &message))
     }
 
     fn standing_condition(&self, kind: &str, reason: &str, message: &str) -> Condition {

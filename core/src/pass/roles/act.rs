@@ -64,8 +64,12 @@ impl Action for Act {
         matches!(self, Self::Delete { .. } | Self::Release { .. })
     }
 
+    fn narrows(&self) -> bool {
+        matches!(self, Self::Narrow { .. })
+    }
+
     fn takes_away(&self) -> bool {
-        matches!(self, Self::Delete { .. } | Self::Narrow { .. })
+        matches!(self, Self::Delete { .. }) || self.narrows()
     }
 
     fn may_repair(&self) -> bool {

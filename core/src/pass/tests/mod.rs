@@ -17,6 +17,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::compile::{Contribution, Desired, Stance, Words};
+use super::freshness::OldViews;
 use super::index::Gathered;
 use super::ledger::{self, DocumentRecord, Ledger, Slice, Slices};
 use super::memory::{Memory, Patience};
@@ -143,6 +144,7 @@ fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], mut ob
         unread_registry: false,
         withdrawn: std::collections::BTreeSet::new(),
         rest_on_consent: std::collections::BTreeSet::new(),
+        old: OldViews::default(),
     }
 }
 
@@ -178,6 +180,7 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         words: Words::default(),
         protected: Vec::new(),
         is_incomplete: false,
+        old: OldViews::default(),
     }
 }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::names::Partition;
+use crate::pass::freshness::{Ages, Proof, Store};
 use crate::pass::orphans::{Leaving, Said, Word};
 use crate::pass::plan::{Observed, Plan, Write, plan};
+use crate::pass::queue::Now;
 use crate::pass::scope::ScopeView;
 use crate::policy::{REGISTRY_POLICY_LIMIT, atoms};
 use crate::reason::Reason;
@@ -242,4 +244,44 @@ fn under_v1_only_what_v1_knows_is_written() {
     assert_eq!(ours(&plan), atoms(replicate));
     assert_eq!(plan.verdicts[&id("b")].reason, Reason::ScopeV1);
     assert!(!plan.switch_scope);
+}
+
+/// The views of a kind, old.
+fn old(store: Store) -> OldViews {
+    let mut ages = Ages::default();
+    Store::all().for_each(|store| ages.take(store, Proof::Listed(Now::ZERO)));
+    let later = Now::from_mins(10);
+    Store::all().filter(|other| *other != store).for_each(|other| ages.take(other, Proof::Reached(later)));
+    ages.look(later);
+    ages.old().clone()
+}
+
+/// Behaviour 53: on an old view nobody grows and nothing is put back; who had something keeps its claim, and what is given up
+/// goes.
+#[test]
+fn an_old_view_adds_nothing_and_puts_nothing_back() {
+    let (stays, lost) = (pull(&[A], &["stays/*"]), pull(&[A], &["lost/*"]));
+    let had = [stays.clone(), lost.clone()].concat();
+    let there = document(&[], &[stays.clone(), pull(&[B], &["narrowed/*", "given-up/*"])].concat());
+    let planned = |views: OldViews| {
+        let observed = Observed { document: Some(&there), record: None, scope: None };
+        let contributions = vec![
+            wants("restored", &had, &had),
+            wants("new", &[], &pull(&[B], &["new/*"])),
+            wants("narrowed", &pull(&[B], &["narrowed/*", "given-up/*"]), &pull(&[B], &["narrowed/*"])),
+        ];
+        let desired = Desired { old: views, ..desired(contributions) };
+        plan(&desired, &observed, &us(), Partition::AWS, &mut memory(), NOW)
+    };
+    let narrowed = [stays, pull(&[B], &["narrowed/*"])].concat();
+    for store in [Store::Attached(Kind::RegistryPolicy), Store::Registries, Store::Namespaces, Store::Ledgers] {
+        let plan = planned(old(store));
+        assert_eq!(ours(&plan), atoms(narrowed.clone()), "{store:?}");
+        assert!(plan.growth.is_empty() && plan.withheld.contains(&id("restored")), "{store:?}");
+        let reason = |name: &str| plan.verdicts.get(&id(name)).map(|because| because.reason);
+        assert_eq!((reason("restored"), reason("new")), (Some(Reason::ViewOld), Some(Reason::ViewOld)), "{store:?}");
+        assert_eq!(reason("narrowed"), None, "{store:?}");
+    }
+    let all = [narrowed, lost, pull(&[B], &["new/*"])].concat();
+    assert_eq!(ours(&planned(old(Store::Attached(Kind::ReplicationGrant)))), atoms(all), "another kind's");
 }
