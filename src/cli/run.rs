@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, connect, failed};
 use crate::runtime::admin::{self, Health};
-use crate::runtime::clock::Clock;
+use crate::runtime::clock::{Clock, MachineClock};
 use crate::runtime::leader::Leadership;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::operator::{Operator, Settings, World};
@@ -78,6 +78,7 @@ async fn serve(args: &RunArgs) -> Result<(), Error> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, "starting");
     let world = World {
         clock,
+        machine: MachineClock::system(clock),
         client: connect::cluster(&args.cluster).await?,
         aws: connect::aws(clock).await,
         seed: fastrand::u64(..),

@@ -14,8 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 /// How long an event may take; a pass waits for it.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Conditions that speak of the ledger; one that heals in a second is told all the same.
-const LEDGER: [&str; 4] = ["LedgerEdited", "LedgerUnreadable", "ForeignLedger", "HeldElsewhere"];
+/// Conditions that speak of the ledger or of what is seen; one that heals in a second is told all the same.
+const TOLD: [&str; 5] = ["LedgerEdited", "LedgerUnreadable", "ForeignLedger", "HeldElsewhere", "ViewOld"];
 
 #[derive(Clone)]
 pub struct Events {
@@ -34,11 +34,10 @@ impl Events {
         self.ready(&reference, &status.conditions).await;
     }
 
-    /// Says so if the Registry's readiness or its reason changed, and what trouble of the ledger is new.
+    /// Says so if the Registry's readiness or its reason changed, and what trouble of the ledger or of the views is new.
     pub async fn registry(&self, registry: &RegistryObject, status: &RegistryStatus) {
         let is_new = |condition: &&Condition| {
-            let is_of_the_ledger = LEDGER.contains(&condition.type_.as_str());
-            is_of_the_ledger && find(&registry.status.conditions, &condition.type_).is_none()
+            TOLD.contains(&condition.type_.as_str()) && find(&registry.status.conditions, &condition.type_).is_none()
         };
         for condition in status.conditions.iter().filter(is_new) {
             let event = Event {

@@ -1,48 +1,60 @@
-//! Every watch as one stream of changes. Lists are quorum reads: a cache of the API server may be of the past, and what
-//! is missing from a list is missing to us.
+//! Every watch as one stream of changes: what each is of, and what is kept of its objects.
 
 use std::pin::Pin;
 
 use ::kube::core::PartialObjectMeta;
 use ::kube::core::object::{HasSpec, HasStatus};
-use ::kube::runtime::{WatchStreamExt, watcher};
-use ::kube::{Api, Client, Resource, ResourceExt};
+use ::kube::{Client, Resource, ResourceExt};
 use ecr_permissions_core::api::{
     AttachedStatus, CrossAccountPtcRole, Kind, PullThroughCacheRule, Registry, RegistryLedger, RegistryPolicy,
     RegistryStatus, ReplicationGrant,
 };
 use ecr_permissions_core::kinds::Body;
 use ecr_permissions_core::pass::Change;
+use ecr_permissions_core::pass::freshness::Store;
 use ecr_permissions_core::pass::index::WatchEvent;
 use ecr_permissions_core::pass::ledger::Slice;
 use ecr_permissions_core::pass::objects::{Attached, Meta, NamespaceView, ObjectId, RegistryObject};
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use k8s_openapi::api::core::v1::Namespace;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch::Sender;
 
+use super::follow::{Follower, Shown};
 use super::loose::{Loose, Unreadable};
+use crate::runtime::clock::MachineClock;
 
 /// Changes of everything, for ever: a watch that fails is opened again.
 pub type Watches = futures::stream::SelectAll<Pin<Box<dyn Stream<Item = WatchEvent> + Send>>>;
 
-pub fn all(client: &Client) -> Watches {
+/// What watches are made of.
+pub struct Sources<'a> {
+    pub client: &'a Client,
+    pub machine: &'a MachineClock,
+    /// Changes when everything has to be listed anew.
+    pub doubts: &'a Sender<u64>,
+    pub seed: u64,
+}
+
+pub fn all(sources: &Sources<'_>) -> Watches {
     futures::stream::select_all([
-        watch(client, Loose::<Registry>::name_any, registry, WatchEvent::Registry),
+        watch(sources, Store::Registries, Loose::<Registry>::name_any, registry, WatchEvent::Registry),
         watch(
-            client,
+            sources,
+            Store::Namespaces,
             PartialObjectMeta::<Namespace>::name_any,
             |namespace| Ok(labels(namespace)),
             WatchEvent::Namespace,
         ),
-        watch(client, Loose::<RegistryLedger>::name_any, slice, WatchEvent::Ledger),
-        attached::<RegistryPolicy>(client, Kind::RegistryPolicy),
-        attached::<ReplicationGrant>(client, Kind::ReplicationGrant),
-        attached::<PullThroughCacheRule>(client, Kind::PullThroughCacheRule),
-        attached::<CrossAccountPtcRole>(client, Kind::CrossAccountPtcRole),
+        watch(sources, Store::Ledgers, Loose::<RegistryLedger>::name_any, slice, WatchEvent::Ledger),
+        attached::<RegistryPolicy>(sources, Kind::RegistryPolicy),
+        attached::<ReplicationGrant>(sources, Kind::ReplicationGrant),
+        attached::<PullThroughCacheRule>(sources, Kind::PullThroughCacheRule),
+        attached::<CrossAccountPtcRole>(sources, Kind::CrossAccountPtcRole),
     ])
 }
 
-fn attached<K>(client: &Client, kind: Kind) -> Pin<Box<dyn Stream<Item = WatchEvent> + Send>>
+fn attached<K>(sources: &Sources<'_>, kind: Kind) -> Pin<Box<dyn Stream<Item = WatchEvent> + Send>>
 where
     K: Resource<DynamicType = ()> + HasSpec + HasStatus<Status = AttachedStatus> + Listed,
     Body: From<K::Spec>,
@@ -58,7 +70,7 @@ where
         let status = object.status();
         Ok(Attached { id: id(&object), meta: Meta::of(object.meta()), body: Body::from(spec), status })
     };
-    watch(client, id, view, move |change| WatchEvent::Attached(kind, change))
+    watch(sources, Store::Attached(kind), id, view, move |change| WatchEvent::Attached(kind, change))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a view of the watch, as the others")]
@@ -81,7 +93,8 @@ impl<T: Clone + std::fmt::Debug + DeserializeOwned + Send + 'static> Listed for 
 
 /// One watch; each object is cut down to what is kept as soon as it arrives, and one that cannot be read is left out alone.
 fn watch<R, K, V>(
-    client: &Client,
+    sources: &Sources<'_>,
+    store: Store,
     key: impl Fn(&R) -> K + Send + 'static,
     view: impl Fn(R) -> Result<V, Unreadable> + Send + 'static,
     event: impl Fn(Change<K, V>) -> WatchEvent + Send + 'static,
@@ -91,36 +104,37 @@ where
     K: Send + 'static,
     V: Send + 'static,
 {
-    let changes = watcher(Api::<R>::all(client.clone()), watcher::Config::default()).default_backoff();
     let read = move |object: R| {
-        let (id, name) = (key(&object), object.name_any());
+        let name = object.name_any();
         let namespace = object.namespace().unwrap_or_default();
-        match view(object) {
-            Ok(view) => (id, Some(view)),
-            Err(error) => {
-                tracing::warn!(kind = %R::kind(&()), namespace, name, %error, "an object cannot be read, and is left out");
-                (id, None)
-            }
-        }
+        view(object).inspect_err(|error| {
+            tracing::warn!(kind = %R::kind(&()), namespace, name, %error, "an object cannot be read, and is left out");
+        })
     };
-    Box::pin(changes.filter_map(move |change| {
-        let change = match change {
-            Ok(watcher::Event::Init) => Some(Change::Listing),
-            Ok(watcher::Event::InitApply(object)) => Some(match read(object) {
-                (id, Some(view)) => Change::ListItem(id, view),
-                (id, None) => Change::ListUnreadable(id),
-            }),
-            Ok(watcher::Event::InitDone) => Some(Change::Listed),
-            Ok(watcher::Event::Apply(object)) => Some(match read(object) {
-                (id, Some(view)) => Change::Apply(id, view),
-                (id, None) => Change::Unreadable(id),
-            }),
-            Ok(watcher::Event::Delete(object)) => Some(Change::Delete(read(object).0)),
-            Err(error) => {
-                tracing::warn!(kind = %R::kind(&()), %error, "watch failed, opening it again");
-                None
+    let cut = move |shown| {
+        event(match shown {
+            Shown::Listing => Change::Listing,
+            Shown::Item(object) => {
+                let key = key(&object);
+                if let Ok(view) = read(object) { Change::ListItem(key, view) } else { Change::ListUnreadable(key) }
             }
-        };
-        std::future::ready(change.map(&event))
-    }))
+            Shown::GoneSince(object) => Change::ListGone(key(&object)),
+            Shown::Listed => Change::Listed,
+            Shown::Changed(object) => {
+                let key = key(&object);
+                if let Ok(view) = read(object) { Change::Apply(key, view) } else { Change::Unreadable(key) }
+            }
+            Shown::Gone(object) => Change::Delete(key(&object)),
+        })
+    };
+    let seed = store.kind().bytes().fold(sources.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let follower = Follower {
+        client: sources.client.clone(),
+        store,
+        machine: sources.machine.clone(),
+        doubts: sources.doubts.subscribe(),
+        rng: fastrand::Rng::with_seed(seed),
+        cut: Box::new(cut),
+    };
+    follower.stream()
 }

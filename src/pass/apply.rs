@@ -261,8 +261,7 @@ impl Writing<'_> {
                 Self::too_large(&plan, &policy)
             });
         };
-        let puts_back = self.memory.rejected.is_open(self.op.clock.now());
-        if plan.is_done(&composition) && !plan.switch_scope && !puts_back {
+        if plan.is_done(&composition) && !plan.switch_scope && !self.may_put_back() {
             return Ok(self.confirmed(plan, &policy));
         }
         if let Some(differing) = self.hopeless(&plan, &composition) {
@@ -362,7 +361,7 @@ impl Writing<'_> {
             Shown::Changed => return Sent::Failed(changed(), Unknown(false)),
             Shown::Unknown if adds => return Sent::Failed(unknown(), Unknown(false)),
             Shown::Unknown => true,
-            Shown::AsPlanned => false,
+            Shown::AsPlanned => self.op.holds_everything().is_some(),
         };
         let plan = self.plan_to_write(policy, if keeps_back { Some(&[]) } else { only });
         let Ok(composition) = plan.compose(&plan.admitted) else {
@@ -452,6 +451,8 @@ impl Writing<'_> {
         let permit = Permit::obtain(self.proven, &self.proof, self.desired.restraint.as_ref(), Lane::Growth);
         let permit = self.permitted(permit, true).await?;
         *policy = observe::policy(self.proven, self.op).await?;
+        // The read may have taken longer than an answer is good for.
+        self.may_add().await?;
         if !self.plan(policy, None).switch_scope {
             return Err(Because::new(Reason::Progressing, "The policy has changed; its scope is decided again."));
         }

@@ -34,7 +34,18 @@ struct Vitals {
     clock: Clock,
     /// Milliseconds of the clock.
     last_beat: AtomicU64,
-    readiness: OnceLock<watch::Receiver<bool>>,
+    readiness: OnceLock<watch::Receiver<Views>>,
+}
+
+/// What the watches have shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Views {
+    /// Not everything was listed yet.
+    Listing,
+    /// Everything was listed, and something of it is proven to be of now.
+    Young,
+    /// Nothing is.
+    Old,
 }
 
 impl Health {
@@ -43,7 +54,7 @@ impl Health {
     }
 
     /// From now on `/readyz` says what this says. Only the first counts.
-    pub fn follow(&self, readiness: watch::Receiver<bool>) {
+    pub fn follow(&self, readiness: watch::Receiver<Views>) {
         _ = self.0.readiness.set(readiness);
     }
 
@@ -72,9 +83,12 @@ impl Health {
     }
 
     fn ready(&self) -> Result<&'static str, String> {
-        match self.0.readiness.get().map(|ready| *ready.borrow()) {
-            Some(true) => Ok("ok"),
-            Some(false) => Err("not every kind of object has been listed yet".to_owned()),
+        match self.0.readiness.get().map(|views| *views.borrow()) {
+            Some(Views::Young) => Ok("ok"),
+            Some(Views::Listing) => Err("not every kind of object has been listed yet".to_owned()),
+            Some(Views::Old) => {
+                Err("nothing that the API server shows is proven to be of the last ten minutes".to_owned())
+            }
             None => Err("the API server has not answered yet".to_owned()),
         }
     }
@@ -153,10 +167,12 @@ mod tests {
     async fn nobody_is_ready_before_every_watch_has_listed() {
         let health = health();
         assert_eq!(health.ready(), Err("the API server has not answered yet".to_owned()));
-        let ready = watch::Sender::new(false);
-        health.follow(ready.subscribe());
+        let views = watch::Sender::new(Views::Listing);
+        health.follow(views.subscribe());
         assert!(health.ready().is_err());
-        ready.send_replace(true);
+        views.send_replace(Views::Young);
         assert_eq!(health.ready(), Ok("ok"));
+        views.send_replace(Views::Old);
+        assert!(health.ready().is_err());
     }
 }

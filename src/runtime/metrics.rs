@@ -4,6 +4,7 @@
 use ecr_permissions_core::api::RegistryStatus;
 use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::pass::conditions::find;
+use ecr_permissions_core::pass::freshness::{OldViews, Store};
 use ecr_permissions_core::pass::ledger::{DocumentRecord, REGISTRY_POLICY};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -26,6 +27,11 @@ impl Of {
     }
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfKind {
+    kind: &'static str,
+}
+
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub aws: AwsMetrics,
@@ -39,6 +45,7 @@ pub struct Metrics {
     foreign: Family<Of, Gauge>,
     orphans: Family<Of, Gauge>,
     unserved: Family<Of, Gauge>,
+    old_views: Family<OfKind, Gauge>,
 }
 
 impl Default for Metrics {
@@ -55,6 +62,7 @@ impl Default for Metrics {
             foreign: Family::default(),
             orphans: Family::default(),
             unserved: Family::default(),
+            old_views: Family::default(),
         }
     }
 }
@@ -75,6 +83,11 @@ impl Metrics {
         prefix.register("policy_foreign_statements", "Statements of others in it", self.foreign.clone());
         prefix.register("orphans", "1 if something in AWS belongs to no object", self.orphans.clone());
         prefix.register("unserved_ledgers", "RegistryLedgers that no Registry stands for", self.unserved.clone());
+        prefix.register(
+            "view_old",
+            "1 if what the API server shows of the kind is not proven to be of the last ten minutes",
+            self.old_views.clone(),
+        );
         let mut text = String::new();
         // Writing into a String cannot fail.
         if text::encode(&mut text, &all).is_err() {
@@ -99,6 +112,14 @@ impl Metrics {
     /// Ledgers that have something on record of a registry that no Registry stands for.
     pub(crate) fn unserved_ledgers(&self, key: &RegistryKey, ledgers: usize) {
         self.unserved.get_or_create(&Of::key(key)).set(number(ledgers));
+    }
+
+    /// Which views are not proven young.
+    pub(crate) fn views(&self, old: &OldViews) {
+        for store in Store::all() {
+            let of = OfKind { kind: store.kind() };
+            self.old_views.get_or_create(&of).set(i64::from(old.told().contains(&store)));
+        }
     }
 
     pub(crate) fn registry(&self, key: &RegistryKey, status: &RegistryStatus, record: Option<&DocumentRecord>) {

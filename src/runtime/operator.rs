@@ -1,7 +1,7 @@
 //! The driver: takes in what the watches say, and runs the passes the queue names, all in one task. Dropping it is a
 //! crash; nothing it started outlives it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,25 +10,28 @@ use aws_config::SdkConfig;
 use ecr_permissions_core::api::RegistryStatus;
 use ecr_permissions_core::names::RegistryKey;
 use ecr_permissions_core::ownership::InstallationId;
+use ecr_permissions_core::pass::freshness::{OldViews, Parting};
 use ecr_permissions_core::pass::index::Index;
 use ecr_permissions_core::pass::ledger::Slice;
 use ecr_permissions_core::pass::memory::{Memory, Patience};
 use ecr_permissions_core::pass::objects::RegistryObject;
 use ecr_permissions_core::pass::queue::{Key, Next, Queue};
+use ecr_permissions_core::reason::Because;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Namespace;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::clock::Clock;
+use super::admin::Views;
+use super::clock::{Clock, MachineClock};
 use super::leader::Leadership;
 use super::metrics::Metrics;
 use super::pace::LedgerPace;
 use crate::aws::gate::Rates;
 use crate::aws::session::Sessions;
 use crate::kube::events::Events;
-use crate::kube::watches;
+use crate::kube::watches::{self, Sources};
 use crate::kube::writes::{Failure, Writes};
 use crate::pass::{self, Again};
 
@@ -61,6 +64,7 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct World {
     pub clock: Clock,
+    pub machine: MachineClock,
     pub client: Client,
     pub aws: SdkConfig,
     pub seed: u64,
@@ -71,6 +75,7 @@ pub struct World {
 
 pub struct Operator {
     pub(crate) clock: Clock,
+    pub(crate) machine: MachineClock,
     pub(crate) writes: Writes,
     pub(crate) events: Events,
     pub(crate) sessions: Sessions,
@@ -84,13 +89,17 @@ pub struct Operator {
     /// What passes touch: other passes.
     touches: (UnboundedSender<Key>, tokio::sync::Mutex<UnboundedReceiver<Key>>),
     rng: Mutex<fastrand::Rng>,
-    ready: watch::Sender<bool>,
+    seed: u64,
+    views: watch::Sender<Views>,
+    parting: Mutex<Parting>,
+    /// How often everything had to be listed anew.
+    doubts: watch::Sender<u64>,
 }
 
 impl Operator {
     /// Reads which cluster this is (its installation id marks every statement), and is then ready to run.
     pub async fn new(world: World) -> Result<Self, ::kube::Error> {
-        let World { clock, client, aws, seed, leadership, metrics, settings } = world;
+        let World { clock, machine, client, aws, seed, leadership, metrics, settings } = world;
         let kube_system = Api::<Namespace>::all(client.clone()).get_metadata("kube-system").await?;
         let uid = kube_system.metadata.uid.unwrap_or_default();
         let (touch, touched) = unbounded_channel();
@@ -98,6 +107,7 @@ impl Operator {
         let installation = InstallationId::of_cluster(&uid);
         Ok(Self {
             clock,
+            machine,
             writes: Writes::new(client.clone()),
             events: Events::new(client.clone()),
             sessions,
@@ -110,7 +120,10 @@ impl Operator {
             memories: Mutex::default(),
             touches: (touch, touched.into()),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
-            ready: watch::Sender::new(false),
+            seed,
+            views: watch::Sender::new(Views::Listing),
+            parting: Mutex::default(),
+            doubts: watch::Sender::new(0),
         })
     }
 
@@ -118,21 +131,28 @@ impl Operator {
         &self.installation
     }
 
-    /// Whether every watch has listed.
-    pub fn readiness(&self) -> watch::Receiver<bool> {
-        self.ready.subscribe()
+    /// Whether every watch has listed, and of when what they show is.
+    pub fn readiness(&self) -> watch::Receiver<Views> {
+        self.views.subscribe()
     }
 
     /// Runs until `stop` is done; passes that are under way then end by themselves.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
-        let mut changes = watches::all(&self.client);
+        let sources = Sources { client: &self.client, machine: &self.machine, doubts: &self.doubts, seed: self.seed };
+        let mut changes = watches::all(&sources);
+        self.metrics.views(&OldViews::default());
         let mut queue = Queue::default();
         let mut running = FuturesUnordered::new();
         let mut touches = self.touches.1.lock().await;
         let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
         loop {
+            self.look_at_clocks();
+            for key in self.look_at_ages() {
+                queue.touch(key, self.clock.now());
+            }
             let wake = if stopping { None } else { self.start_due(&mut queue, |key| running.push(self.timed(key))) };
+            let wake = [wake, self.next_old_view()].into_iter().flatten().min();
             self.metrics.waiting(queue.depth().0);
             if stopping && running.is_empty() {
                 return;
@@ -143,8 +163,6 @@ impl Operator {
                 Some((key, again)) = running.next() => queue.done(&key, self.clock.now(), again),
                 Some(change) = changes.next() => {
                     let touched = self.with_index(|index| index.take(change));
-                    let ready = self.with_index(|index| index.ready().is_some());
-                    self.ready.send_if_modified(|was| std::mem::replace(was, ready) != ready);
                     let now = self.clock.now();
                     for key in touched {
                         queue.touch(key, now);
@@ -154,6 +172,55 @@ impl Operator {
                 () = self.clock.sleep_until(wake.unwrap_or(Duration::MAX / 4)), if wake.is_some() => {}
             }
         }
+    }
+
+    /// Finds out whether the machine was suspended, or somebody has set its date: then everything is listed anew.
+    fn look_at_clocks(&self) {
+        let (date, now) = (self.machine.date(), self.clock.now());
+        let mut parting = self.parting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !parting.have_parted(date, now) {
+            return;
+        }
+        tracing::warn!("the clock was set, or stood still; everything is listed anew before anything is added");
+        let elapsed = self.machine.elapsed();
+        let touched = self.with_index(|index| index.doubt(elapsed));
+        self.doubts.send_modify(|doubts| *doubts += 1);
+        self.touch(touched);
+    }
+
+    /// Finds out which views are old by now; says for which passes that is news.
+    fn look_at_ages(&self) -> BTreeSet<Key> {
+        let elapsed = self.machine.elapsed();
+        let (touched, is_ready, old) = self.with_index(|index| {
+            let touched = index.look_at_ages(elapsed);
+            (touched, index.ready().is_some(), index.ages().old().clone())
+        });
+        let views = match () {
+            () if !is_ready => Views::Listing,
+            () if old.are_all_old() => Views::Old,
+            () => Views::Young,
+        };
+        self.views.send_if_modified(|was| std::mem::replace(was, views) != views);
+        if !touched.is_empty() {
+            self.metrics.views(&old);
+            if let Some(message) = old.message() {
+                tracing::warn!("{message}");
+            }
+        }
+        touched
+    }
+
+    /// When a view becomes old that is not proven before.
+    fn next_old_view(&self) -> Option<Duration> {
+        let elapsed = self.machine.elapsed();
+        let next = self.with_index(|index| index.ages().next(elapsed))?;
+        Some(self.clock.now() + next.saturating_sub(elapsed))
+    }
+
+    /// Why nothing may be added anywhere, if nothing may.
+    pub(crate) fn holds_everything(&self) -> Option<Because> {
+        self.look_at_clocks();
+        self.with_index(|index| index.ages().old().hold_everything())
     }
 
     /// Starts everything that is due; says when the next is.

@@ -55,7 +55,7 @@ impl Writing<'_> {
             let who: Vec<_> = news.iter().map(ToString::to_string).collect();
             self.op.events.rejected(&self.gathered.registry, &who.join(", ")).await;
         }
-        while self.memory.rejected.is_open(self.op.clock.now()) {
+        while self.may_put_back() {
             if self.is_over() {
                 self.again = Some(super::Again::Soon);
                 break;
@@ -75,6 +75,11 @@ impl Writing<'_> {
             }
         }
         Sent::Accepted
+    }
+
+    /// Whether somebody is to be put back, and what the watches show is young enough for that.
+    pub(super) fn may_put_back(&self) -> bool {
+        self.memory.rejected.is_open(self.op.clock.now()) && self.desired.old.message().is_none()
     }
 
     fn growing(&mut self, policy: &Policy) -> Vec<ObjectId> {

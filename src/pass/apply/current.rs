@@ -64,9 +64,19 @@ impl Writing<'_> {
             return Err(changed());
         }
         let permit = permit.await?;
+        if adds {
+            self.may_add().await?;
+        } else if self.shown().await == Shown::Changed {
+            return Err(changed());
+        }
+        Ok(permit)
+    }
+
+    /// Whether something may be added: the Registry is the one that the pass was planned on, and nothing was seen too long
+    /// ago to go by it.
+    pub(super) async fn may_add(&self) -> Result<(), Because> {
         match self.shown().await {
-            Shown::AsPlanned => Ok(permit),
-            Shown::Unknown if !adds => Ok(permit),
+            Shown::AsPlanned => self.op.holds_everything().map_or(Ok(()), Err),
             Shown::Changed => Err(changed()),
             Shown::Unknown => Err(unknown()),
         }
@@ -106,7 +116,7 @@ impl Writing<'_> {
     }
 
     async fn shown_of(&self, planned: &Arc<RegistryObject>) -> Shown {
-        let now = self.op.clock.now();
+        let now = self.op.machine.elapsed();
         if let Some((at, shown)) = self.current.last(planned)
             && (shown == Shown::Changed || now.saturating_sub(at) < GOOD_FOR)
         {

@@ -213,7 +213,8 @@ impl Writing<'_> {
                 claim.claimed_at = None;
             }
             let refused = working.refused.get(&claim.id).is_some_and(|(_, b)| b.reason.verdict() == Verdict::False);
-            if let Some(because) = claim.outlawed.clone().filter(|_| refused) {
+            let held = self.desired.old.hold(claim.id.kind).is_some();
+            if let Some(because) = claim.outlawed.clone().filter(|_| refused || held) {
                 claim.stance = Stance::Loses(because);
             }
             claim
@@ -222,7 +223,10 @@ impl Writing<'_> {
     }
 
     pub(super) fn planned<T: Thing>(&self, working: &Working<T>, said: &Said) -> Plan<T::Act, T::Record> {
-        working.read.plan(&self.claims(working), self, said)
+        let claims = self.claims(working);
+        let mut plan = working.read.plan(&claims, self, said);
+        plan.hold_back(&claims, |id| self.desired.old.hold(id.kind));
+        plan
     }
 
     /// A single read that does not show what is on record may be an older one: then AWS is read once more.

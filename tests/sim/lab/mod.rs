@@ -17,7 +17,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sim::{Connector, Trust, World};
 use aws_smithy_async::rt::sleep::TokioSleep;
-use ecr_permissions::runtime::clock::Clock;
+use ecr_permissions::runtime::clock::{Clock, MachineClock};
 use ecr_permissions::runtime::leader::Leadership;
 use ecr_permissions::runtime::metrics::Metrics;
 use ecr_permissions::runtime::operator::{Operator, Settings, World as OperatorWorld};
@@ -134,6 +134,7 @@ pub struct Lab {
     pub kube: KubeSim,
     pub aws: Connector,
     pub clock: Clock,
+    pub machine: MachineClock,
     pub rules: Rules,
     pub settings: Settings,
     pub metrics: Metrics,
@@ -156,6 +157,7 @@ impl Lab {
             kube: objects::serve(KubeSim::new(seed)),
             aws: self.aws.clone(),
             clock: self.clock,
+            machine: MachineClock::lab(self.clock),
             rules: Rules::default(),
             settings: self.settings,
             metrics: Metrics::default(),
@@ -186,10 +188,12 @@ impl Lab {
         }
         let home_key = HomeKey(Arc::new(Mutex::new(world.access_key(HOME, "role/controller"))));
         let aws = Connector::new(world);
+        let clock = Clock::starting(SystemTime::UNIX_EPOCH + EPOCH);
         let lab = Self {
             seed,
             rules: Rules::default(),
-            clock: Clock::starting(SystemTime::UNIX_EPOCH + EPOCH),
+            clock,
+            machine: MachineClock::lab(clock),
             kube,
             aws,
             settings: Settings::default(),
@@ -256,6 +260,7 @@ impl Lab {
         self.due.started(self.clock.now());
         let world = OperatorWorld {
             clock: self.clock,
+            machine: self.machine.clone(),
             client: self.kube.client(),
             aws: self.sdk(),
             seed: self.seed.wrapping_mul(31).wrapping_add(self.starts),

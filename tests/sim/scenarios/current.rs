@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube_sim::{Fault, Kinds, Matching, Outage, Phase};
 use serde_json::json;
 
-use crate::lab::objects::{POLICIES, ROLES, pull, registry, role, with};
+use crate::lab::objects::{CACHES, POLICIES, ROLES, cache, pull, registry, role, with};
 use crate::lab::{A, B, Lab, REGION, run};
 
 const C: &str = "444444444444";
@@ -111,5 +111,25 @@ fn a_question_waits_for_no_status_that_hangs() {
         lab.kube.clear_faults();
         lab.until("all are told", |lab| names.iter().all(|name| lab.is_ready(POLICIES, "team-a", name))).await;
         lab.settle().await;
+    });
+}
+
+/// A rule that is made is asked for like a statement.
+#[test]
+fn a_rule_is_not_made_for_a_registry_that_was_suspended_unseen() {
+    run(24, async |lab| {
+        lab.two_teams();
+        lab.apply(&cache("team-a", "first", "default", "first"));
+        lab.until_ready_of(CACHES, &["team-a/first"]).await;
+        lab.settle().await;
+        lab.kube.freeze_watches(Kinds::only(&["registries"]));
+        lab.set("registries", "", "default", "/spec/suspend", &json!(true));
+        lab.apply(&cache("team-a", "second", "default", "second"));
+        lab.pass(Duration::from_secs(90)).await;
+        assert_eq!(lab.aws_writes("CreatePullThroughCacheRule"), 1, "{}", lab.describe());
+        lab.kube.thaw_watches();
+        lab.set("registries", "", "default", "/spec/suspend", &json!(false));
+        lab.until_ready_of(CACHES, &["team-a/second"]).await;
+        lab.assert_at_rest().await;
     });
 }

@@ -16,6 +16,7 @@ mod consent;
 mod corners;
 mod deletion;
 mod due;
+mod freshness;
 mod left;
 mod lifecycle;
 mod limits;

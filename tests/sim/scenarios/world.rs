@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_sim::{Kinds, Restore};
+use kube_sim::{Fault, Kinds, Matching, Phase, Restore, Verb};
 use serde_json::{Value, json};
 
 use crate::lab::objects::{GRANTS, POLICIES, condition, grant, namespace, pull, registry};
@@ -54,9 +54,13 @@ fn a_frozen_watch_withdraws_nothing_and_is_caught_up_with() {
         standing(lab).await;
         let writes = lab.aws_writes_of(A);
         lab.kube.freeze_watches(Kinds::All);
+        // A list would show what the watches hold back.
+        let lists = Matching::any().verb(Verb::List);
+        lab.kube.inject(lists, 1, u32::MAX, Fault::Error(403, Phase::Before));
         lab.delete(POLICIES, "team-a", "pull");
         lab.apply(&pull("team-b", "pull", "default", &[D], "team-b/*"));
         nothing_was_withdrawn(lab, writes).await;
+        lab.kube.clear_faults();
         lab.kube.thaw_watches();
         lab.until("the deletion is seen", |lab| !lab.exists(POLICIES, "team-a", "pull")).await;
         lab.until_ready(&["team-b/pull"]).await;

@@ -1,7 +1,7 @@
 //! Upstreams in the role's own account, in another Region: no policy there grants to the role, so what their Registries
 //! have consented to is on record with the role, and goes when they take it back (behaviours 22, 30, 34).
 
-use kube_sim::Kinds;
+use kube_sim::{Fault, Kinds, Matching, Phase, Verb};
 
 use super::*;
 use crate::lab::objects::pull;
@@ -368,5 +368,32 @@ fn what_one_pass_sees_of_a_registry_the_others_hear_of() {
         assert_eq!((policy(lab), rule(lab)), (None, None), "{}", lab.describe());
         lab.kube.thaw_watches();
         lab.settle().await;
+    });
+}
+
+/// Behaviour 53: nothing is added to a role of which nothing can be proven any more; what its object had given up before that
+/// goes out of its policy all the same.
+#[test]
+fn an_old_view_takes_out_of_a_role_what_was_given_up_and_adds_nothing() {
+    run(1_277, async |lab| {
+        two_regions(lab, &json!([allow_all()]));
+        let asks = |all: &[&str]| with(scoped("Listed"), "/spec/upstreams/0/repositories", &json!(all));
+        lab.apply(&asks(&["base/*", "tools/*"]));
+        lab.until_ready_of(ROLES, &["team-a/mirror"]).await;
+        lab.settle().await;
+        lab.aws.world(|world| world.set_outage(A, Some(aws_sim::Outage::Reset)));
+        lab.apply(&asks(&["base/*", "more/*"]));
+        lab.pass(Duration::from_secs(20)).await;
+        let lists = Matching::any().verb(Verb::List).resource(ROLES);
+        lab.kube.inject(lists, 1, u32::MAX, Fault::Error(403, Phase::Before));
+        lab.kube.stall_watches(Kinds::only(&[ROLES]));
+        lab.pass(Duration::from_secs(720)).await;
+        lab.aws.world(|world| world.set_outage(A, None));
+        lab.pass(Duration::from_secs(330)).await;
+        assert_eq!(listed(lab), ["base/*"], "{}", lab.describe());
+        lab.kube.clear_faults();
+        lab.kube.stall_watches(Kinds::only(&[]));
+        lab.until("it has what it asks for", |lab| listed(lab) == ["base/*", "more/*"]).await;
+        lab.assert_at_rest().await;
     });
 }
