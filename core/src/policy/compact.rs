@@ -10,8 +10,7 @@ use super::statement::{Principal, Statement};
 pub fn compact(statements: impl IntoIterator<Item = Statement>) -> BTreeSet<Statement> {
     let mut groups: BTreeMap<(Kind, Statement), BTreeSet<Principal>> = BTreeMap::new();
     for statement in statements {
-        let Statement { effect, principals, actions, resources, conditions } = statement;
-        let shared = Statement { effect, principals: BTreeSet::new(), actions, resources, conditions };
+        let (shared, principals) = parted(statement);
         for principal in principals {
             groups.entry((Kind::of(&principal), shared.clone())).or_default().insert(principal);
         }
@@ -19,20 +18,27 @@ pub fn compact(statements: impl IntoIterator<Item = Statement>) -> BTreeSet<Stat
     groups.into_iter().map(|((_, shared), principals)| Statement { principals, ..shared }).collect()
 }
 
+/// All of a statement but its principals, and its principals.
+pub(super) fn parted(statement: Statement) -> (Statement, BTreeSet<Principal>) {
+    let Statement { effect, principals, actions, resources, conditions } = statement;
+    (Statement { effect, principals: BTreeSet::new(), actions, resources, conditions }, principals)
+}
+
 /// Every grant for one principal each, once.
 pub fn atoms(statements: impl IntoIterator<Item = Statement>) -> BTreeSet<Statement> {
     statements.into_iter().flat_map(|statement| statement.atoms().collect::<Vec<_>>()).collect()
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+/// Principals that share a statement are of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
     Everyone,
     Aws,
     Service,
 }
 
 impl Kind {
-    fn of(principal: &Principal) -> Self {
+    pub(super) fn of(principal: &Principal) -> Self {
         match principal {
             Principal::Everyone => Self::Everyone,
             Principal::Account(_) | Principal::Aws(_) => Self::Aws,

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::super::json::{Json, compact as without_space};
 use super::super::{
-    Document, Effect, Flavour, Principal, Statement, Stored, atoms, compact, equivalent, intersect, is_pattern_within,
-    merge, normal,
+    Document, Effect, Flavour, Joined, Principal, Statement, Stored, atoms, compact, equivalent, intersect,
+    is_pattern_within, merge, normal,
 };
 use super::spelling::{Dice, any_policy, change};
 use super::{any_statement, arn, aws};
@@ -144,6 +144,27 @@ proptest! {
         prop_assert_eq!(atoms(joined.clone()), atoms(statements.clone()));
         prop_assert_eq!(&compact(joined.clone()), &joined);
         prop_assert_eq!(&compact(statements.into_iter().rev()), &joined);
+    }
+
+    /// What is counted is what is sent, whatever came and went before.
+    #[test]
+    fn joined_statements_are_as_long_as_they_are_sent(first in any_statements(), then in any_statements()) {
+        let sent = |statements: &[Statement]| {
+            let document = merge(None, &marked(compact(statements.to_vec())), |_| false);
+            let commas = document.statements().len();
+            document.statements().iter().map(|stored| stored.raw().chars().count()).sum::<usize>() + commas
+        };
+        let mut joined = Joined::default();
+        joined.add(&first);
+        prop_assert_eq!(joined.characters(), sent(&first));
+        joined.add(&then);
+        joined.add(&first);
+        prop_assert_eq!(joined.characters(), sent(&[first.clone(), then.clone()].concat()));
+        joined.remove(&first);
+        joined.remove(&then);
+        prop_assert_eq!(joined.characters(), sent(&first));
+        joined.remove(&first);
+        prop_assert_eq!(joined.characters(), 0);
     }
 
     /// Behaviours 5 and 9: no input panics, and what can be written back keeps every foreign byte that matters.
