@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::api::{Adoption, AllowRule, Effect as Written, Grantee, Kind, LedgerRole, LedgerRule, NamespaceSelector};
+use crate::api::{Adoption, AllowRule, Effect as Written, Grantee, Kind, LedgerRole, LedgerRule};
 use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
 use crate::names::{AccountId, CachePrefix, RegistryKey, RepositoryPattern};
 use crate::ownership::is_generated_role_name;
@@ -402,15 +402,7 @@ fn narrowed(statement: &Statement, who: &[Who], actions: BTreeSet<Action>, resou
 
 /// Whether a rule is about this kind of object in this namespace at all.
 fn speaks_of(rule: &AllowRule, kind: Kind, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
-    let NamespaceSelector { names, selector } = &rule.namespaces;
-    let has = |(key, value): (&String, &String)| labels.is_none_or(|labels| labels.get(key) == Some(value));
-    let selected = match (names, selector) {
-        (Some(names), None) => names.iter().any(|name| name == namespace),
-        // An empty selector would be every namespace: that is not written by accident here.
-        (None, Some(wanted)) => !wanted.is_empty() && wanted.iter().all(has),
-        _ => false,
-    };
-    selected && rule.kinds.contains(&kind)
+    rule.namespaces.selects(namespace, labels) && rule.kinds.contains(&kind)
 }
 
 fn create_repository() -> Action {

@@ -12,3 +12,4 @@ pub mod ownership;
 pub mod pass;
 pub mod policy;
 pub mod reason;
+pub mod shares;

@@ -51,6 +51,8 @@ reasons! {
     InvalidSpec => Accepted, False;
     /// No rule of the Registry's `allow` covers the object.
     NotAllowed => Accepted, False;
+    /// What the namespace may have of it, or the namespaces of a rule together, is used up.
+    LimitExceeded => Accepted, False;
     /// Another Registry stands for the same account and Region.
     DuplicateRegistry => Accepted, False;
     /// The Registry is being deleted and takes nobody new.

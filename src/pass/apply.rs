@@ -25,10 +25,11 @@ use ecr_permissions_core::pass::orphans::Waits;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
-use ecr_permissions_core::pass::standing::Known;
+use ecr_permissions_core::pass::standing::{Known, Standing};
 use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms};
 use ecr_permissions_core::reason::{Because, Reason};
+use ecr_permissions_core::shares::Others;
 
 pub(super) use culprits::foreign_refused;
 use current::{Current, Shown, changed, unknown};
@@ -99,11 +100,15 @@ pub(super) async fn apply(
     if scope.is_some() && memory.saw_scope(scope) {
         desired = compile(gathered, &op.installation, memory, op.clock.now());
     }
-    let known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired);
+    let mut known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired);
     let policy = match policy {
         Some(Ok(policy)) => Some(observe::confirm(policy, record.as_ref(), &known, proven, memory, op).await),
         other => other,
     };
+    if note_others(policy.as_ref(), rules.as_ref(), &known, gathered, memory) {
+        desired = compile(gathered, &op.installation, memory, op.clock.now());
+        known = Known::new(&op.installation, gathered.key.partition(), record.as_ref(), &desired);
+    }
     let mut writing = Writing::new(gathered, desired, known, (proven, proof), memory, op, gathered_at, ends);
     writing.scope = scope;
     // What is removed goes in the other order than what is added: a rule before the grants it lives by.
@@ -132,6 +137,26 @@ pub(super) async fn apply(
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
     applied.roles = roles;
     Ok((applied, writing.desired))
+}
+
+/// Remembers what others have in AWS of what namespaces share, and what ours is; whether others have more or less than was
+/// known.
+fn note_others(
+    policy: Option<&Result<Policy, Because>>,
+    rules: Option<&Result<Rules, Because>>,
+    known: &Known,
+    gathered: &Gathered,
+    memory: &mut Memory,
+) -> bool {
+    let document = policy.and_then(|policy| policy.as_ref().ok()).map(|policy| policy.document.as_ref());
+    if let Some(document) = document {
+        memory.saw_ours(Standing::of(document, known).granted);
+    }
+    let on_record = gathered.ledger.holdings.values().filter_map(|holding| holding.things.rule.as_ref());
+    let ours: BTreeSet<_> = on_record.map(|rule| rule.prefix.as_str()).collect();
+    let of_others = |rules: &Rules| rules.stored.iter().filter(|s| !ours.contains(s.rule.prefix.as_str())).count();
+    let rules = rules.and_then(|rules| rules.as_ref().ok()).map(of_others);
+    memory.saw_others(Others { characters: document.map(|document| known.characters_of_others(document)), rules })
 }
 
 struct Writing<'a> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ecr_permissions_core::api::{ABANDON, AttachedStatus};
 use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::judge::{self, Fate, Judging};
-use ecr_permissions_core::pass::ledger::{Entry, Ledger, Mark, REGISTRY_POLICY, Slice};
+use ecr_permissions_core::pass::ledger::{Changes, Entry, Holding, Ledger, Mark, REGISTRY_POLICY, Slice};
 use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
 use futures::{Stream, StreamExt};
 
@@ -84,8 +84,23 @@ async fn file(judging: &Judging<'_>, ledger: &mut Ledger, op: &Operator) -> Resu
     }
     filing::remove(ledger, &changes, &mut unwritten, op).await;
     unwritten.result()?;
-    // What was edited is written anew by now, and the Registry still says that it was edited.
-    if is_edited && applied.confirmed { Err(Again::Soon) } else { Ok(()) }
+    // What was edited is written anew by now, and the Registry still says that it was edited. Who waits for room in its
+    // share is let in by a pass that no longer finds on record what made room.
+    let makes_room = judging.desired.has_limited() && makes_room(&changes, judging);
+    if is_edited && applied.confirmed || makes_room { Err(Again::Soon) } else { Ok(()) }
+}
+
+/// Whether something is on record no more that counts in a share.
+fn makes_room(changes: &Changes, judging: &Judging<'_>) -> bool {
+    let before = &judging.gathered.ledger.holdings;
+    let has_less = |had: &Holding, entry: &Entry| {
+        had.things.rule.is_some() && entry.things.rule.is_none()
+            || had.things.role.is_some() && entry.things.role.is_none()
+    };
+    changes.iter().any(|(id, entry)| match entry {
+        None => true,
+        Some(entry) => before.get(id).is_some_and(|had| has_less(had, entry)),
+    })
 }
 
 /// A Registry that is being deleted goes once nobody is attached and nothing is on record, or a person lets it go.

@@ -28,8 +28,8 @@ pub use pull_through_cache_rule::{
     UpstreamType,
 };
 pub use registry::{
-    AllowRule, AttachedCount, DocumentStatus, Identity, Management, NamespaceSelector, PlanStatus, Registry,
-    RegistryPolicySettings, RegistrySpec, RegistryStatus, RoleSettings, Scope,
+    AllowRule, Amounts, AttachedCount, DocumentStatus, Identity, Limits, Management, NamespaceSelector, PlanStatus,
+    Registry, RegistryPolicySettings, RegistrySpec, RegistryStatus, RoleSettings, Scope,
 };
 pub use registry_policy::{PolicyStatement, RegistryPolicy, RegistryPolicySpec};
 pub use replication_grant::{ReplicationGrant, ReplicationGrantSpec, Sources};

@@ -164,6 +164,19 @@ pub struct NamespaceSelector {
     pub selector: Option<BTreeMap<String, String>>,
 }
 
+impl NamespaceSelector {
+    /// Whether it is about the namespace; of one that is not there to be seen (no `labels`), labels could be any.
+    pub fn selects(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+        let has = |(key, value): (&String, &String)| labels.is_none_or(|labels| labels.get(key) == Some(value));
+        match (&self.names, &self.selector) {
+            (Some(names), None) => names.iter().any(|name| name == namespace),
+            // An empty selector would be every namespace: that is not written by accident here.
+            (None, Some(wanted)) => !wanted.is_empty() && wanted.iter().all(has),
+            _ => false,
+        }
+    }
+}
+
 fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -259,6 +272,48 @@ pub struct AllowRule {
     /// Example: `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_repositories: Option<bool>,
+    /// How much they may have in the registry, of what all its namespaces share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// How much namespaces may have in a registry. What they have already stays, whatever a limit says by now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::a_limit_is_written())]
+pub struct Limits {
+    /// What one namespace may have, counted over all kinds. Of several rules that name a namespace the largest number
+    /// counts; one that no rule writes is 1,000 objects and 100 roles, and of characters and rules what leaves the last
+    /// quarter of the registry's to namespaces that have less than a quarter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Amounts>,
+    /// What all objects together may have that this rule covers, as the first of the rules by name; absent: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Amounts>,
+}
+
+/// Numbers of what a registry's namespaces share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::an_amount_is_written())]
+pub struct Amounts {
+    /// Objects, of any kind. 0–1,000,000. Example: `200`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub objects: Option<i64>,
+    /// Characters of their statements in the registry policy, where AWS takes 10,240 of everybody: a namespace's
+    /// statements as they are sent, joined among themselves. 0–1,000,000. Example: `2000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub characters: Option<i64>,
+    /// Pull through cache rules, of which a registry has 50 at most. 0–1,000,000. Example: `10`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub rules: Option<i64>,
+    /// IAM roles. 0–1,000,000. Example: `5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub roles: Option<i64>,
 }
 
 /// What the operator knows of a registry.

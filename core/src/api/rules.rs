@@ -76,6 +76,17 @@ pub(super) fn namespaces_by_name_or_label() -> Rule {
     rule("has(self.names) != has(self.selector)", "write exactly one of names and selector")
 }
 
+pub(super) fn a_limit_is_written() -> Rule {
+    rule("has(self.each) || has(self.together)", "nothing is limited: write each, together or both")
+}
+
+pub(super) fn an_amount_is_written() -> Rule {
+    rule(
+        "has(self.objects) || has(self.characters) || has(self.rules) || has(self.roles)",
+        "no number is written: write one at least of objects, characters, rules and roles",
+    )
+}
+
 pub(super) fn somebody_is_named() -> Rule {
     rule(
         "has(self.accountIds) || has(self.roles) || has(self.users) || has(self.organizationIds) || has(self.services) || has(self.everyone)",

@@ -17,6 +17,7 @@ mod wanted;
 
 pub use faults::{Fault, Faults, Refusal};
 pub(crate) use principals::organization_key;
+pub use pull_through_cache_rule::RULES_AT_MOST;
 pub use references::{References, Target};
 pub use role_documents::{is_good_for, resources, without_resources};
 pub use wanted::{CacheRule, PtcRole, RoleChoice, RoleUpstream, UpstreamRegistry, Wanted};

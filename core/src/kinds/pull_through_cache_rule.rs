@@ -11,6 +11,8 @@ use super::principals::{is_iam_name, who};
 use super::references::is_possible_upstream;
 use super::{Attached, CacheRule, Faults, Place, RoleChoice, Target, Terms, UpstreamRegistry, Wanted};
 
+/// Rules of one registry; AWS does not raise it (aws-facts A.7).
+pub const RULES_AT_MOST: usize = 50;
 const IMPORT: &str = "ecr:BatchImportUpstreamImage";
 const CREATE: &str = "ecr:CreateRepository";
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-pub use plan::{Act, Asking, RULES_AT_MOST, Repositories, RulesPlan, plan_rules};
+pub use plan::{Act, Asking, Repositories, RulesPlan, plan_rules};
 
 use super::claims::{self, Latitude};
 use super::objects::ObjectId;

@@ -4,6 +4,7 @@
 mod contribution;
 mod guests;
 mod leaving;
+mod sharing;
 mod things;
 mod upstreams;
 
@@ -48,6 +49,8 @@ pub struct Desired {
     pub is_incomplete: bool,
     /// The views that are not proven young: what rests on them neither grows nor is repaired.
     pub old: OldViews,
+    /// Objects that are more than their namespace may have: nothing of them goes on record, not even why.
+    pub too_many: BTreeSet<ObjectId>,
 }
 
 /// A person's words on what belongs to nobody, each naming one set, and the last that were carried out.
@@ -105,6 +108,12 @@ impl Words {
 }
 
 impl Desired {
+    /// Whether somebody waits for room in its share.
+    pub fn has_limited(&self) -> bool {
+        let is_limited = |because: &Because| because.reason == Reason::LimitExceeded;
+        self.contributions.iter().any(|c| matches!(&c.stance, Stance::Keeps(_, because) if is_limited(because)))
+    }
+
     /// Whether something rests on the registry policy's scope.
     pub fn needs_scope(&self) -> bool {
         let beyond_v1 = |statements: &[Statement]| statements.iter().any(|s| !is_v1(s));
@@ -153,6 +162,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
     contributions.extend(gathered.elsewhere.iter().map(|object| compiler.elsewhere(object)));
     contributions.extend(gathered.unreadable.iter().filter_map(|id| compiler.unreadable(id)));
     contributions.extend(compiler.orphans());
+    let too_many = compiler.share(&mut contributions);
     let spec = &gathered.registry.spec;
     let settings = spec.registry_policy.clone().unwrap_or_default();
     Desired {
@@ -173,6 +183,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
         protected: gathered.ledger.protected.clone(),
         is_incomplete: gathered.ledger.is_incomplete,
         old: gathered.old.clone(),
+        too_many,
     }
 }
 

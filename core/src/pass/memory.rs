@@ -16,6 +16,7 @@ use super::suspects::Suspects;
 use crate::ownership::Sid;
 use crate::policy::Statement;
 use crate::reason::Reason;
+use crate::shares::Others;
 
 /// How long a principal may be invisible to AWS before its refusal is a refusal (aws-facts D.9, K).
 const PROPAGATION: Duration = Duration::from_mins(5);
@@ -83,6 +84,10 @@ pub struct Memory {
     stood: Option<String>,
     /// The scope of the policy, as last read.
     scope: Option<ScopeView>,
+    /// What others have of what the registry's namespaces share, as last read.
+    others: Others,
+    /// What AWS granted under our mark, as last read, one principal each.
+    ours: BTreeSet<Statement>,
     /// Passes in a row that could not reach AWS.
     failures: u32,
     second_look: Option<Now>,
@@ -103,6 +108,27 @@ impl Memory {
     /// The scope was read; whether it is another than was known.
     pub fn saw_scope(&mut self, scope: Option<ScopeView>) -> bool {
         std::mem::replace(&mut self.scope, scope) != scope
+    }
+
+    /// What others have of what the registry's namespaces share, as last read.
+    pub fn others(&self) -> Others {
+        self.others
+    }
+
+    /// The policy was read, or the cache rules; whether others have more or less of them than was known.
+    pub fn saw_others(&mut self, seen: Others) -> bool {
+        let others =
+            Others { characters: seen.characters.or(self.others.characters), rules: seen.rules.or(self.others.rules) };
+        std::mem::replace(&mut self.others, others) != others
+    }
+
+    pub fn saw_ours(&mut self, granted: BTreeSet<Statement>) {
+        self.ours = granted;
+    }
+
+    /// Whether AWS granted all of this under our mark when it was last read.
+    pub fn shows_ours(&self, statements: &[Statement]) -> bool {
+        statements.iter().flat_map(Statement::atoms).all(|atom| self.ours.contains(&atom))
     }
 
     /// AWS refused the document because of this object.

@@ -6,7 +6,7 @@ use super::compile::{Contribution, Desired, Stance};
 use super::ledger::DocumentRecord;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Mark, Sid, is_intact};
-use crate::policy::{Document, Effect, Principal, Statement, Stored, atoms, compact, intersect};
+use crate::policy::{Document, Effect, Principal, Statement, Stored, atoms, compact, intersect, merge};
 use crate::reason::Aspect;
 
 /// What a document in AWS holds, seen from one installation.
@@ -83,6 +83,12 @@ impl Known {
             Mark::OtherInstallation(installation, sid) => self.is_taken_over(&installation, &sid, stored),
             Mark::Foreign => false,
         }
+    }
+
+    /// How long the document is without a statement of ours, sent as short as it can be.
+    pub fn characters_of_others(&self, document: Option<&Document>) -> usize {
+        let others = merge(document, &BTreeMap::new(), |stored: &Stored| self.is_ours(stored));
+        others.shortened(self.partition).to_text().chars().count()
     }
 
     /// Whether another installation's statement is ours now. One that somebody changed was never wholly the other's.

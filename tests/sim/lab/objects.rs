@@ -168,6 +168,12 @@ impl Lab {
         self.apply(&namespace("team-b"));
     }
 
+    /// Leaves it to AWS how much a namespace may have of a registry: nothing is kept for another.
+    pub fn keep_nothing_back(&self, registry: &str) {
+        let limits = json!({"each": {"characters": 100_000, "rules": 50}});
+        self.set(REGISTRIES, "", registry, "/spec/allow/0/limits", &limits);
+    }
+
     /// Two teams, each with an object that lets an account pull what is the team's; all Ready and at rest.
     pub async fn two_pulls(&mut self, of_a: &str, of_b: &str) {
         self.two_teams();

@@ -66,6 +66,7 @@ fn a_deleted_role_is_dropped_beside_somebody_elses_change_and_never_granted_agai
 fn a_refused_edit_of_a_denial_never_lifts_it() {
     run(701, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&with(
             pull("team-a", "both", "default", &[], "team-a/*"),
             "/spec/statements",
@@ -95,6 +96,7 @@ fn a_refused_edit_of_a_denial_never_lifts_it() {
 fn a_long_object_within_a_wide_grant_holds_up_nobody() {
     run(702, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&pull("team-a", "wide", "default", &[B], "team-a/*"));
         lab.apply(&pull("team-b", "leaving", "default", &[C], "team-b/*"));
         lab.until_ready(&["team-a/wide", "team-b/leaving"]).await;
@@ -118,6 +120,7 @@ fn a_long_object_within_a_wide_grant_holds_up_nobody() {
 fn a_narrower_text_that_has_no_room_is_one_objects_trouble() {
     run(703, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&pull("team-a", "wide", "default", &[B], "team-a/*"));
         lab.apply(&pull("team-b", "other", "default", &[C], "team-b/*"));
         lab.until_ready(&["team-a/wide", "team-b/other"]).await;

@@ -249,6 +249,7 @@ fn conditions_stand_in_one_order_with_their_generation() {
 fn five_hundred_objects_at_rest_cost_six_calls_an_interval() {
     run(660, async |lab| {
         lab.apply(&with(registry("default", A), "/spec/interval", &json!("10m")));
+        lab.keep_nothing_back("default");
         lab.apply(&namespace("team-a"));
         for i in 0..500 {
             let account = format!("{:012}", 300_000_000_000_u64 + i);

@@ -88,6 +88,7 @@ fn large(namespace: &str, count: usize) -> serde_json::Value {
 fn a_newcomer_that_does_not_fit_takes_nobodys_place() {
     run(203, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&large("team-a", 30));
         lab.until_ready(&["team-a/large"]).await;
         lab.apply(&large("team-b", 30));
@@ -109,6 +110,7 @@ fn a_newcomer_that_does_not_fit_takes_nobodys_place() {
 fn an_old_object_that_grows_evicts_nobody() {
     run(204, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&large("team-a", 5));
         lab.until_ready(&["team-a/large"]).await;
         lab.apply(&large("team-b", 30));
@@ -131,6 +133,7 @@ fn an_old_object_that_grows_evicts_nobody() {
 fn an_edit_that_is_too_large_still_narrows() {
     run(205, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&large("team-a", 5));
         lab.apply(&large("team-b", 30));
         lab.until_ready(&["team-a/large", "team-b/large"]).await;
@@ -151,6 +154,7 @@ fn an_edit_that_is_too_large_still_narrows() {
 fn an_incumbent_gets_its_place_back_before_anybody_grows() {
     run(206, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&large("team-b", 30));
         lab.until_ready(&["team-b/large"]).await;
         lab.apply(&large("team-a", 30));

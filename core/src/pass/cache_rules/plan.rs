@@ -11,11 +11,10 @@ use super::super::claims::{Action, LATE, Plan};
 use super::super::objects::ObjectId;
 use super::{Claim, ROOT, Rule, Stance, Stored};
 use crate::api::{Adoption, LedgerRule, OwnershipState};
+use crate::kinds::RULES_AT_MOST;
 use crate::names::CachePrefix;
 use crate::reason::{Because, Reason};
 
-/// Rules of one registry; AWS does not raise it (aws-facts A.7).
-pub const RULES_AT_MOST: usize = 50;
 /// AWS's clock may be behind ours by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 

@@ -65,7 +65,10 @@ impl Judging<'_> {
             return None;
         }
         let because = if of.is_guest { self.upstream_refusal(of)? } else { self.missing_role(of)? };
-        let is_told = because.reason.aspect() > Aspect::Accepted
+        // Nobody but this pass knows what the registry's namespaces have; of who is one too many nothing goes on record.
+        let is_limited = of.is_guest && because.reason == Reason::LimitExceeded;
+        let is_told = (because.reason.aspect() > Aspect::Accepted || is_limited)
+            && !self.desired.too_many.contains(&of.id)
             && !matches!(because.reason, Reason::WaitingForRole | Reason::RegistryNotFound | Reason::NamespaceNotSeen);
         let message = because.message.chars().take(REFUSAL_AT_MOST).collect();
         is_told.then(|| LedgerRefusal { reason: because.reason.as_str().to_owned(), message })

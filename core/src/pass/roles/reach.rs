@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::index::{Gathered, OtherRegistry};
 use super::super::ledger::Things;
-use super::super::objects::{Attached, ObjectId};
+use super::super::objects::{Attached, NamespaceView, ObjectId};
 use super::super::{cache_rules, compile, roles};
 use crate::api::{LedgerState, LedgerUpstream, OwnershipState};
 use crate::consent::{Asked, consent};
@@ -13,6 +13,7 @@ use crate::kinds::{PtcRole, RoleUpstream, Target, is_good_for};
 use crate::names::RegistryKey;
 use crate::policy::{Statement, atoms};
 use crate::reason::{Because, Reason};
+use crate::shares::{Holder, Others, Share, Shares};
 
 /// Whether an upstream lets the role pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         if registry.takes_nobody_new() {
             return Reach::Waits(takes_nobody_new(registry));
         }
-        return Reach::Waits(waiting());
+        return Reach::Waits(one_too_many(id, namespace, registry).unwrap_or_else(waiting));
     };
     if let Some(refused) = &entry.refused {
         let reason = Reason::ALL.iter().find(|reason| reason.as_str() == refused.reason);
@@ -85,6 +86,16 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
     }
     let has = entry.state == LedgerState::Applied && atoms(wanted).is_subset(&atoms(entry.statements));
     if has { Reach::Granted } else { Reach::Waits(waiting()) }
+}
+
+/// Of who is more than its namespace may have there nothing is on record, not even why.
+fn one_too_many(id: &ObjectId, namespace: &NamespaceView, registry: &OtherRegistry) -> Option<Because> {
+    let there = registry.ledger.objects().into_iter().filter(|other| other.namespace == id.namespace).count();
+    let holder = Holder { namespace: &id.namespace, labels: Some(&namespace.labels), rule: None };
+    let of = |objects: usize| Share { objects, ..Share::default() };
+    let mut shares = Shares::new(&registry.registry.spec.allow, Others::default());
+    shares.count(&holder, &of(there));
+    shares.ask(&holder, &of(0), &of(1)).err().map(|exceeded| exceeded.because())
 }
 
 fn takes_nobody_new(registry: &OtherRegistry) -> Because {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::super::cache_rules::{Act, Claim, RULES_AT_MOST, Rule, RulesPlan, Stance, Stored, plan_rules};
+use super::super::cache_rules::{Act, Claim, Rule, RulesPlan, Stance, Stored, plan_rules};
 use super::super::claims::Latitude;
 use super::*;
 use crate::api::{Adoption, LedgerRule, OwnershipState};
+use crate::kinds::RULES_AT_MOST;
 use crate::reason::{Because, Reason};
 
 fn rule(prefix: &str, upstream: &str) -> Rule {

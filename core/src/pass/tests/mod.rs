@@ -9,6 +9,7 @@ mod judging;
 mod planning;
 mod rejecting;
 mod roling;
+mod sharing;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -181,6 +182,7 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         protected: Vec::new(),
         is_incomplete: false,
         old: OldViews::default(),
+        too_many: std::collections::BTreeSet::new(),
     }
 }
 

@@ -146,6 +146,7 @@ fn a_role_that_asks_for_too_much_keeps_what_it_has() {
     run(1_044, async |lab| {
         a_set(lab).await;
         bystanders(lab);
+        lab.keep_nothing_back("upstream");
         assert_unharmed(lab).await;
         let before = lab.statements(B);
         let many: Vec<String> = (0..60).map(|n| format!("team/{n:02}-{}/*", "y".repeat(150))).collect();
