@@ -323,6 +323,34 @@ fn the_samples_pass() {
     }
 }
 
+/// Behaviour 49: what is more than limits let a namespace have is told where the files alone show it.
+#[test]
+fn what_is_more_than_the_share_of_a_namespace_is_told() {
+    let limited = |limits: &str| format!("{REGISTRY}    limits: {limits}\n");
+    let two = [policy("team-a", "team-a/app"), policy("team-a", "team-a/other").replace("name: pull,", "name: more,")];
+    let said = |limits: &str| lines(&[&limited(limits), &two[0], &two[1]]);
+    assert_eq!(said("{each: {objects: 2, characters: 1000}, together: {objects: 2}}"), [""; 0]);
+    assert_eq!(
+        said("{each: {objects: 1}}"),
+        [
+            "2.yaml: RegistryPolicy team-a/more: spec: The namespace would have 2 objects in this registry and may have 1 (limits.each.objects of the Registry's spec.allow); Ask for less, delete what is not needed, or ask the Registry's owner to raise it."
+        ]
+    );
+    let together = said("{together: {characters: 100}}");
+    assert!(together.len() == 2 && together[0].contains("limits.together.characters"), "{together:?}");
+    // What the API server would not take is told once, as the schema has it.
+    for (wrong, told) in [
+        ("{each: {objects: -1}}", "spec.allow[0].limits.each.objects: should be greater than or equal to 0"),
+        ("{each: {rules: 1000001}}", "spec.allow[0].limits.each.rules: should be less than or equal to 1000000"),
+        ("{each: {repositories: 1}}", "unknown field"),
+        ("{}", "write each, together or both"),
+        ("{each: {}}", "write one at least of objects, characters, rules and roles"),
+    ] {
+        let said = lines(&[&limited(wrong)]);
+        assert!(said.len() == 1 && said[0].contains(told), "{said:?}");
+    }
+}
+
 /// What the running operator would only say in a message is found before anybody relies on it.
 #[test]
 fn a_wish_to_be_retained_that_nobody_will_hear_is_told() {

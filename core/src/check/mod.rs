@@ -3,6 +3,7 @@
 //! policy that grows too long) it cannot know.
 
 mod admission;
+mod limits;
 mod roles;
 mod structure;
 
@@ -60,9 +61,11 @@ pub fn check(files: &[(String, String)]) -> Report {
     }
     let world = World::of(&objects);
     let admission = Admission::new();
-    for object in objects.iter().filter(|object| object.group() == GROUP) {
+    let beyond = limits::beyond(&objects, &world);
+    for (at, object) in objects.iter().enumerate().filter(|(_, object)| object.group() == GROUP) {
         report.checked += 1;
-        let faults = faults(object, &admission, &world);
+        let mut faults = faults(object, &admission, &world);
+        faults.extend(beyond.get(&at).cloned());
         let name = object.to_string();
         report.findings.extend(faults.into_iter().map(|fault| Finding {
             file: object.file.clone(),
@@ -178,6 +181,14 @@ impl World {
         self.registries.iter().filter_map(|(name, registry)| Some((name.clone(), key_of(registry)?))).collect()
     }
 
+    /// The labels of a namespace; nothing, if they are not known and a rule of the Registry selects by them: that cannot say
+    /// no.
+    fn labels(&self, registry: &Registry, namespace: &str) -> Option<BTreeMap<String, String>> {
+        let labels = self.namespaces.get(namespace).cloned();
+        let selects = registry.spec.allow.iter().any(|rule| rule.namespaces.selector.is_some());
+        labels.or_else(|| (!selects).then(|| BTreeMap::from([name_label(namespace)])))
+    }
+
     /// Why a Registry's owner does not allow what is asked, if that can be told.
     fn refusal(
         &self,
@@ -187,12 +198,7 @@ impl World {
         namespace: &str,
         asked: &Asked,
     ) -> Option<Because> {
-        let labels = self.namespaces.get(namespace);
-        // Who selects by label and does not know the labels cannot say no.
-        if labels.is_none() && registry.spec.allow.iter().any(|rule| rule.namespaces.selector.is_some()) {
-            return None;
-        }
-        let labels = labels.cloned().unwrap_or_else(|| BTreeMap::from([name_label(namespace)]));
+        let labels = self.labels(registry, namespace)?;
         consent(&registry.spec.allow, key, body.kind(), namespace, &labels, asked).err()
     }
 }

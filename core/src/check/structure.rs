@@ -56,6 +56,7 @@ fn node(schema: &Value, value: &Value, path: &str, hint: &str, faults: &mut Faul
     match value {
         Value::String(text) => string(schema, text, path, hint, faults),
         Value::Array(items) => array(schema, items, path, hint, faults),
+        Value::Number(number) => bounds(schema, number.as_f64().unwrap_or_default(), path, hint, faults),
         Value::Object(members) if schema["properties"].is_object() => members_of(schema, members, path, faults),
         Value::Object(members) => map(schema, members, path, hint, faults),
         _ => {}
@@ -99,6 +100,15 @@ fn string(schema: &Value, text: &str, path: &str, hint: &str, faults: &mut Fault
     // A pattern that does not compile matches nothing: then the tests of the definitions fail, not open.
     if !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text)) {
         faults.add(path, format!("\"{text}\" should match '{pattern}'"), cure(hint));
+    }
+}
+
+fn bounds(schema: &Value, number: f64, path: &str, hint: &str, faults: &mut Faults) {
+    if let Some(min) = schema["minimum"].as_f64().filter(|min| number < *min) {
+        faults.add(path, format!("should be greater than or equal to {min}"), cure(hint));
+    }
+    if let Some(max) = schema["maximum"].as_f64().filter(|max| number > *max) {
+        faults.add(path, format!("should be less than or equal to {max}"), cure(hint));
     }
 }
 
