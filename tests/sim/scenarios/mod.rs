@@ -27,3 +27,4 @@ mod reach;
 mod rejected;
 mod roles;
 mod scope;
+mod shares;
