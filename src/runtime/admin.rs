@@ -163,8 +163,9 @@ mod tests {
         assert_eq!(health.live(), Ok("ok"));
     }
 
+    /// Behaviour 53.
     #[tokio::test]
-    async fn nobody_is_ready_before_every_watch_has_listed() {
+    async fn nobody_is_ready_before_every_watch_has_listed_nor_on_old_views_alone() {
         let health = health();
         assert_eq!(health.ready(), Err("the API server has not answered yet".to_owned()));
         let views = watch::Sender::new(Views::Listing);

@@ -53,7 +53,7 @@ fn many_refused_objects_keep_nobody_waiting() {
     });
 }
 
-/// Statuses that hang keep the pass that writes them, and nothing that is to be withdrawn.
+/// Behaviour 47: statuses that hang keep the pass that writes them, and nothing that is to be withdrawn.
 #[test]
 fn statuses_that_hang_keep_no_withdrawal() {
     run(1_601, async |lab| {
@@ -71,7 +71,7 @@ fn statuses_that_hang_keep_no_withdrawal() {
     });
 }
 
-/// A finalizer that the API server does not answer for concerns its object alone.
+/// Behaviour 47: a finalizer that the API server does not answer for concerns its object alone.
 #[test]
 fn a_finalizer_that_hangs_keeps_nobody_waiting() {
     run(1_602, async |lab| {
@@ -95,7 +95,7 @@ fn a_finalizer_that_hangs_keeps_nobody_waiting() {
     });
 }
 
-/// What AWS answers otherwise than it was written holds back no withdrawal.
+/// Behaviour 47: what AWS answers otherwise than it was written holds back no withdrawal.
 #[test]
 fn a_policy_that_reads_back_otherwise_keeps_no_withdrawal() {
     run(1_603, async |lab| {
@@ -165,7 +165,7 @@ fn a_namespace_in_quarantine_gets_what_aws_takes() {
     });
 }
 
-/// An account that answers again is cleared of what became due meanwhile, whatever the back-off had come to.
+/// Behaviour 47: an account that answers again is cleared of what became due meanwhile, whatever the back-off had come to.
 #[test]
 fn the_end_of_an_outage_leaves_nothing_due() {
     run(1_606, async |lab| {
@@ -184,7 +184,7 @@ fn the_end_of_an_outage_leaves_nothing_due() {
     });
 }
 
-/// What is taken away beside a pass is not written again by it, though the pass began when it was still asked for.
+/// Behaviour 47: what is taken away beside a pass is not written again by it, though the pass began when it was still asked for.
 #[test]
 fn what_is_withdrawn_beside_a_pass_stays_so() {
     run(1_607, async |lab| {
@@ -207,7 +207,7 @@ fn what_is_withdrawn_beside_a_pass_stays_so() {
     });
 }
 
-/// AWS takes no policy any more that names somebody in a closed account: that keeps nothing of anybody else's alive, takes
+/// Behaviour 47: aWS takes no policy any more that names somebody in a closed account: that keeps nothing of anybody else's alive, takes
 /// nothing from others for long, and its object says so.
 #[test]
 fn a_closed_account_keeps_nothing_alive() {
@@ -273,7 +273,7 @@ fn what_others_have_in_the_policy_is_searched_once_in_a_while() {
     });
 }
 
-/// Who takes something back every second takes the turns of nobody's growth: one Put carries both.
+/// Behaviour 47: who takes something back every second takes the turns of nobody's growth: one Put carries both.
 #[test]
 fn who_narrows_every_second_starves_nobody() {
     run(1_610, async |lab| {
@@ -297,7 +297,7 @@ fn who_narrows_every_second_starves_nobody() {
     });
 }
 
-/// What AWS shows otherwise than it was written concerns those alone who have a part in it: others are Ready, come and go.
+/// Behaviour 47: what AWS shows otherwise than it was written concerns those alone who have a part in it: others are Ready, come and go.
 #[test]
 fn one_statement_that_reads_back_otherwise_is_its_objects_alone() {
     run(1_611, async |lab| {

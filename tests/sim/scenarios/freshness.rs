@@ -52,7 +52,7 @@ async fn two_pulls_and_a_grant(lab: &mut Lab) {
     lab.settle().await;
 }
 
-/// A watch hangs for an hour while access is revoked: each time that is noticed in time, and nothing is put back.
+/// Behaviour 53: a watch hangs for an hour while access is revoked: each time that is noticed in time, and nothing is put back.
 #[test]
 fn a_watch_that_hangs_is_noticed_and_what_was_revoked_is_not_put_back() {
     for stalls in [false, true] {
@@ -81,7 +81,7 @@ fn a_watch_that_hangs_is_noticed_and_what_was_revoked_is_not_put_back() {
     }
 }
 
-/// Nothing can be proven of a kind for ten minutes: its objects get nothing back, others do; what was seen to be withdrawn
+/// Behaviour 53: nothing can be proven of a kind for ten minutes: its objects get nothing back, others do; what was seen to be withdrawn
 /// goes; and all of it is told.
 #[test]
 fn what_rests_on_an_old_view_is_not_put_back() {
@@ -117,7 +117,7 @@ fn what_rests_on_an_old_view_is_not_put_back() {
     });
 }
 
-/// The same of what is one object's alone: a rule and a role that somebody deleted may have been given up.
+/// Behaviour 53, of what is one object's alone: a rule and a role that somebody deleted may have been given up.
 #[test]
 fn rules_and_roles_are_not_made_again_on_an_old_view() {
     run(1_911, async |lab| {
@@ -157,7 +157,7 @@ fn rules_and_roles_are_not_made_again_on_an_old_view() {
     });
 }
 
-/// What everything rests on holds everything, and takes nothing away; what was seen goes.
+/// Behaviour 53: what everything rests on holds everything, and takes nothing away; what was seen goes.
 #[test]
 fn where_registries_are_old_nobody_grows_and_what_was_seen_goes() {
     for plural in ["registries", "namespaces", "registryledgers"] {
@@ -181,7 +181,7 @@ fn where_registries_are_old_nobody_grows_and_what_was_seen_goes() {
     }
 }
 
-/// Three quiet hours are no old view: nothing is listed, and little is asked.
+/// Behaviour 53: three quiet hours are no old view: nothing is listed, and little is asked.
 #[test]
 fn a_quiet_kind_does_not_become_old() {
     run(1_903, async |lab| {
@@ -227,7 +227,7 @@ fn without_bookmarks_a_kind_is_listed_every_five_minutes_at_most() {
     });
 }
 
-/// A kind whose definition is not there is nobody's old view; once it is there, all is as before.
+/// Behaviour 53: a kind whose definition is not there is nobody's old view; once it is there, all is as before.
 #[test]
 fn a_kind_that_is_not_installed_holds_nobody() {
     run(1_905, async |lab| {
