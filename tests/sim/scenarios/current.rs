@@ -108,7 +108,10 @@ fn a_question_waits_for_no_status_that_hangs() {
         lab.pass(Duration::from_secs(5)).await;
         assert!(lab.may(D, "ecr:BatchGetImage", "team-b/app", B), "{}", lab.describe());
         lab.pass(Duration::from_secs(5)).await;
-        assert!(lab.is_ready(POLICIES, "team-b", "edited"), "its own status waits for its turn, and not for the others");
+        assert!(
+            lab.is_ready(POLICIES, "team-b", "edited"),
+            "its own status waits for its turn, and not for the others"
+        );
         lab.kube.clear_faults();
         lab.until("all are told", |lab| names.iter().all(|name| lab.is_ready(POLICIES, "team-a", name))).await;
         lab.settle().await;
