@@ -385,7 +385,7 @@ fn covered_actions(
 }
 
 fn narrowed(statement: &Statement, who: &[Who], actions: BTreeSet<Action>, resources: BTreeSet<String>) -> Statement {
-    let mut part = Statement { actions, resources, ..statement.clone() };
+    let mut part = Statement { actions: actions.into(), resources: resources.into(), ..statement.clone() };
     part.principals = who.iter().map(|(principal, _)| principal.clone()).collect();
     let organizations: BTreeSet<String> = who
         .iter()

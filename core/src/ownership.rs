@@ -188,15 +188,15 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::policy::{Action, Effect, Principal};
+    use crate::policy::{Action, Effect, Principal, Shared};
 
     fn statement(account: &str) -> Statement {
         Statement {
             effect: Effect::Allow,
-            principals: BTreeSet::from([Principal::Account(account.parse().unwrap())]),
-            actions: BTreeSet::from([Action::new("ecr:BatchGetImage")]),
-            resources: BTreeSet::new(),
-            conditions: BTreeMap::new(),
+            principals: [Principal::Account(account.parse().unwrap())].into(),
+            actions: [Action::new("ecr:BatchGetImage")].into(),
+            resources: Shared::default(),
+            conditions: Shared::default(),
         }
     }
 

@@ -322,8 +322,8 @@ fn smallest(statements: &[Statement]) -> BTreeSet<Statement> {
         for action in &statement.actions {
             for resource in &statement.resources {
                 all.insert(Statement {
-                    actions: BTreeSet::from([action.clone()]),
-                    resources: BTreeSet::from([resource.clone()]),
+                    actions: [action.clone()].into(),
+                    resources: [resource.clone()].into(),
                     ..statement.clone()
                 });
             }

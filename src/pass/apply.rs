@@ -27,7 +27,7 @@ use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::{Known, Standing};
 use ecr_permissions_core::pass::{cache_rules, steps};
-use ecr_permissions_core::policy::{Statement, atoms};
+use ecr_permissions_core::policy::{atoms, covers};
 use ecr_permissions_core::reason::{Because, Reason};
 use ecr_permissions_core::shares::Others;
 
@@ -498,10 +498,6 @@ pub(super) fn no_room() -> Because {
 fn unrecorded() -> Because {
     let message = "What the object is to get could not be put on record, and nothing is given that is on no record. It is tried again.";
     Because::new(Reason::Progressing, message)
-}
-
-fn covers(has: &[Statement], all: &[Statement]) -> bool {
-    atoms(all.iter().cloned()).is_subset(&atoms(has.iter().cloned()))
 }
 
 /// What a write is to be remembered by.

@@ -1,8 +1,8 @@
 //! Actions, one by one, so that a fault names the entry it is about. Which actions may be granted is the lint's table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::policy::{Action, Effect, Statement, lint};
+use crate::policy::{Action, Effect, Shared, Statement, lint};
 
 use super::Faults;
 
@@ -16,10 +16,10 @@ pub(crate) fn parse(given: &[String], at: &str, faults: &mut Faults) -> BTreeSet
         let action = Action::new(text);
         let alone = Statement {
             effect: Effect::Allow,
-            principals: BTreeSet::new(),
-            actions: BTreeSet::from([action.clone()]),
-            resources: BTreeSet::new(),
-            conditions: BTreeMap::new(),
+            principals: Shared::default(),
+            actions: [action.clone()].into(),
+            resources: Shared::default(),
+            conditions: Shared::default(),
         };
         let findings = lint(&alone, true, true);
         match findings.iter().find(|finding| finding.code.starts_with("action-")) {

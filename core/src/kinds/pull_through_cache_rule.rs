@@ -53,7 +53,7 @@ impl Attached for PullThroughCacheRuleSpec {
             faults.add("spec.upstream.ecr.repositoryPrefix", problem, "take it out, or write a cachePrefix");
         }
         let importing = prefix.as_ref().and_then(|prefix| importing(self, prefix, place.registry, faults));
-        let pulling = importing.clone().map(|import| Statement { actions: actions(&PULL_ACTIONS), ..import });
+        let pulling = importing.clone().map(|import| Statement { actions: actions(&PULL_ACTIONS).into(), ..import });
         let rule = prefix.zip(source).map(|(prefix, source)| CacheRule {
             prefix,
             upstream_registry: self.upstream.kind.into(),
@@ -106,10 +106,10 @@ fn importing(
     let who = who(pullers, "spec.pullers", registry, faults);
     let statement = Statement {
         effect: Effect::Allow,
-        principals: who.principals,
-        actions: if create { actions(&[IMPORT, CREATE]) } else { actions(&[IMPORT]) },
+        principals: who.principals.into(),
+        actions: if create { actions(&[IMPORT, CREATE]) } else { actions(&[IMPORT]) }.into(),
         resources: [registry.repository_arn(&prefix.repositories())].into(),
-        conditions: who.conditions,
+        conditions: who.conditions.into(),
     };
     if faults.count() == before {
         faults.lint("spec.pullers", &statement, false, pullers.everyone == Some(true));

@@ -58,10 +58,10 @@ fn statement(written: &PolicyStatement, at: &str, registry: &RegistryKey, faults
             Written::Allow => Effect::Allow,
             Written::Deny => Effect::Deny,
         },
-        principals: who.principals,
-        actions: super::actions::parse(actions, &format!("{at}.actions"), faults),
-        resources: repositories(patterns, &format!("{at}.repositories"), registry, faults),
-        conditions: who.conditions,
+        principals: who.principals.into(),
+        actions: super::actions::parse(actions, &format!("{at}.actions"), faults).into(),
+        resources: repositories(patterns, &format!("{at}.repositories"), registry, faults).into(),
+        conditions: who.conditions.into(),
     };
     // The lint judges whole statements: of one that lacks a part it would say what is not so.
     if faults.count() == before {

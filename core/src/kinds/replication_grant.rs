@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{DeletionPolicy, RegistryRef, ReplicationGrantSpec};
 use crate::names::RegistryKey;
-use crate::policy::{Effect, Principal, Statement};
+use crate::policy::{Effect, Principal, Shared, Statement};
 
 use super::principals::{Who, accounts, organizations, repositories};
 use super::{Attached, Faults, Place, Terms, Wanted};
@@ -46,14 +46,16 @@ impl Attached for ReplicationGrantSpec {
             actions.push(CREATE);
         }
         let mut statements = Vec::new();
+        let resources = Shared::from(resources);
         for who in sources(self, registry, faults) {
+            let (principals, conditions) = (Shared::from(who.principals), Shared::from(who.conditions));
             for action in &actions {
                 statements.push(Statement {
                     effect: Effect::Allow,
-                    principals: who.principals.clone(),
-                    actions: super::actions::parse(&[(*action).to_owned()], "spec", faults),
+                    principals: principals.clone(),
+                    actions: super::actions::parse(&[(*action).to_owned()], "spec", faults).into(),
                     resources: resources.clone(),
-                    conditions: who.conditions.clone(),
+                    conditions: conditions.clone(),
                 });
             }
         }

@@ -88,10 +88,10 @@ impl PtcRole {
         };
         vec![Statement {
             effect: Effect::Allow,
-            principals: BTreeSet::from([Principal::Account(downstream.account.clone())]),
+            principals: [Principal::Account(downstream.account.clone())].into(),
             actions: UPSTREAM_ACTIONS.iter().map(|action| Action::new(action)).collect(),
             resources: upstream.repositories.iter().map(|pattern| upstream.key.repository_arn(pattern)).collect(),
-            conditions,
+            conditions: conditions.into(),
         }]
     }
 

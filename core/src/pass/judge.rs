@@ -21,7 +21,7 @@ use super::orphans::{Orphans, Waits};
 use super::roles;
 use crate::api::{Adoption, AttachedStatus, DocumentStatus, LedgerState, PlanStatus, RegistryReference};
 use crate::ownership::InstallationId;
-use crate::policy::Statement;
+use crate::policy::{Statement, same};
 use crate::reason::{Aspect, Because, Reason, Verdict};
 
 /// What the AWS half of a pass came to.
@@ -362,10 +362,6 @@ fn is_out_of_reach(because: &Because) -> bool {
         because.reason,
         Reason::Unreachable | Reason::AssumeRoleDenied | Reason::AccountMismatch | Reason::AccessDenied
     )
-}
-
-fn same(a: &[Statement], b: &[Statement]) -> bool {
-    crate::policy::atoms(a.to_vec()) == crate::policy::atoms(b.to_vec())
 }
 
 /// The status of an object whose Registry does not exist, and whether it may go.

@@ -18,7 +18,7 @@ use crate::api::LedgerState;
 use crate::names::Partition;
 use crate::ownership::{InstallationId, Sid};
 use crate::policy::{
-    Document, Effect, Fitting, Principal, REGISTRY_POLICY_LIMIT, Statement, Stored, TooLarge, compact, fit, merge,
+    Document, Effect, Fitting, Principal, REGISTRY_POLICY_LIMIT, Statement, Stored, TooLarge, compact, fit, merge, same,
 };
 use crate::reason::{Because, Reason};
 
@@ -289,7 +289,7 @@ impl Plan {
         let from = self.standing.kept(&of.has, to);
         let stands = self.standing.exactly(&from);
         let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
-        let is_whole = crate::policy::atoms(from.clone()) == crate::policy::atoms(to.clone());
+        let is_whole = same(&from, &to);
         let held = deciding.old.hold(of.id.kind).filter(|_| !is_whole && may_grow);
         let withheld = restores && (deciding.contended || deciding.refused.contains(&of.id) || held.is_some());
         if !is_whole && withheld {

@@ -205,7 +205,7 @@ pub fn allowing_without(statements: &[Statement], left_out: &BTreeSet<Principal>
             return Some(statement.clone());
         }
         let principals: BTreeSet<_> = statement.principals.difference(left_out).cloned().collect();
-        (!principals.is_empty()).then(|| Statement { principals, ..statement.clone() })
+        (!principals.is_empty()).then(|| Statement { principals: principals.into(), ..statement.clone() })
     });
     kept.collect()
 }

@@ -1,5 +1,6 @@
 //! Whose the statements in AWS are: foreign, ours as we wrote them, ours and changed, ours and unclaimed.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile::{Contribution, Desired, Stance};
@@ -28,6 +29,8 @@ pub struct Standing {
     pub strangers: BTreeSet<Statement>,
     /// Principals of ours that AWS shows as deleted.
     pub gone: BTreeSet<Principal>,
+    /// Whom `granted` speaks of.
+    pub(super) names: BTreeSet<Principal>,
 }
 
 /// Which Sids under our mark are ours to replace or remove, whatever their content has become.
@@ -40,8 +43,8 @@ pub struct Known {
     pub written: BTreeSet<Sid>,
     /// What each of those Sids was made of.
     made_of: BTreeMap<Sid, Statement>,
-    /// Everything anybody has or wants, one principal each.
-    claims: BTreeSet<Statement>,
+    /// Everything anybody has or wants.
+    claims: Vec<Statement>,
 }
 
 impl Known {
@@ -66,14 +69,9 @@ impl Known {
         }
         written.extend(made_of.keys().cloned());
         let claims = contributions.iter().flat_map(|c| c.has.iter().chain(c.wanted.iter().flatten()));
-        let claims = atoms(claims.chain(&desired.protected).cloned());
+        let claims = claims.chain(&desired.protected).cloned().collect();
         let take_over = desired.take_over.clone();
         Self { installation: installation.clone(), partition, take_over, written, made_of, claims }
-    }
-
-    /// Whether somebody has or wants this.
-    fn claims(&self, atom: &Statement) -> bool {
-        self.claims.contains(atom) || self.claims.iter().any(|claim| atom.is_within(claim))
     }
 
     /// Whether we may replace or remove this statement.
@@ -100,6 +98,7 @@ impl Known {
 impl Standing {
     pub fn of(document: Option<&Document>, known: &Known) -> Self {
         let mut standing = Self::default();
+        let claims = LazyCell::new(|| Claims::new(&known.claims));
         for stored in document.map(Document::statements).unwrap_or_default() {
             let sid = match known.installation.read(stored.sid()) {
                 Mark::Ours(sid) => sid,
@@ -129,18 +128,19 @@ impl Standing {
             }
             // Of what somebody changed, only what one of ours has or wants is ours; the rest goes when it is put right.
             if !known.written.contains(&sid) {
-                standing.strangers.extend(content.atoms().filter(|atom| !known.claims(atom)));
+                standing.strangers.extend(content.atoms().filter(|atom| !claims.cover(atom)));
             }
-            standing.granted.extend(content.atoms().filter(|atom| intact || known.claims(atom)));
+            standing.granted.extend(content.atoms().filter(|atom| intact || claims.cover(atom)));
         }
+        standing.names = standing.granted.iter().flat_map(|atom| atom.principals.iter().cloned()).collect();
         standing
     }
 
     /// The part of what somebody has that AWS grants now: what stands there whole, and of what does not, the part that
     /// an earlier narrowing left of it.
     pub fn present(&self, has: &[Statement]) -> Vec<Statement> {
-        let whole: BTreeSet<_> = has.iter().flat_map(Statement::atoms).filter(|atom| self.grants(atom)).collect();
-        let missing: Vec<_> = has.iter().flat_map(Statement::atoms).filter(|atom| !whole.contains(atom)).collect();
+        let near = has.iter().flat_map(|statement| self.near(statement));
+        let (whole, missing): (BTreeSet<_>, BTreeSet<_>) = near.partition(|atom| self.grants(atom));
         let left = missing.iter().flat_map(|atom| self.left_of(atom));
         let left: Vec<_> = left.filter(|part| !whole.iter().any(|w| part.is_within(w))).collect();
         compact(whole.into_iter().chain(left)).into_iter().collect()
@@ -156,8 +156,10 @@ impl Standing {
         let there = |atom: &Statement| {
             self.granted.contains(atom) || allows.iter().chain(&denials).any(|own| atom.is_within(own))
         };
-        let whole: BTreeSet<_> = wanted.iter().flat_map(Statement::atoms).filter(there).collect();
-        if whole == atoms(wanted.iter().cloned()) {
+        let (whole, missing): (BTreeSet<_>, BTreeSet<_>) =
+            wanted.iter().flat_map(|statement| self.near(statement)).partition(there);
+        let is_near = |principal: &Principal| self.speaks_of(principal);
+        if missing.is_empty() && wanted.iter().all(|statement| statement.principals.iter().all(is_near)) {
             return compact(whole).into_iter().collect();
         }
         let common = atoms(intersect(&allows, &allowed(wanted).cloned().collect::<Vec<_>>()));
@@ -168,7 +170,21 @@ impl Standing {
 
     /// Of what somebody has, the grants that stand there exactly as they are: writing them again makes nothing longer.
     pub fn exactly(&self, has: &[Statement]) -> Vec<Statement> {
-        compact(has.iter().flat_map(Statement::atoms).filter(|atom| self.granted.contains(atom))).into_iter().collect()
+        compact(has.iter().flat_map(|statement| self.near(statement)).filter(|atom| self.granted.contains(atom)))
+            .into_iter()
+            .collect()
+    }
+
+    /// The grants of a statement of which something may stand there: to nobody else is anything expanded.
+    fn near(&self, statement: &Statement) -> impl Iterator<Item = Statement> {
+        let principals = statement.principals.iter().filter(|principal| self.speaks_of(principal));
+        principals.map(|principal| Statement { principals: [principal.clone()].into(), ..statement.clone() })
+    }
+
+    /// Whether something granted is to the principal, to whoever covers it, or to somebody it covers.
+    fn speaks_of(&self, principal: &Principal) -> bool {
+        let everyone = &Principal::Everyone;
+        principal == everyone || self.names.contains(everyone) || self.names.contains(principal)
     }
 
     fn grants(&self, atom: &Statement) -> bool {
@@ -187,18 +203,34 @@ impl Standing {
     /// What AWS grants under our mark and nobody has, wants or gives up. Who is held gets nothing new, and so does not
     /// want it in this sense: what stands there may be its own, of which the record was lost.
     pub fn unclaimed(&self, contributions: &[Contribution], protected: &[Statement]) -> BTreeSet<Statement> {
-        let has = atoms(contributions.iter().flat_map(|c| c.has.clone()).chain(protected.iter().cloned()));
         let is_held =
             |c: &&Contribution| matches!(&c.stance, Stance::Holds(_, why) if why.reason.aspect() > Aspect::Accepted);
         let wanting = contributions.iter().filter(|c| !is_held(c));
-        let wanted = atoms(wanting.flat_map(|c| c.wanted.clone().unwrap_or_default()));
-        let claimed = |atom: &Statement| {
-            has.contains(atom)
-                || wanted.contains(atom)
-                || atom.principals.iter().any(Principal::is_unique_id)
-                || has.iter().chain(&wanted).any(|claim| atom.is_within(claim))
-        };
+        let wanted = wanting.flat_map(|c| c.wanted.iter().flatten());
+        let claims = Claims::new(contributions.iter().flat_map(|c| &c.has).chain(protected).chain(wanted));
+        let claimed = |atom: &Statement| claims.cover(atom) || atom.principals.iter().any(Principal::is_unique_id);
         self.granted.iter().filter(|atom| !claimed(atom)).cloned().collect()
+    }
+}
+
+/// Statements by whom they speak of.
+struct Claims<'a>(BTreeMap<&'a Principal, Vec<&'a Statement>>);
+
+impl<'a> Claims<'a> {
+    fn new(statements: impl IntoIterator<Item = &'a Statement>) -> Self {
+        let mut all = BTreeMap::<_, Vec<_>>::new();
+        for statement in statements {
+            for principal in &statement.principals {
+                all.entry(principal).or_default().push(statement);
+            }
+        }
+        Self(all)
+    }
+
+    /// Whether one of them covers a grant for one principal.
+    fn cover(&self, atom: &Statement) -> bool {
+        let who = atom.principals.iter().chain([&Principal::Everyone]);
+        who.filter_map(|principal| self.0.get(principal)).flatten().any(|claim| atom.is_within(claim))
     }
 }
 

@@ -3,25 +3,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shared::Shared;
 use super::statement::{Principal, Statement};
 
 /// The same grants in the fewest statements that differ in more than their principals. Kinds do not mix: AWS principals
 /// join AWS principals, services join services, and `"*"` stands alone (it would hide the others, and outlive them).
 pub fn compact(statements: impl IntoIterator<Item = Statement>) -> BTreeSet<Statement> {
+    let groups = grouped(statements).into_iter();
+    groups.map(|((_, shared), principals)| Statement { principals: principals.into(), ..shared }).collect()
+}
+
+/// Whether both sides grant the same, grant by grant.
+pub fn same(a: &[Statement], b: &[Statement]) -> bool {
+    compact(a.iter().cloned()) == compact(b.iter().cloned())
+}
+
+/// Whether every grant of `narrow` is one of `wide`, exactly as it is.
+pub fn covers(wide: &[Statement], narrow: &[Statement]) -> bool {
+    let wide = grouped(wide.iter().cloned());
+    let narrow = grouped(narrow.iter().cloned());
+    narrow.iter().all(|(alike, principals)| wide.get(alike).is_some_and(|all| principals.is_subset(all)))
+}
+
+/// Whom statements that are alike otherwise speak of.
+fn grouped(statements: impl IntoIterator<Item = Statement>) -> BTreeMap<(Kind, Statement), BTreeSet<Principal>> {
     let mut groups: BTreeMap<(Kind, Statement), BTreeSet<Principal>> = BTreeMap::new();
     for statement in statements {
         let (shared, principals) = parted(statement);
-        for principal in principals {
-            groups.entry((Kind::of(&principal), shared.clone())).or_default().insert(principal);
+        for principal in &principals {
+            groups.entry((Kind::of(principal), shared.clone())).or_default().insert(principal.clone());
         }
     }
-    groups.into_iter().map(|((_, shared), principals)| Statement { principals, ..shared }).collect()
+    groups
 }
 
 /// All of a statement but its principals, and its principals.
-pub(super) fn parted(statement: Statement) -> (Statement, BTreeSet<Principal>) {
-    let Statement { effect, principals, actions, resources, conditions } = statement;
-    (Statement { effect, principals: BTreeSet::new(), actions, resources, conditions }, principals)
+pub(super) fn parted(statement: Statement) -> (Statement, Shared<BTreeSet<Principal>>) {
+    let principals = statement.principals.clone();
+    (Statement { principals: Shared::default(), ..statement }, principals)
 }
 
 /// Every grant for one principal each, once.

@@ -65,8 +65,8 @@ impl Joined {
 fn parts(statement: &Statement) -> impl Iterator<Item = ((Kind, Statement), Vec<Principal>)> + use<> {
     let (shared, principals) = parted(statement.clone());
     let mut by_kind = BTreeMap::<Kind, Vec<Principal>>::new();
-    for principal in principals {
-        by_kind.entry(Kind::of(&principal)).or_default().push(principal);
+    for principal in &principals {
+        by_kind.entry(Kind::of(principal)).or_default().push(principal.clone());
     }
     by_kind.into_iter().map(move |(kind, principals)| ((kind, shared.clone()), principals))
 }

@@ -20,12 +20,13 @@ pub mod merge;
 mod normal;
 pub mod overlap;
 mod read;
+mod shared;
 pub mod shorten;
 mod statement;
 
 pub use action::{Action, KnownAction, is_dormant_under_v1, is_enforced_under_v1};
 pub use canonical::Malformed;
-pub use compact::{atoms, compact};
+pub use compact::{atoms, compact, covers, same};
 pub use document::{Doc, Document, Stored, Unreadable};
 pub use equality::{Flavour, equivalent};
 pub use fit::{Fitting, REGISTRY_POLICY_LIMIT, TooLarge, fit};
@@ -33,6 +34,7 @@ pub use joined::Joined;
 pub use lint::{Finding, lint};
 pub use merge::merge;
 pub use overlap::{intersect, is_pattern_within};
+pub use shared::Shared;
 pub use statement::{ConditionKey, Effect, Principal, Statement};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shared::Shared;
 use super::statement::{ConditionKey, Effect, Principal, Statement};
 
 /// Operators whose values are alternatives for a plain match: fewer values match less.
@@ -45,7 +46,7 @@ impl Statement {
             && self.principals.iter().all(principal_covered)
             && self.actions.is_subset(&wide.actions)
             && self.resources.is_empty() == wide.resources.is_empty()
-            && self.resources.iter().all(resource_covered)
+            && (self.resources == wide.resources || self.resources.iter().all(resource_covered))
             && wide.conditions.iter().all(condition_kept)
     }
 }
@@ -62,11 +63,12 @@ fn both(a: &Statement, b: &Statement) -> Option<Statement> {
     if (a.effect, b.effect) != (Effect::Allow, Effect::Allow) {
         return None;
     }
-    let actions: BTreeSet<_> = a.actions.intersection(&b.actions).cloned().collect();
+    let actions: Shared<BTreeSet<_>> = a.actions.intersection(&b.actions).cloned().collect();
     let principals = shared_principals(&a.principals, &b.principals);
     let resources = shared_resources(&a.resources, &b.resources)?;
     let conditions = shared_conditions(&a.conditions, &b.conditions)?;
     let grants = !principals.is_empty() && !actions.is_empty();
+    let (principals, resources, conditions) = (principals.into(), resources.into(), conditions.into());
     grants.then_some(Statement { effect: Effect::Allow, principals, actions, resources, conditions })
 }
 

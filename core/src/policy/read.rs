@@ -32,7 +32,13 @@ pub(super) fn statement(json: &Json, partition: Option<Partition>) -> Option<Sta
             _ => return None,
         }
     }
-    Some(Statement { effect: effect?, principals, actions, resources, conditions })
+    Some(Statement {
+        effect: effect?,
+        principals: principals.into(),
+        actions: actions.into(),
+        resources: resources.into(),
+        conditions: conditions.into(),
+    })
 }
 
 fn text(json: &Json) -> Option<&str> {

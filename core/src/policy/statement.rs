@@ -9,6 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::action::Action;
+use super::shared::Shared;
 use crate::names::{AccountId, Partition};
 
 /// Whether a statement gives or takes.
@@ -145,19 +146,19 @@ pub struct Statement {
     /// Gives or takes.
     pub effect: Effect,
     /// To or from whom.
-    pub principals: BTreeSet<Principal>,
+    pub principals: Shared<BTreeSet<Principal>>,
     /// What.
-    pub actions: BTreeSet<Action>,
+    pub actions: Shared<BTreeSet<Action>>,
     /// Repository ARNs, exact or with a `*` at the end; empty in a repository's own policy (aws-facts B.1).
-    pub resources: BTreeSet<String>,
+    pub resources: Shared<BTreeSet<String>>,
     /// Only if all of this holds.
-    pub conditions: BTreeMap<ConditionKey, BTreeSet<String>>,
+    pub conditions: Shared<BTreeMap<ConditionKey, BTreeSet<String>>>,
 }
 
 impl Statement {
-    /// The same grants, one principal each.
+    /// The same grants, one principal each; all else is shared.
     pub fn atoms(&self) -> impl Iterator<Item = Self> {
-        self.principals.iter().map(|principal| Self { principals: BTreeSet::from([principal.clone()]), ..self.clone() })
+        self.principals.iter().map(|principal| Self { principals: [principal.clone()].into(), ..self.clone() })
     }
 
     /// As it is sent to AWS: single elements without a list, nothing empty but a condition's values (an empty list there
@@ -201,7 +202,7 @@ impl Statement {
         let mut operators: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
         for (ConditionKey { operator, key }, values) in &self.conditions {
             let values = scalar_or_list(values.iter().map(String::as_str));
-            operators.entry(operator).or_default().insert(key.clone(), values);
+            operators.entry(operator.as_str()).or_default().insert(key.clone(), values);
         }
         operators.into_iter().map(|(operator, keys)| (operator.to_owned(), Value::Object(keys))).collect()
     }

@@ -9,7 +9,7 @@ use ecr_permissions_core::pass::compile::Stance;
 use ecr_permissions_core::pass::ledger::Changes;
 use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::plan::{Plan, without};
-use ecr_permissions_core::policy::atoms;
+use ecr_permissions_core::policy::covers;
 use ecr_permissions_core::reason::Reason;
 
 use super::Writing;
@@ -39,8 +39,7 @@ impl Writing<'_> {
         let write = ledger.next_write();
         for growth in plan.admitted.iter().filter_map(|i| plan.growth.get(*i)) {
             let Some(contribution) = self.desired.contributions.iter().find(|c| c.id == growth.id) else { continue };
-            let recorded = atoms(contribution.has.clone());
-            if atoms(growth.to.clone()).is_subset(&recorded) && contribution.state.is_some() {
+            if covers(&contribution.has, &growth.to) && contribution.state.is_some() {
                 continue;
             }
             // Of a write that was on record already only what AWS shows of it counts: intents do not pile up.

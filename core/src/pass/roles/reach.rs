@@ -11,7 +11,7 @@ use crate::api::{LedgerState, LedgerUpstream, OwnershipState};
 use crate::consent::{Asked, consent};
 use crate::kinds::{PtcRole, RoleUpstream, Target, is_good_for};
 use crate::names::RegistryKey;
-use crate::policy::{Statement, atoms};
+use crate::policy::{Statement, covers};
 use crate::reason::{Because, Reason};
 use crate::shares::{Holder, Others, Share, Shares};
 
@@ -84,7 +84,7 @@ pub fn reach(gathered: &Gathered, id: &ObjectId, role: &PtcRole, upstream: &Role
         let reason = Reason::ALL.iter().find(|reason| reason.as_str() == refused.reason);
         return Reach::Waits(Because::new(reason.copied().unwrap_or(Reason::WaitingForUpstream), &refused.message));
     }
-    let has = entry.state == LedgerState::Applied && atoms(wanted).is_subset(&atoms(entry.statements));
+    let has = entry.state == LedgerState::Applied && covers(&entry.statements, &wanted);
     if has { Reach::Granted } else { Reach::Waits(waiting()) }
 }
 

@@ -8,11 +8,9 @@ mod overlap;
 mod properties;
 mod spelling;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use proptest::prelude::*;
 
-use super::{Action, ConditionKey, Effect, Principal, Statement};
+use super::{Action, ConditionKey, Effect, Principal, Shared, Statement};
 use crate::names::{Partition, Region};
 
 fn aws() -> Partition {
@@ -33,8 +31,8 @@ fn pull(principals: &[&str]) -> Statement {
         effect: Effect::Allow,
         principals: principals.iter().map(|text| Principal::aws(text, aws())).collect(),
         actions: ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"].map(Action::new).into(),
-        resources: BTreeSet::from([arn("team-a/*")]),
-        conditions: BTreeMap::new(),
+        resources: [arn("team-a/*")].into(),
+        conditions: Shared::default(),
     }
 }
 
@@ -57,7 +55,7 @@ impl Statement {
     }
 
     fn resource(self, text: &str) -> Self {
-        Self { resources: BTreeSet::from([text.to_owned()]), ..self }
+        Self { resources: [text.to_owned()].into(), ..self }
     }
 
     fn when(mut self, operator: &str, key: &str, values: &[&str]) -> Self {
@@ -99,9 +97,9 @@ fn any_statement() -> impl Strategy<Value = Statement> {
     )
         .prop_map(|(allow, principals, actions, resources, conditions)| Statement {
             effect: if allow { Effect::Allow } else { Effect::Deny },
-            principals,
-            actions,
-            resources,
+            principals: principals.into(),
+            actions: actions.into(),
+            resources: resources.into(),
             conditions: conditions.into_iter().map(|(op, key, values)| (ConditionKey::new(op, key), values)).collect(),
         })
 }
