@@ -177,8 +177,8 @@ impl Standing {
 
     /// The grants of a statement of which something may stand there: to nobody else is anything expanded.
     fn near(&self, statement: &Statement) -> impl Iterator<Item = Statement> {
-        let principals = statement.principals.iter().filter(|principal| self.speaks_of(principal));
-        principals.map(|principal| Statement { principals: [principal.clone()].into(), ..statement.clone() })
+        let near = statement.principals.iter().filter(|principal| self.speaks_of(principal));
+        near.map(|principal| statement.to(principal))
     }
 
     /// Whether something granted is to the principal, to whoever covers it, or to somebody it covers.

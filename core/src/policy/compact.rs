@@ -10,7 +10,7 @@ use super::statement::{Principal, Statement};
 /// join AWS principals, services join services, and `"*"` stands alone (it would hide the others, and outlive them).
 pub fn compact(statements: impl IntoIterator<Item = Statement>) -> BTreeSet<Statement> {
     let groups = grouped(statements).into_iter();
-    groups.map(|((_, shared), principals)| Statement { principals: principals.into(), ..shared }).collect()
+    groups.map(|((_, shared), principals)| Statement { principals, ..shared }).collect()
 }
 
 /// Whether both sides grant the same, grant by grant.
@@ -26,12 +26,22 @@ pub fn covers(wide: &[Statement], narrow: &[Statement]) -> bool {
 }
 
 /// Whom statements that are alike otherwise speak of.
-fn grouped(statements: impl IntoIterator<Item = Statement>) -> BTreeMap<(Kind, Statement), BTreeSet<Principal>> {
-    let mut groups: BTreeMap<(Kind, Statement), BTreeSet<Principal>> = BTreeMap::new();
+fn grouped(
+    statements: impl IntoIterator<Item = Statement>,
+) -> BTreeMap<(Kind, Statement), Shared<BTreeSet<Principal>>> {
+    let mut groups: BTreeMap<(Kind, Statement), Shared<BTreeSet<Principal>>> = BTreeMap::new();
     for statement in statements {
-        let (shared, principals) = parted(statement);
-        for principal in &principals {
-            groups.entry((Kind::of(principal), shared.clone())).or_default().insert(principal.clone());
+        let (alike, principals) = parted(statement);
+        let kinds: BTreeSet<Kind> = principals.iter().map(Kind::of).collect();
+        for kind in kinds {
+            let of_kind = |principal: &&Principal| Kind::of(principal) == kind;
+            let all = groups.entry((kind, alike.clone())).or_default();
+            // Nothing is copied of a statement that none is joined with.
+            if all.is_empty() && principals.iter().all(|principal| of_kind(&principal)) {
+                *all = principals.clone();
+            } else {
+                all.extend(principals.iter().filter(of_kind).cloned());
+            }
         }
     }
     groups

@@ -63,6 +63,7 @@ impl<T: FromIterator<A>, A> FromIterator<A> for Shared<T> {
     }
 }
 
+#[expect(clippy::into_iter_without_iter, reason = "the value has one, and is reached by itself")]
 impl<'a, T> IntoIterator for &'a Shared<T>
 where
     &'a T: IntoIterator,

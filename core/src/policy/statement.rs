@@ -156,9 +156,15 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// The same grants, one principal each; all else is shared.
+    /// The same grants, one principal each.
     pub fn atoms(&self) -> impl Iterator<Item = Self> {
-        self.principals.iter().map(|principal| Self { principals: [principal.clone()].into(), ..self.clone() })
+        self.principals.iter().map(|principal| self.to(principal))
+    }
+
+    /// The same grants to this principal alone; all else is shared.
+    #[must_use]
+    pub fn to(&self, principal: &Principal) -> Self {
+        Self { principals: [principal.clone()].into(), ..self.clone() }
     }
 
     /// As it is sent to AWS: single elements without a list, nothing empty but a condition's values (an empty list there
