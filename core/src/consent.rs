@@ -12,6 +12,7 @@ use crate::api::{Adoption, AllowRule, Effect as Written, Grantee, Kind, LedgerRo
 use crate::kinds::{CacheRule, PtcRole, RoleChoice, RoleUpstream, Terms, Wanted, organization_key, terms};
 use crate::names::{AccountId, CachePrefix, RegistryKey, RepositoryPattern};
 use crate::ownership::is_generated_role_name;
+use crate::policy::digest::digest;
 use crate::policy::{Action, Effect, Principal, Statement};
 use crate::reason::{Because, Reason};
 
@@ -289,12 +290,9 @@ pub fn consent<'l>(
     labels: impl Into<Option<&'l BTreeMap<String, String>>>,
     asked: &Asked,
 ) -> Result<(), Because> {
-    let labels = labels.into();
-    let outside = |rule| Bounds::new(rule, own, kind).outside(asked);
-    let speaking: Vec<&AllowRule> = allow.iter().filter(|rule| speaks_of(rule, kind, namespace, labels)).collect();
-    let Some((rule, outside)) =
-        speaking.iter().map(|rule| (rule, outside(rule))).min_by_key(|(_, outside)| outside.len())
-    else {
+    let bounds = speaking(allow, kind, namespace, labels.into()).map(|rule| Bounds::new(rule, own, kind));
+    let counted = bounds.map(|bounds| (bounds.outside(asked).count(), bounds));
+    let Some((outside, bounds)) = counted.min_by_key(|(outside, _)| *outside) else {
         return Err(Because::new(
             Reason::NotAllowed,
             format!(
@@ -302,23 +300,23 @@ pub fn consent<'l>(
             ),
         ));
     };
-    if outside.is_empty() {
+    if outside == 0 {
         return Ok(());
     }
     Err(Because::new(
         Reason::NotAllowed,
         format!(
             "Not covered by one rule of the Registry's spec.allow: {}. The closest is {:?}; stay within it, or ask the Registry's owner to widen spec.allow.",
-            told(&outside),
-            rule.name
+            told(bounds.outside(asked), outside),
+            bounds.rule.name
         ),
     ))
 }
 
 /// The first ten, and how many more: five hundred accounts are no message.
-fn told(outside: &[String]) -> String {
-    let (shown, rest) = outside.split_at(outside.len().min(10));
-    let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
+fn told<'a>(outside: impl Iterator<Item = &'a (Ask, &'static str)>, count: usize) -> String {
+    let shown: Vec<_> = outside.take(10).map(|(ask, field)| format!("{ask} ({field})")).collect();
+    let more = if count > shown.len() { format!("; and {} more", count - shown.len()) } else { String::new() };
     format!("{}{more}", shown.join("; "))
 }
 
@@ -333,11 +331,8 @@ pub fn consented<'l>(
     statements: &[Statement],
 ) -> Vec<Statement> {
     let labels = labels.into();
-    let bounds: Vec<Bounds> = allow
-        .iter()
-        .filter(|rule| speaks_of(rule, kind, namespace, labels))
-        .map(|rule| Bounds::new(rule, own, kind))
-        .collect();
+    let bounds = speaking(allow, kind, namespace, labels).map(|rule| Bounds::new(rule, own, kind));
+    let bounds: Vec<Bounds> = bounds.collect();
     statements.iter().flat_map(|statement| covered_part(statement, &bounds, own)).collect()
 }
 
@@ -398,6 +393,29 @@ fn narrowed(statement: &Statement, who: &[Who], actions: BTreeSet<Action>, resou
         part.conditions.insert(organization_key(), organizations);
     }
     part
+}
+
+/// The rules that are about this kind of object in this namespace at all.
+fn speaking<'a>(
+    allow: &'a [AllowRule],
+    kind: Kind,
+    namespace: &str,
+    labels: Option<&BTreeMap<String, String>>,
+) -> impl Iterator<Item = &'a AllowRule> {
+    allow.iter().filter(move |rule| speaks_of(rule, kind, namespace, labels))
+}
+
+/// Names what decides of objects of this kind in this namespace: as long as it is the same, so is the answer to each of
+/// them. Nothing, if no rule speaks of them: then they are refused without a look at what they ask.
+pub fn decided_by(
+    allow: &[AllowRule],
+    own: &RegistryKey,
+    kind: Kind,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> Option<String> {
+    let rules: Vec<_> = speaking(allow, kind, namespace, Some(labels)).collect();
+    (!rules.is_empty()).then(|| digest(&format!("{own} {rules:?}")))
 }
 
 /// Whether a rule is about this kind of object in this namespace at all.
@@ -489,8 +507,8 @@ impl<'a> Bounds<'a> {
     }
 
     /// What the rule does not cover, each with the field of the object that asks for it.
-    fn outside(&self, asked: &Asked) -> Vec<String> {
-        asked.0.iter().filter(|(ask, _)| !self.covers(ask)).map(|(ask, field)| format!("{ask} ({field})")).collect()
+    fn outside<'q>(&self, asked: &'q Asked) -> impl Iterator<Item = &'q (Ask, &'static str)> {
+        asked.0.iter().filter(|(ask, _)| !self.covers(ask))
     }
 }
 

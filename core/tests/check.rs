@@ -61,6 +61,19 @@ fn a_finding_names_file_object_field_problem_and_cure() {
     );
 }
 
+/// What AWS takes of nobody needs no AWS to be told.
+#[test]
+fn a_statement_that_is_too_long_for_aws_is_told() {
+    let names: Vec<_> = (0..60).map(|i| format!("team-a/{i:02}-{}", "x".repeat(200))).collect();
+    let long = policy("team-a", &names.join("\", \""));
+    assert_eq!(
+        lines(&[REGISTRY, &long]),
+        [
+            "1.yaml: RegistryPolicy team-a/pull: spec.statements[0]: it takes 15252 characters of the registry policy at least, and AWS takes 10240 of all statements together; name prefixes with a * at their end, organizations in place of accounts, or less."
+        ]
+    );
+}
+
 /// The operator names the entry where the API server's rule names the list: one is enough.
 #[test]
 fn one_mistake_is_told_once() {

@@ -4,5 +4,6 @@ pub mod events;
 mod follow;
 mod loose;
 mod pages;
+mod stub;
 pub mod watches;
 pub mod writes;

@@ -65,12 +65,19 @@ where
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
     };
-    let view = move |object: Loose<K>| {
-        let spec: K::Spec = object.spec()?;
-        let status = object.status();
-        Ok(Attached { id: id(&object), meta: Meta::of(object.meta()), body: Body::from(spec), status })
-    };
+    let view = move |loose: Loose<K>| object(kind, &loose);
     watch(sources, Store::Attached(kind), id, view, move |change| WatchEvent::Attached(kind, change))
+}
+
+pub(super) fn object<K>(kind: Kind, object: &Loose<K>) -> Result<Attached, Unreadable>
+where
+    K: Resource<DynamicType = ()> + HasSpec + HasStatus<Status = AttachedStatus>,
+    Body: From<K::Spec>,
+    K::Spec: DeserializeOwned,
+{
+    let spec: K::Spec = object.spec()?;
+    let id = ObjectId { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    Ok(Attached { id, meta: Meta::of(object.meta()), body: Body::from(spec), status: object.status() })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a view of the watch, as the others")]

@@ -7,20 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
-    Preconditions,
+    Api, ApiResource, DeleteParams, GroupVersionKind, ListParams, Patch, PatchParams, PostParams, Preconditions,
 };
-use ::kube::{Client, ResourceExt};
+use ::kube::core::NamespaceResourceScope;
+use ::kube::core::object::{HasSpec, HasStatus};
+use ::kube::{Client, Resource, ResourceExt};
 use ecr_permissions_core::api::{
-    AttachedStatus, FINALIZER, GROUP, LEDGER_FINALIZER, Registry, RegistryLedger, RegistryStatus,
+    AttachedStatus, CrossAccountPtcRole, FINALIZER, GROUP, Kind, LEDGER_FINALIZER, PullThroughCacheRule, Registry,
+    RegistryLedger, RegistryPolicy, RegistryStatus, ReplicationGrant,
 };
+use ecr_permissions_core::kinds::Body;
 use ecr_permissions_core::pass::ledger::{Draft, Slice};
 use ecr_permissions_core::pass::objects::{Attached, Meta, ObjectId, RegistryObject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::loose::Loose;
+use super::stub::Stub;
 use super::watches;
 
 /// Writes under way at once, of all passes together. Each takes a connection (the API server is spoken to in HTTP/1):
@@ -74,11 +80,11 @@ impl Writes {
         Self { client, turns: turns(), quick_turns: turns() }
     }
 
-    fn registries(&self) -> Api<DynamicObject> {
+    fn registries(&self) -> Api<Stub> {
         Api::all_with(self.client.clone(), &resource("Registry", "registries"))
     }
 
-    fn objects(&self, id: &ObjectId) -> Api<DynamicObject> {
+    fn objects(&self, id: &ObjectId) -> Api<Stub> {
         Api::namespaced_with(self.client.clone(), &id.namespace, &resource(id.kind.as_str(), id.kind.plural()))
     }
 
@@ -110,6 +116,28 @@ impl Writes {
         let api: Api<Loose<Registry>> = Api::all(self.client.clone());
         let found = self.at_once(api.get(name)).await?;
         watches::registry(found).map_err(|error| Failure::Unreadable(error.to_string()))
+    }
+
+    /// An object as the API server has it now; one that is gone is a lost race.
+    pub async fn object(&self, id: &ObjectId) -> Result<Attached, Failure> {
+        match id.kind {
+            Kind::RegistryPolicy => self.object_of::<RegistryPolicy>(id).await,
+            Kind::ReplicationGrant => self.object_of::<ReplicationGrant>(id).await,
+            Kind::PullThroughCacheRule => self.object_of::<PullThroughCacheRule>(id).await,
+            Kind::CrossAccountPtcRole => self.object_of::<CrossAccountPtcRole>(id).await,
+        }
+    }
+
+    async fn object_of<K>(&self, id: &ObjectId) -> Result<Attached, Failure>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: HasSpec + HasStatus<Status = AttachedStatus> + std::fmt::Debug,
+        Body: From<K::Spec>,
+        K::Spec: DeserializeOwned,
+    {
+        let api: Api<Loose<K>> = Api::namespaced(self.client.clone(), &id.namespace);
+        let found = self.answered(api.get(&id.name)).await?;
+        watches::object(id.kind, &found).map_err(|error| Failure::Unreadable(error.to_string()))
     }
 
     /// The metadata of an object as the API server has it now; one that is gone is a lost race.
@@ -205,7 +233,7 @@ impl Writes {
         Ok(listed.items.into_iter().map(Slice::of).collect())
     }
 
-    async fn finalizers(&self, api: &Api<DynamicObject>, meta: &Meta, ours: bool) -> Result<Meta, Failure> {
+    async fn finalizers(&self, api: &Api<Stub>, meta: &Meta, ours: bool) -> Result<Meta, Failure> {
         let mut all = meta.other_finalizers.clone();
         if ours {
             all.push(FINALIZER.to_owned());
@@ -238,19 +266,25 @@ impl Writes {
     /// Replaces a status. Only it is sent: the API server takes the rest from what it has.
     async fn status_of(
         &self,
-        api: &Api<DynamicObject>,
+        api: &Api<Stub>,
         kind: &str,
         namespace: Option<&str>,
         meta: &Meta,
         status: &impl Serialize,
     ) -> Result<String, Failure> {
-        let object: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": format!("{GROUP}/v1alpha1"),
-            "kind": kind,
-            "metadata": { "name": meta.name, "namespace": namespace, "uid": meta.uid, "resourceVersion": meta.resource_version },
-            "status": status,
-        }))
-        .map_err(|error| Failure::Api(Box::new(kube::Error::SerdeError(error))))?;
+        let status = serde_json::to_value(status);
+        let object = Stub {
+            api_version: format!("{GROUP}/v1alpha1"),
+            kind: kind.to_owned(),
+            metadata: ObjectMeta {
+                name: Some(meta.name.clone()),
+                namespace: namespace.map(str::to_owned),
+                uid: Some(meta.uid.clone()),
+                resource_version: Some(meta.resource_version.clone()),
+                ..ObjectMeta::default()
+            },
+            status: status.map_err(|error| Failure::Api(Box::new(kube::Error::SerdeError(error))))?,
+        };
         let written = self.answered(api.replace_status(&meta.name, &PostParams::default(), &object)).await?;
         Ok(written.resource_version().unwrap_or_default())
     }

@@ -27,7 +27,7 @@ use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::{Known, Standing};
 use ecr_permissions_core::pass::{cache_rules, steps};
-use ecr_permissions_core::policy::{atoms, covers};
+use ecr_permissions_core::policy::{Statement, atoms, covers};
 use ecr_permissions_core::reason::{Because, Reason};
 use ecr_permissions_core::shares::Others;
 

@@ -36,6 +36,7 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
         Key::Registry(registry) => {
             let seen = op.with_index(|index| index.changes());
             let gathered = op.with_index(|index| index.ready().and_then(|snapshot| snapshot.gather(registry)))?;
+            op.read_again(&gathered.unread);
             let mut memory = op.take_memory(registry);
             let again = pass(gathered, seen, &mut memory, op).await;
             op.keep_memory(registry, memory);

@@ -14,8 +14,9 @@ use ecr_permissions_core::pass::freshness::{OldViews, Parting};
 use ecr_permissions_core::pass::index::Index;
 use ecr_permissions_core::pass::ledger::Slice;
 use ecr_permissions_core::pass::memory::{Memory, Patience};
-use ecr_permissions_core::pass::objects::RegistryObject;
+use ecr_permissions_core::pass::objects::{ObjectId, RegistryObject};
 use ecr_permissions_core::pass::queue::{Key, Next, Queue};
+use ecr_permissions_core::pass::reading::Reading;
 use ecr_permissions_core::reason::Because;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -34,6 +35,9 @@ use crate::kube::events::Events;
 use crate::kube::watches::{self, Sources};
 use crate::kube::writes::{Failure, Writes};
 use crate::pass::{self, Again};
+
+/// When an object is tried again that the API server did not show.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Timings; the defaults are for AWS as it is, tests shorten them.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +92,8 @@ pub struct Operator {
     memories: Mutex<BTreeMap<RegistryKey, Memory>>,
     /// What passes touch: other passes.
     touches: (UnboundedSender<Key>, tokio::sync::Mutex<UnboundedReceiver<Key>>),
+    /// Whose specs passes miss.
+    missed: (UnboundedSender<ObjectId>, tokio::sync::Mutex<UnboundedReceiver<ObjectId>>),
     rng: Mutex<fastrand::Rng>,
     seed: u64,
     views: watch::Sender<Views>,
@@ -103,6 +109,7 @@ impl Operator {
         let kube_system = Api::<Namespace>::all(client.clone()).get_metadata("kube-system").await?;
         let uid = kube_system.metadata.uid.unwrap_or_default();
         let (touch, touched) = unbounded_channel();
+        let (miss, missed) = unbounded_channel();
         let sessions = Sessions::new(aws, clock, settings.rates, leadership, metrics.aws.clone());
         let installation = InstallationId::of_cluster(&uid);
         Ok(Self {
@@ -119,6 +126,7 @@ impl Operator {
             client,
             memories: Mutex::default(),
             touches: (touch, touched.into()),
+            missed: (miss, missed.into()),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             seed,
             views: watch::Sender::new(Views::Listing),
@@ -144,6 +152,8 @@ impl Operator {
         let mut queue = Queue::default();
         let mut running = FuturesUnordered::new();
         let mut touches = self.touches.1.lock().await;
+        let mut missed = self.missed.1.lock().await;
+        let (mut reading, mut reads) = (Reading::default(), FuturesUnordered::new());
         let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
         loop {
@@ -153,6 +163,9 @@ impl Operator {
             }
             let wake = if stopping { None } else { self.start_due(&mut queue, |key| running.push(self.timed(key))) };
             let wake = [wake, self.next_old_view()].into_iter().flatten().min();
+            while !stopping && let Some(id) = reading.next() {
+                reads.push(self.read(id));
+            }
             self.metrics.waiting(queue.depth().0);
             if stopping && running.is_empty() {
                 return;
@@ -169,6 +182,13 @@ impl Operator {
                     }
                 }
                 Some(key) = touches.recv() => queue.touch(key, self.clock.now()),
+                Some(id) = missed.recv() => reading.ask(id),
+                Some((id, is_read)) = reads.next() => {
+                    reading.done(&id);
+                    if !is_read {
+                        reading.ask(id);
+                    }
+                }
                 () = self.clock.sleep_until(wake.unwrap_or(Duration::MAX / 4)), if wake.is_some() => {}
             }
         }
@@ -233,6 +253,32 @@ impl Operator {
                 Next::WaitUntil(moment) => return Some(moment),
                 Next::Idle => return None,
             }
+        }
+    }
+
+    /// Reads an object's spec again; answers whether that is done with.
+    async fn read(&self, id: ObjectId) -> (ObjectId, bool) {
+        match self.writes.object(&id).await {
+            Ok(object) => {
+                let touched = self.with_index(|index| index.read_again(&object));
+                self.touch(touched);
+            }
+            // The watch tells what became of it.
+            Err(Failure::Raced | Failure::Unreadable(_)) => {}
+            Err(error) => {
+                tracing::warn!(object = %id, %error, "an object could not be read again; it is tried once more");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+                return (id, false);
+            }
+        }
+        (id, true)
+    }
+
+    /// The pass misses the specs of these objects.
+    pub(crate) fn read_again(&self, missed: &BTreeSet<ObjectId>) {
+        for id in missed {
+            // The driver alone listens, as it does to touches.
+            drop(self.missed.0.send(id.clone()));
         }
     }
 

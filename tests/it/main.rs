@@ -9,6 +9,7 @@ mod caches;
 mod deletion;
 mod kubernetes;
 mod lab;
+mod memory;
 mod owners;
 mod server;
 mod starts;

@@ -256,7 +256,7 @@ fn attached_faults(object: &Object, body: &Body, world: &World) -> Vec<Fault> {
         Some(as_fault(registry, &because, body))
     });
     let by_role = roles::role_fault(object, body, &wanted, &key, world);
-    by_role.into_iter().chain(refused).chain(retain).collect()
+    by_role.into_iter().chain(refused).chain(retain).chain(body.too_long()).collect()
 }
 
 /// An object that is accepted, and asks to be retained as no rule lets it.

@@ -7,6 +7,8 @@
 pub(crate) mod actions;
 mod cross_account_ptc_role;
 mod faults;
+mod lengths;
+mod outline;
 mod principals;
 mod pull_through_cache_rule;
 mod references;
@@ -16,11 +18,14 @@ mod role_documents;
 mod wanted;
 
 pub use faults::{Fault, Faults, Refusal};
+pub use outline::{Outline, Verdict, WHOLE_AT_MOST};
 pub(crate) use principals::organization_key;
 pub use pull_through_cache_rule::RULES_AT_MOST;
 pub use references::{References, Target};
 pub use role_documents::{is_good_for, resources, without_resources};
 pub use wanted::{CacheRule, PtcRole, RoleChoice, RoleUpstream, UpstreamRegistry, Wanted};
+
+use std::sync::Arc;
 
 use crate::api::{
     CrossAccountPtcRoleSpec, DEFAULT_REGISTRY, DeletionPolicy, Kind, PullThroughCacheRuleSpec, RegistryPolicySpec,
@@ -44,6 +49,10 @@ pub trait Attached {
     /// The other registries the spec speaks of.
     fn targets(&self) -> Vec<Target<'_>> {
         Vec::new()
+    }
+    /// What of the spec alone is longer than AWS takes of everybody together.
+    fn too_long(&self) -> Option<Fault> {
+        None
     }
     /// What the spec asks for. What cannot be translated is added to `faults`.
     fn wanted(&self, place: Place<'_>, faults: &mut Faults) -> Wanted;
@@ -70,23 +79,28 @@ pub struct Terms {
 
 macro_rules! kinds {
     ($($kind:ident($spec:ty) = $module:ident;)*) => {
-        /// The spec of an attached object, of whichever kind; boxed, since the kinds differ much in size.
+        /// The spec of an attached object, of whichever kind, or what is left of one; copies share it.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum Body { $($kind(Box<$spec>),)* }
+        pub enum Body { $($kind(Arc<$spec>),)* Outline(Box<Outline>) }
 
         impl Body {
             pub fn kind(&self) -> Kind {
-                match self { $(Self::$kind(_) => Kind::$kind,)* }
+                match self { $(Self::$kind(_) => Kind::$kind,)* Self::Outline(outline) => outline.kind }
             }
 
             fn attached(&self) -> &dyn Attached {
-                match self { $(Self::$kind(spec) => spec.as_ref(),)* }
+                match self { $(Self::$kind(spec) => spec.as_ref(),)* Self::Outline(outline) => outline.as_ref() }
+            }
+
+            /// How long the spec is as JSON, in bytes; of what is left of one: nothing.
+            pub fn length(&self) -> usize {
+                match self { $(Self::$kind(spec) => outline::length(spec.as_ref()),)* Self::Outline(_) => 0 }
             }
         }
 
         $(impl From<$spec> for Body {
             fn from(spec: $spec) -> Self {
-                Self::$kind(Box::new(spec))
+                Self::$kind(Arc::new(spec))
             }
         })*
 
@@ -124,10 +138,29 @@ impl Body {
     pub fn targets(&self) -> Vec<Target<'_>> {
         self.attached().targets()
     }
+
+    /// What of the object alone is longer than AWS takes of everybody together, told by lengths.
+    pub fn too_long(&self) -> Option<Fault> {
+        self.attached().too_long()
+    }
+
+    /// Why the object can never be in a policy, whatever else is in it.
+    pub fn never_fits(&self) -> Option<Because> {
+        self.too_long().map(|fault| Because::new(Reason::PolicyTooLarge, fault.to_string()))
+    }
+
+    /// The same with nothing of the spec but what it is kept for.
+    #[must_use]
+    pub fn outlined(&self, verdict: Option<Verdict>) -> Self {
+        Self::Outline(Box::new(Outline::of(self, verdict)))
+    }
 }
 
 /// What an object asks for, or everything that is wrong with it in one message.
 pub fn translate(body: &Body, registry: &RegistryKey, references: &References) -> Result<Wanted, Because> {
+    if let Body::Outline(outline) = body {
+        return Err(outline.because());
+    }
     review(body, registry, references).map_err(|refusal| {
         let (reason, faults) = match refusal {
             Refusal::Faults(faults) => (Reason::InvalidSpec, faults),

@@ -9,7 +9,7 @@ use crate::policy::{Effect, Statement};
 
 use super::principals::{is_iam_name, who};
 use super::references::is_possible_upstream;
-use super::{Attached, CacheRule, Faults, Place, RoleChoice, Target, Terms, UpstreamRegistry, Wanted};
+use super::{Attached, CacheRule, Fault, Faults, Place, RoleChoice, Target, Terms, UpstreamRegistry, Wanted, lengths};
 
 /// Rules of one registry; AWS does not raise it (aws-facts A.7).
 pub const RULES_AT_MOST: usize = 50;
@@ -41,6 +41,10 @@ impl Attached for PullThroughCacheRuleSpec {
 
     fn targets(&self) -> Vec<Target<'_>> {
         self.upstream.ecr.iter().map(target).collect()
+    }
+
+    fn too_long(&self) -> Option<Fault> {
+        self.pullers.as_ref().and_then(lengths::of_pullers)
     }
 
     fn wanted(&self, place: Place<'_>, faults: &mut Faults) -> Wanted {

@@ -5,7 +5,7 @@ use crate::names::RegistryKey;
 use crate::policy::{Effect, Statement};
 
 use super::principals::{conditions, repositories, who};
-use super::{Attached, Faults, Place, Terms, Wanted};
+use super::{Attached, Fault, Faults, Place, Terms, Wanted, lengths};
 
 pub(super) const TERMS: Terms = Terms {
     repositories: "spec.statements[].repositories",
@@ -28,6 +28,10 @@ impl Attached for RegistryPolicySpec {
 
     fn deletion_policy(&self) -> Option<DeletionPolicy> {
         self.deletion_policy
+    }
+
+    fn too_long(&self) -> Option<Fault> {
+        lengths::of_statements(&self.statements)
     }
 
     fn wanted(&self, Place { registry, .. }: Place<'_>, faults: &mut Faults) -> Wanted {

@@ -11,7 +11,7 @@ use crate::names::RegistryKey;
 use crate::policy::{Effect, Principal, Shared, Statement};
 
 use super::principals::{Who, accounts, organizations, repositories};
-use super::{Attached, Faults, Place, Terms, Wanted};
+use super::{Attached, Fault, Faults, Place, Terms, Wanted, lengths};
 
 const REPLICATE: &str = "ecr:ReplicateImage";
 const CREATE: &str = "ecr:CreateRepository";
@@ -37,6 +37,11 @@ impl Attached for ReplicationGrantSpec {
 
     fn deletion_policy(&self) -> Option<DeletionPolicy> {
         self.deletion_policy
+    }
+
+    fn too_long(&self) -> Option<Fault> {
+        let actions = if self.create_repositories == Some(true) { 2 } else { 1 };
+        lengths::of_grant(&self.sources, &self.repositories, actions)
     }
 
     fn wanted(&self, Place { registry, .. }: Place<'_>, faults: &mut Faults) -> Wanted {

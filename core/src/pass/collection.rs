@@ -109,6 +109,16 @@ impl<K: Ord + Clone, V: Watched> Collection<K, V> {
         self.overlays.insert(key, Overlay { bases, ours: ours.map(Arc::new), precedes_list: false });
     }
 
+    /// Keeps something else of a version that is there; what it says to a pass is the same.
+    pub(crate) fn amend(&mut self, key: &K, other: impl Fn(&V) -> Option<V>) {
+        let ours = self.overlays.get_mut(key).and_then(|overlay| overlay.ours.as_mut());
+        for there in self.live.get_mut(key).into_iter().chain(ours) {
+            if let Some(other) = other(there) {
+                *there = Arc::new(other);
+            }
+        }
+    }
+
     pub(crate) fn change(&mut self, change: Change<K, V>) -> Effect<V> {
         match change {
             Change::Listing => {

@@ -26,7 +26,7 @@ use super::queue::Now;
 use super::scope::ScopeView;
 use crate::api::{AllowRule, DeletionPolicy, LedgerState, Management, Scope};
 use crate::consent::{Asked, Rules, consent, consented};
-use crate::kinds::{Wanted, translate};
+use crate::kinds::{Body, Wanted, translate};
 use crate::ownership::InstallationId;
 use crate::policy::{Effect, Principal, Statement, intersect, is_enforced_under_v1};
 use crate::reason::{Because, Reason};
@@ -219,12 +219,14 @@ enum Answer {
     Unfinalized(Because),
     /// It keeps what it has, as far as that is allowed and, if it can be told, asked for.
     Refused(Option<Wanted>, Because),
+    /// The same of what stands in AWS: no room is looked for to give it back.
+    TooLong(Wanted, Because),
 }
 
 impl Compiler<'_> {
     fn object(&self, object: &Attached) -> Contribution {
         let holding = self.holdings.get(&object.id);
-        let translated = translate(&object.body, &self.gathered.key, &self.gathered.references);
+        let translated = self.translated(object);
         let mut has = holding.map(|holding| holding.statements.clone()).unwrap_or_default();
         let things = holding.map(|holding| holding.things.clone()).unwrap_or_default();
         let wanted = translated.as_ref().ok().map(|wanted| self.statements(wanted, &has));
@@ -288,6 +290,16 @@ impl Compiler<'_> {
             awaits_finalizer,
             warning,
         }
+    }
+
+    /// What the object asks for. Where no rule speaks of it, nothing of a spec that was not kept is missed.
+    fn translated(&self, object: &Attached) -> Result<Wanted, Because> {
+        let (id, key) = (&object.id, &self.gathered.key);
+        let view = self.gathered.namespaces.get(&id.namespace).filter(|_| matches!(object.body, Body::Outline(_)));
+        if let Some(view) = view {
+            consent(self.allow(), key, id.kind, &id.namespace, &view.labels, &Asked::default())?;
+        }
+        translate(&object.body, key, &self.gathered.references)
     }
 
     /// Our finalizer comes with acceptance alone, so an object that carries it and has no entry never grew, or its record
@@ -389,7 +401,10 @@ impl Compiler<'_> {
         if object.body.suspend() {
             let message = "Suspended: the object keeps what it has in AWS and changes nothing.";
             // A withdrawn consent is carried out all the same, and says so.
-            let refused = translated.ok().and_then(|wanted| consent(&wanted).err());
+            let refused = match translated {
+                Ok(wanted) => consent(&wanted).err(),
+                Err(because) => Some(because).filter(|_| matches!(object.body, Body::Outline(_))),
+            };
             return Answer::Held(refused.unwrap_or_else(|| Because::new(Reason::Suspended, message)));
         }
         let wanted = match translated {
@@ -398,6 +413,9 @@ impl Compiler<'_> {
         };
         if let Err(because) = consent(&wanted) {
             return Answer::Refused(Some(wanted), because);
+        }
+        if let Some(because) = object.body.never_fits() {
+            return Answer::TooLong(wanted, because);
         }
         if !object.meta.finalized {
             let message = "The finalizer is not on the object yet: nothing is added before.";
@@ -423,6 +441,9 @@ impl Compiler<'_> {
             Answer::Refused(None, because) => return Stance::Keeps(still_allowed(has), because),
             Answer::Refused(Some(wanted), because) => {
                 return Stance::Keeps(still_allowed(&kept(has, &self.statements(&wanted, has))), because);
+            }
+            Answer::TooLong(wanted, because) => {
+                return Stance::Holds(still_allowed(&kept(has, &self.statements(&wanted, has))), because);
             }
             Answer::Accepted(wanted) => self.statements(&wanted, has),
         };

@@ -3,11 +3,13 @@
 //! Nothing can be gathered before every watch has listed once: `ready` is the only way in.
 
 mod gathered;
+mod outlines;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use gathered::{Gathered, OtherRegistry, Snapshot, Unattached};
+use outlines::left_record;
 
 use super::collection::{Change, Collection, Effect};
 use super::freshness::{Ages, Proof, Store};
@@ -113,6 +115,7 @@ impl Index {
                 }
             }
             WatchEvent::Attached(kind, change) => {
+                let change = self.outlined(change);
                 let Some(collection) = self.attached.get_mut(&kind) else { return BTreeSet::new() };
                 match collection.change(change) {
                     Effect::Nothing => BTreeSet::new(),
@@ -198,6 +201,7 @@ impl Index {
             Effect::One { old, new } => {
                 let own = [&old, &new].into_iter().flatten().filter_map(|slice| slice.key().map(Key::Registry));
                 let own: BTreeSet<_> = own.chain([Key::Orphans]).collect();
+                self.outline_all(left_record(old.as_deref(), new.as_deref()));
                 own.into_iter().chain(self.concerned(old.as_deref(), new.as_deref())).collect()
             }
         };
@@ -259,7 +263,9 @@ impl Index {
             self.note(slice);
         }
         let mut touched = self.concerned(before, written.as_ref());
+        let left = left_record(before, written.as_ref());
         self.ledgers.overlay(name, before.map(|slice| slice.resource_version.as_str()), written);
+        self.outline_all(left);
         touched.retain(|key| Some(key) != own.as_ref());
         touched
     }

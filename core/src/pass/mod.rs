@@ -17,6 +17,7 @@ pub mod objects;
 pub mod orphans;
 pub mod plan;
 pub mod queue;
+pub mod reading;
 pub mod refusals;
 pub mod rejected;
 pub mod roles;

@@ -119,11 +119,21 @@ impl Operator {
         .unwrap();
     }
 
+    fn pid(&self) -> String {
+        let pids = fs::read_to_string(self.folder.join("env.pids")).unwrap();
+        pids.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
+    /// A member of what the kernel says of the process, in bytes.
+    pub fn memory(&self, member: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(member)?.strip_prefix(':')).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+    }
+
     /// SIGTERM; answers how it ended.
     pub fn terminate(mut self) -> String {
-        let pids = fs::read_to_string(self.folder.join("env.pids")).unwrap();
-        let pid = pids.split_whitespace().nth(1).unwrap();
-        assert!(Command::new("kill").args(["-TERM", pid]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-TERM", &self.pid()]).status().unwrap().success());
         until("the end", PATIENCE, || Ok(self.leash.check().err().map(|end| end.to_string()).ok_or_else(String::new)))
             .unwrap()
     }

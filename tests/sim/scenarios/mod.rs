@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod observe;
 mod other_hands;
+mod outlines;
 mod owners;
 mod reach;
 mod rejected;

@@ -191,7 +191,7 @@ pub(super) fn rule_living(
         }
         (_, Some(because)) => Stance::Loses(because.clone()),
         (Answer::Held(because) | Answer::Unfinalized(because), None) => Stance::Holds(written, because.clone()),
-        (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
+        (Answer::Refused(_, because) | Answer::TooLong(_, because), None) => Stance::Keeps(because.clone()),
         (Answer::Accepted(Wanted { rule: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
         (Answer::Accepted(_), None) => Stance::Leaves,
     }
@@ -204,7 +204,7 @@ pub(super) fn role_living(answer: &Answer, claim: &RoleClaim, written: Option<&P
         (Answer::Held(because) | Answer::Unfinalized(because), None) => {
             Stance::Holds(written.cloned(), because.clone())
         }
-        (Answer::Refused(_, because), None) => Stance::Keeps(because.clone()),
+        (Answer::Refused(_, because) | Answer::TooLong(_, because), None) => Stance::Keeps(because.clone()),
         (Answer::Accepted(Wanted { role: Some(wanted), .. }), None) => Stance::Wants(wanted.clone()),
         (Answer::Accepted(_), None) => Stance::Leaves,
     }

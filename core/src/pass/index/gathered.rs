@@ -75,8 +75,10 @@ pub struct Gathered {
     pub guests: Vec<Arc<Attached>>,
     /// Objects attached elsewhere that have something on record here, and nothing to ask for.
     pub elsewhere: Vec<Arc<Attached>>,
-    /// Objects that are there and cannot be read.
+    /// Objects that are there and cannot be read, or not yet.
     pub unreadable: BTreeSet<ObjectId>,
+    /// Objects attached to `registry` of which no spec is kept, and that are judged by it now: it is to be read again.
+    pub unread: BTreeSet<ObjectId>,
     /// Whether a Registry is there that cannot be read: it may stand for any registry.
     pub unread_registry: bool,
     /// Deleting objects that pull from other registries: which of those have nothing of them left.
@@ -135,8 +137,10 @@ impl Snapshot<'_> {
         };
         let mut attached = of(registry.name());
         attached.sort_by(|a, b| a.id.cmp(&b.id));
+        let unread = self.0.unread(&registry, &attached);
+        attached.retain(|object| !unread.contains(&object.id));
         let guests = self.guests(&registry, key, &slices);
-        let unreadable = self.0.attached.values().flat_map(Collection::unreadable);
+        let unreadable = self.0.attached.values().flat_map(Collection::unreadable).chain(&unread);
         let unreadable: BTreeSet<_> = unreadable.filter(|id| slices.mentions(id)).cloned().collect();
         let recorded = slices.objects().into_iter().filter(|id| id.kind != Kind::CrossAccountPtcRole);
         let recorded = recorded.filter_map(|id| self.0.attached.get(&id.kind)?.get(&id).cloned());
@@ -192,6 +196,7 @@ impl Snapshot<'_> {
             guests,
             elsewhere,
             unreadable,
+            unread,
             unread_registry: self.0.registries.unreadable().next().is_some(),
             withdrawn,
             rest_on_consent,

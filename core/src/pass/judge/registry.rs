@@ -27,7 +27,10 @@ impl Judging<'_> {
             status.documents.insert(REGISTRY_POLICY.to_owned(), document);
         }
         status.plan.clone_from(&self.applied.plan);
-        status.attached = self.counts();
+        // Who is read again will be told what was told before, as a rule: until then the counts stand.
+        if self.gathered.unread.is_empty() {
+            status.attached = self.counts();
+        }
         status.last_handled_reconcile_at.clone_from(&registry.meta.reconcile_at);
         let meta = &registry.meta;
         if self.has_heard() {

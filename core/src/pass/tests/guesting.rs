@@ -320,6 +320,7 @@ fn a_rule_pulls_by_its_own_role_also_while_the_roles_entry_is_lost() {
     let outlawed = |home: RegistryObject, entry_of_role: bool| {
         let mut named = role();
         let Body::CrossAccountPtcRole(spec) = &mut named.body else { panic!() };
+        let spec = Arc::make_mut(spec);
         spec.role_name = Some("base".to_owned());
         let rule = rule_by_role();
         let mut gathered = gathered(home, &[], vec![named, rule.clone()]);

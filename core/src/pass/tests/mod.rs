@@ -6,6 +6,7 @@ mod compiling;
 mod filing;
 mod guesting;
 mod judging;
+mod outlines;
 mod planning;
 mod rejecting;
 mod roling;
@@ -113,16 +114,21 @@ fn holding(generation: i64, state: LedgerState, statements: &[Statement]) -> led
 
 /// A ledger that has this on record, as it is stored and read again; a write is confirmed.
 fn ledger_of(key: &RegistryKey, holdings: &ledger::Holdings) -> Ledger {
-    let read = |slices: &[Arc<Slice>]| {
-        let slices = Slices::new(&us(), slices.iter().cloned());
-        Ledger::read(key, &us(), slices, &std::collections::BTreeSet::new(), |_| true)
-    };
-    let empty = read(&[]);
+    read_ledger(key, slices_of(key, holdings).into_iter().map(Arc::new))
+}
+
+fn read_ledger(key: &RegistryKey, slices: impl IntoIterator<Item = Arc<Slice>>) -> Ledger {
+    Ledger::read(key, &us(), Slices::new(&us(), slices), &std::collections::BTreeSet::new(), |_| true)
+}
+
+/// The same as the watches bring it.
+fn slices_of(key: &RegistryKey, holdings: &ledger::Holdings) -> Vec<Slice> {
+    let empty = read_ledger(key, []);
     let record = DocumentRecord::default().confirmed_as(1, &DocumentRecord::default());
     let documents = BTreeMap::from([(ledger::REGISTRY_POLICY.to_owned(), record)]);
     let entries = empty.additions(&empty.changes_to(holdings, 1), false);
     let drafts = entries.into_iter().chain(empty.records(&documents, "r"));
-    read(&drafts.map(|draft| Arc::new(draft.slice)).collect::<Vec<_>>())
+    drafts.map(|draft| draft.slice).collect()
 }
 
 /// The registry, its ledger, and who is attached; the namespace was seen.
@@ -142,6 +148,7 @@ fn gathered(registry: RegistryObject, ledger: &[(&str, ledger::Holding)], mut ob
         guests: Vec::new(),
         elsewhere: Vec::new(),
         unreadable: std::collections::BTreeSet::new(),
+        unread: std::collections::BTreeSet::new(),
         unread_registry: false,
         withdrawn: std::collections::BTreeSet::new(),
         rest_on_consent: std::collections::BTreeSet::new(),
