@@ -65,7 +65,7 @@ async fn pass(mut gathered: Gathered, seen: u64, memory: &mut Memory, op: &Opera
             let grown = Box::pin(grow(gathered, seen, desired, &mut lane, memory, op)).await;
             if !due.statements.is_empty() && !grown.has_policy {
                 // What was to be written with it did not go through: it goes alone.
-                lane.withdraw(memory, op).await;
+                Box::pin(lane.withdraw(memory, op)).await;
             }
             grown
         }

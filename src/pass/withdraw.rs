@@ -63,7 +63,7 @@ impl Lane<'_> {
             }
             let changes = op.with_index(|index| index.changes());
             if self.seen != Some(changes) {
-                self.withdraw(memory, op).await;
+                Box::pin(self.withdraw(memory, op)).await;
             }
         }
     }
@@ -80,7 +80,7 @@ impl Lane<'_> {
             return;
         }
         let withdrawing = Withdrawing { gathered: &gathered, desired: &desired, due: &due, proven: self.proven, op };
-        let withdrawn = if due.statements.is_empty() { Ok(()) } else { withdrawing.narrow(memory).await };
+        let withdrawn = if due.statements.is_empty() { Ok(()) } else { Box::pin(withdrawing.narrow(memory)).await };
         self.seen = withdrawn.is_ok().then_some(changes);
         if let Err(because) = withdrawn {
             tracing::warn!(registry = %self.key, reason = because.reason.as_str(), why = because.message, "what is to be withdrawn is still in the policy");
@@ -88,7 +88,7 @@ impl Lane<'_> {
         // What goes by a person's word goes with all that the word names, in a pass.
         let things = desired.due(&Said::default()).things;
         if !things.is_empty()
-            && let Err(because) = take_away(&mut gathered, desired, &things, self.proven, memory, op).await
+            && let Err(because) = Box::pin(take_away(&mut gathered, desired, &things, self.proven, memory, op)).await
         {
             tracing::warn!(registry = %self.key, reason = because.reason.as_str(), why = because.message, "rules and roles that are to go are still there");
         }

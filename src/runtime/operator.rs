@@ -284,7 +284,7 @@ impl Operator {
 
     async fn timed(&self, key: Key) -> (Key, Option<Duration>) {
         let began = self.clock.now();
-        let again = pass::run(&key, self).await;
+        let again = Box::pin(pass::run(&key, self)).await;
         let took = self.clock.now().saturating_sub(began);
         self.metrics.passed(took.as_secs_f64());
         tracing::debug!(%key, ?took, "pass");

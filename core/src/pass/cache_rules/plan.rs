@@ -204,7 +204,7 @@ impl<'a> Planning<'a> {
             (OwnershipState::Claimed, Some(false)) => false,
             (OwnershipState::Claimed, None) => stored.rule == recorded && claim.claimed_at.is_none_or(is_since),
             (OwnershipState::Owned, same) => {
-                stored.rule.has_same_upstream(&recorded) && claim.claimed_at.map_or(same.is_none(), is_since)
+                stored.rule.has_same_upstream(&recorded) && claim.claimed_at.map_or_else(|| same.is_none(), is_since)
             }
         };
         // AWS cannot change the upstream of a rule, so what it shows of it may differ from what it has.
