@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use crate::lab::{Lab, run};
 use chaos::Chaos;
 
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 300;
 const SHARDS: u64 = 4;
 const STEPS: usize = 12;
 
