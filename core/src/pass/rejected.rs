@@ -190,12 +190,6 @@ impl Rejected {
     pub fn next(&self, now: Now) -> Option<Now> {
         self.refused.values().map(|refused| refused.next_try).filter(|at| *at > now).min()
     }
-
-    /// Forgets those that nobody names any more.
-    pub fn retain(&mut self, is_named: impl Fn(&Principal) -> bool) {
-        self.refused.retain(|principal, _| is_named(principal));
-        self.refused_before.retain(&is_named);
-    }
 }
 
 /// Statements without some principals in what they allow: who is left out of a denial would have more than before.

@@ -88,6 +88,7 @@ fn an_answer_is_asked_for_again_while_writes_wait_for_their_turn() {
 fn a_question_waits_for_no_status_that_hangs() {
     run(23, async |lab| {
         lab.two_teams();
+        lab.keep_nothing_back("default");
         lab.apply(&registry("other", B));
         lab.apply(&pull("team-b", "edited", "other", &[C], "team-b/*"));
         let names: Vec<_> = (0..40).map(|i| format!("hangs-{i}")).collect();

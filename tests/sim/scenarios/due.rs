@@ -76,6 +76,7 @@ fn statuses_that_hang_keep_no_withdrawal() {
 fn a_finalizer_that_hangs_keeps_nobody_waiting() {
     run(1_602, async |lab| {
         lab.two_pulls(B, C).await;
+        lab.keep_nothing_back("default");
         let finalizers = Matching::writes().resource(POLICIES).main().name_prefix("hangs-");
         lab.kube.inject(finalizers, 1, 1_000, Fault::Hang(Phase::Before));
         for i in 0..50 {
