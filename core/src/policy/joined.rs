@@ -6,7 +6,7 @@ use super::compact::{Kind, parted};
 use super::json::quote;
 use super::statement::{Principal, Statement};
 
-/// As long as every Sid of ours is.
+/// Of as many characters as every Sid of ours has; nothing else of it counts (`ownership::Sid` is not known here).
 const SID: &str = "EcpxxxxxxxxxxXXXXXXXXXXXXXXXXXXXXXXXXXX";
 
 /// Statements of several owners, each as often as it was put in.

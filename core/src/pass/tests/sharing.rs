@@ -445,7 +445,7 @@ fn who_is_one_too_many_is_told_apart() {
 
 /// Ten thousand objects of one namespace, and all of them edits of what is there.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "the test measures itself")]
+#[expect(clippy::disallowed_methods, reason = "the test measures itself")]
 fn ten_thousand_objects_are_counted_in_a_moment() {
     let mut world = World::of_teams(&json!({"each": {"objects": 4_000}, "together": {"objects": 6_000}}));
     world.objects = (0..10_000).map(|i| policy("team-a", &format!("p{i:05}"), i)).collect();
