@@ -121,11 +121,12 @@ pub(super) async fn a_main_put_leaves_the_status(client: Client, ns: &str) -> an
     let after = api.replace("main-put", &PUT, &next).await?;
     same("seen", &after.data["status"]["seen"], &json!(1))?;
     same("size", &after.data["spec"]["size"], &json!(2))?;
-    if let Some(members) = next.data.as_object_mut() {
+    // A server orders managedFields by their times, so that those of an older answer would be a change.
+    let mut without_status = after.clone();
+    if let Some(members) = without_status.data.as_object_mut() {
         members.remove("status");
     }
-    next.metadata.resource_version = after.metadata.resource_version.clone();
-    let kept = api.replace("main-put", &PUT, &next).await?;
+    let kept = api.replace("main-put", &PUT, &without_status).await?;
     same("seen, when the status was left out", &kept.data["status"]["seen"], &json!(1))?;
     same("resourceVersion", version(&kept)?, version(&after)?)
 }
