@@ -131,6 +131,8 @@ reasons! {
     LedgerEdited => Synced, Waiting;
     /// What the API server shows of a kind is not proven to be of the last minutes: nothing is added or put back by it.
     ViewOld => Synced, Waiting;
+    /// Another cluster writes to AWS under this installation's id: nothing is added or put back until a person says whose it is.
+    InstallationShared => Synced, False;
     /// Something on record cannot be read by this version.
     LedgerUnreadable => Synced, False;
     /// Another installation's ledger is there for the registry.

@@ -25,6 +25,7 @@ use ecr_permissions_core::pass::orphans::Waits;
 use ecr_permissions_core::pass::plan::{Composition, Observed, Plan, Write, plan};
 use ecr_permissions_core::pass::roles::{Applied as AppliedRoles, Place, reach};
 use ecr_permissions_core::pass::scope::ScopeView;
+use ecr_permissions_core::pass::shared_installation::Unexplained;
 use ecr_permissions_core::pass::standing::{Known, Standing};
 use ecr_permissions_core::pass::{cache_rules, steps};
 use ecr_permissions_core::policy::{Statement, atoms, covers};
@@ -134,6 +135,9 @@ pub(super) async fn apply(
     applied.said_waits = writing.waits(&said, &applied);
     applied.unsettled |= writing.again.is_some() || writing.current.is_in_doubt();
     applied.unanswered = writing.unanswered;
+    if let Some(record) = &mut applied.record {
+        record.installation_shared = writing.memory.shared.token().map(str::to_owned);
+    }
     applied.plan = steps::with(applied.plan.take(), [&roles.steps[..], &applied.rules.steps].concat());
     applied.roles = roles;
     Ok((applied, writing.desired))
@@ -278,7 +282,11 @@ impl Writing<'_> {
 
     async fn run(&mut self, policy: Policy) -> Result<Applied, Again> {
         self.await_quarantined(&policy);
-        let plan = self.plan(&policy, None);
+        let mut plan = self.plan(&policy, None);
+        if self.notice_another_installation(&plan) {
+            self.decide_anew();
+            plan = self.plan(&policy, None);
+        }
         let Ok(composition) = plan.compose(&plan.admitted) else {
             return Ok(if plan.stands_as_wanted() && !plan.switch_scope {
                 self.confirmed(plan, &policy)
@@ -317,6 +325,16 @@ impl Writing<'_> {
             self.memory.repaired(self.op.clock.now());
         }
         applied
+    }
+
+    /// Whether this read shows that somebody else writes under this installation's id.
+    fn notice_another_installation(&mut self, plan: &Plan) -> bool {
+        if self.record.is_none() {
+            return false;
+        }
+        let now = self.op.clock.now();
+        let unexplained = Unexplained::of(plan, self.memory.may_be_late(now));
+        self.memory.shared.saw(unexplained, now, &self.op.clock.timestamp().to_string())
     }
 
     /// The plan over what was read; with growth only for `only`, if that is said.
@@ -386,7 +404,7 @@ impl Writing<'_> {
             Shown::Changed => return Sent::Failed(changed(), Unknown(false)),
             Shown::Unknown if adds => return Sent::Failed(unknown(), Unknown(false)),
             Shown::Unknown => true,
-            Shown::AsPlanned => self.op.holds_everything().is_some(),
+            Shown::AsPlanned => self.holds_everything().is_some(),
         };
         let plan = self.plan_to_write(policy, if keeps_back { Some(&[]) } else { only });
         let Ok(composition) = plan.compose(&plan.admitted) else {

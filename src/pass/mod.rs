@@ -13,6 +13,7 @@ use std::time::Duration;
 use ecr_permissions_core::pass::compile::{Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::{Applied, Judging};
+use ecr_permissions_core::pass::ledger::REGISTRY_POLICY;
 use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::queue::Key;
@@ -46,6 +47,8 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
 }
 
 async fn pass(mut gathered: Gathered, seen: u64, memory: &mut Memory, op: &Operator) -> Duration {
+    let on_record = gathered.ledger.document(REGISTRY_POLICY).and_then(|record| record.installation_shared.as_deref());
+    memory.shared.recall(on_record, gathered.registry.meta.installation_is_mine.as_deref());
     let there: BTreeSet<_> = gathered.attached.iter().chain(&gathered.guests).map(|object| &object.id).collect();
     memory.retain(|id| there.contains(id));
     let namespaces: BTreeSet<_> = there.iter().map(|id| id.namespace.as_str()).collect();

@@ -54,6 +54,8 @@ pub const RECONCILE_NOW: &str = "reconcile.ecr-permissions.dev/requestedAt";
 /// On a Registry: the hashes of the sets of orphans a person decided to remove, joined by commas (written by
 /// `ecr-permissions prune`).
 pub const PRUNE: &str = "ecr-permissions.dev/prune";
+/// On a Registry: the token of its `InstallationShared`, once the other operator was stopped.
+pub const INSTALLATION_IS_MINE: &str = "ecr-permissions.dev/installation-is-mine";
 /// So much of a person's words is read, in characters.
 pub const WORDS_AT_MOST: usize = 16_384;
 /// Written by `ecr-permissions release`. `"true"` on an object and on its Registry lets go of the object: what it has in AWS

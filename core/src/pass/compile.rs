@@ -16,7 +16,7 @@ use contribution::{orphaned_role, orphaned_rule};
 use leaving::released;
 pub(in crate::pass) use leaving::was_released;
 
-use super::freshness::OldViews;
+use super::holds::Holds;
 use super::index::Gathered;
 use super::ledger::{DocumentRecord, Holding, Holdings, Things};
 use super::memory::Memory;
@@ -47,8 +47,8 @@ pub struct Desired {
     pub protected: Vec<Statement>,
     /// Whether something on record cannot be read: then nobody can say what belongs to nobody.
     pub is_incomplete: bool,
-    /// The views that are not proven young: what rests on them neither grows nor is repaired.
-    pub old: OldViews,
+    /// What neither grows nor is repaired for now.
+    pub holds: Holds,
     /// Objects that are more than their namespace may have: nothing of them goes on record, not even why.
     pub too_many: BTreeSet<ObjectId>,
 }
@@ -156,7 +156,9 @@ pub(super) fn kept(has: &[Statement], wanted: &[Statement]) -> Vec<Statement> {
 
 pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memory, now: Now) -> Desired {
     let holdings = &gathered.ledger.holdings;
-    let compiler = Compiler { gathered, installation, memory, now, holdings, asked_roles: OnceCell::new() };
+    let holds = Holds { old: gathered.old.clone(), shared: memory.shared.because(gathered.registry.name()) };
+    let compiler =
+        Compiler { gathered, installation, memory, now, holdings, holds: &holds, asked_roles: OnceCell::new() };
     let mut contributions: Vec<_> = gathered.attached.iter().map(|object| compiler.object(object)).collect();
     contributions.extend(gathered.guests.iter().map(|object| compiler.guest(object)));
     contributions.extend(gathered.elsewhere.iter().map(|object| compiler.elsewhere(object)));
@@ -168,7 +170,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
     Desired {
         contributions,
         restraint: restraint(gathered),
-        wants_scope_v2: settings.scope == Some(Scope::V2) && gathered.old.hold_everything().is_none(),
+        wants_scope_v2: settings.scope == Some(Scope::V2) && holds.everything().is_none(),
         acknowledged_widening: settings.acknowledge_widening,
         take_over: spec.take_over_installation_ids.iter().filter_map(|id| id.parse().ok()).collect(),
         words: Words {
@@ -182,7 +184,7 @@ pub fn compile(gathered: &Gathered, installation: &InstallationId, memory: &Memo
         },
         protected: gathered.ledger.protected.clone(),
         is_incomplete: gathered.ledger.is_incomplete,
-        old: gathered.old.clone(),
+        holds,
         too_many,
     }
 }
@@ -206,6 +208,7 @@ struct Compiler<'a> {
     memory: &'a Memory,
     now: Now,
     holdings: &'a Holdings,
+    holds: &'a Holds,
     /// Filled where the role of some rule is not on record: all of it is translated once, and not for every rule.
     asked_roles: OnceCell<BTreeMap<(String, String), ObjectId>>,
 }

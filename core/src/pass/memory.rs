@@ -11,6 +11,7 @@ use super::refusals::{Denied, Refusals};
 use super::rejected::Rejected;
 use super::roles;
 use super::scope::ScopeView;
+use super::shared_installation::SharedInstallation;
 use super::standing::Standing;
 use super::suspects::Suspects;
 use crate::ownership::Sid;
@@ -61,6 +62,8 @@ pub struct Memory {
     pub suspects: Suspects,
     /// Principals that AWS stopped taking.
     pub rejected: Rejected,
+    /// Whether another cluster writes under this installation's id.
+    pub shared: SharedInstallation,
     /// What AWS refused to do with cache rules.
     pub rules: Denied<cache_rules::Act>,
     /// What AWS refused to do with roles.
@@ -224,6 +227,11 @@ impl Memory {
 
     pub fn is_unsettled(&self) -> bool {
         self.unsettled
+    }
+
+    /// Whether a read may still show what was before our last write.
+    pub fn may_be_late(&self, now: Now) -> bool {
+        self.wrote_within(LATE_READS, now)
     }
 
     pub fn wrote_within(&self, span: Duration, now: Now) -> bool {

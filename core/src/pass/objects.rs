@@ -39,6 +39,8 @@ pub struct Meta {
     pub prune: Option<String>,
     /// `true`, and on a Registry tokens of what gone objects left and is to be released.
     pub release: Option<String>,
+    /// On a Registry: the installation id is this cluster's, says the answer to one token.
+    pub installation_is_mine: Option<String>,
     pub reconcile_at: Option<String>,
 }
 
@@ -60,6 +62,7 @@ impl Meta {
             // As much as the status takes: what is beyond names nothing.
             prune: annotation(api::PRUNE).map(|value| value.chars().take(api::WORDS_AT_MOST).collect()),
             release: annotation(api::RELEASE).map(|value| value.chars().take(api::WORDS_AT_MOST).collect()),
+            installation_is_mine: annotation(api::INSTALLATION_IS_MINE),
             // As much as the status takes: a longer value is the same request.
             reconcile_at: annotation(api::RECONCILE_NOW).map(|value| value.chars().take(256).collect()),
         }
@@ -85,6 +88,7 @@ impl Meta {
             abandon,
             prune,
             release,
+            installation_is_mine,
             reconcile_at,
         } = self;
         finalizer_lost
@@ -94,6 +98,7 @@ impl Meta {
             || *abandon != newer.abandon
             || *prune != newer.prune
             || *release != newer.release
+            || *installation_is_mine != newer.installation_is_mine
             || *reconcile_at != newer.reconcile_at
     }
 }

@@ -6,7 +6,7 @@ mod exceptions;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compile::{Contribution, Desired, Stance, is_v1, principal_gone};
-use super::freshness::OldViews;
+use super::holds::Holds;
 use super::ledger::DocumentRecord;
 use super::memory::Memory;
 use super::objects::ObjectId;
@@ -164,7 +164,7 @@ pub fn plan(
     let certain = memory.rejected.certain().cloned().collect();
     let rejected = (memory.rejected.all(), certain);
     let contended = memory.is_contended(now);
-    let deciding = Deciding { scope: &scope, refused, rejected, contended, old: &desired.old };
+    let deciding = Deciding { scope: &scope, refused, rejected, contended, holds: &desired.holds };
     for contribution in &desired.contributions {
         plan.place(contribution, &deciding);
         plan.keep_rejected(contribution, &deciding);
@@ -192,8 +192,7 @@ struct Deciding<'a> {
     /// Principals that AWS may not take any more, and those of them that it refuses for certain.
     rejected: (BTreeSet<Principal>, BTreeSet<Principal>),
     contended: bool,
-    /// The views that are not proven young.
-    old: &'a OldViews,
+    holds: &'a Holds,
 }
 
 impl Plan {
@@ -261,7 +260,7 @@ impl Plan {
         let stands = self.standing.exactly(&from);
         let to: Vec<_> = compact(to.to_vec()).into_iter().collect();
         let is_whole = same(&from, &to);
-        let held = deciding.old.hold(of.id.kind).filter(|_| !is_whole && may_grow);
+        let held = deciding.holds.of(of.id.kind).filter(|_| !is_whole && may_grow);
         let withheld = restores && (deciding.contended || deciding.refused.contains(&of.id) || held.is_some());
         if !is_whole && withheld {
             self.withheld.insert(of.id.clone());
@@ -442,6 +441,7 @@ impl Plan {
     }
 
     fn report_findings(&mut self, deciding: &Deciding<'_>) {
+        self.findings.extend(deciding.holds.shared.clone());
         if !self.standing.forged.is_empty() {
             let sids: Vec<_> = self.standing.forged.iter().map(Sid::as_str).collect();
             let message = format!(

@@ -79,7 +79,7 @@ impl Writing<'_> {
 
     /// Whether somebody is to be put back, and what the watches show is young enough for that.
     pub(super) fn may_put_back(&self) -> bool {
-        self.memory.rejected.is_open(self.op.clock.now()) && self.desired.old.message().is_none()
+        self.memory.rejected.is_open(self.op.clock.now()) && !self.desired.holds.are_any()
     }
 
     fn growing(&mut self, policy: &Policy) -> Vec<ObjectId> {

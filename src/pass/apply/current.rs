@@ -76,10 +76,15 @@ impl Writing<'_> {
     /// ago to go by it.
     pub(super) async fn may_add(&self) -> Result<(), Because> {
         match self.shown().await {
-            Shown::AsPlanned => self.op.holds_everything().map_or(Ok(()), Err),
+            Shown::AsPlanned => self.holds_everything().map_or(Ok(()), Err),
             Shown::Changed => Err(changed()),
             Shown::Unknown => Err(unknown()),
         }
+    }
+
+    /// Why nothing may be added, by what is known now.
+    pub(super) fn holds_everything(&self) -> Option<Because> {
+        self.desired.holds.everything().or_else(|| self.op.holds_everything())
     }
 
     /// The same for what rests on the consent of upstreams in the own account besides.

@@ -213,7 +213,7 @@ impl Writing<'_> {
                 claim.claimed_at = None;
             }
             let refused = working.refused.get(&claim.id).is_some_and(|(_, b)| b.reason.verdict() == Verdict::False);
-            let held = self.desired.old.hold(claim.id.kind).is_some();
+            let held = self.desired.holds.of(claim.id.kind).is_some();
             if let Some(because) = claim.outlawed.clone().filter(|_| refused || held) {
                 claim.stance = Stance::Loses(because);
             }
@@ -225,7 +225,7 @@ impl Writing<'_> {
     pub(super) fn planned<T: Thing>(&self, working: &Working<T>, said: &Said) -> Plan<T::Act, T::Record> {
         let claims = self.claims(working);
         let mut plan = working.read.plan(&claims, self, said);
-        plan.hold_back(&claims, |id| self.desired.old.hold(id.kind));
+        plan.hold_back(&claims, |id| self.desired.holds.of(id.kind));
         plan
     }
 

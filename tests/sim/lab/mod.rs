@@ -22,7 +22,7 @@ use ecr_permissions::runtime::leader::Leadership;
 use ecr_permissions::runtime::metrics::Metrics;
 use ecr_permissions::runtime::operator::{Operator, Settings, World as OperatorWorld};
 use ecr_permissions_core::ownership::InstallationId;
-use kube_sim::KubeSim;
+use kube_sim::{KubeSim, Restore};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -151,8 +151,29 @@ impl Lab {
     /// A second cluster on the same AWS, with an operator and rules of its own. Only the first lab's calls to AWS count
     /// for crash points, and only its rules see them.
     pub async fn beside(&self) -> Self {
+        let mut lab = self.another();
+        lab.start().await;
+        lab
+    }
+
+    /// This cluster once more, as a snapshot of etcd that was restored elsewhere: its installation id is the same. AWS shows
+    /// its calls under the session's name `copy`.
+    pub async fn copy(&self) -> Self {
+        let mut lab = self.another();
+        lab.kube.restore(&self.kube.snapshot(), Restore::Etcd);
+        for registry in lab.kube.list(objects::REGISTRIES, "") {
+            let name = registry["metadata"]["name"].as_str().unwrap();
+            let session = |registry: &mut Value| registry["spec"]["identity"]["sessionName"] = "copy".into();
+            lab.kube.edit(objects::REGISTRIES, "", name, session).unwrap();
+        }
+        self.rules.not_ours("copy");
+        lab.start().await;
+        lab
+    }
+
+    fn another(&self) -> Self {
         let seed = self.seed.wrapping_add(1_000_003);
-        let mut lab = Self {
+        Self {
             seed,
             kube: objects::serve(KubeSim::new(seed)),
             aws: self.aws.clone(),
@@ -168,9 +189,7 @@ impl Lab {
             running: None,
             starts: 0,
             due: due::Due::default(),
-        };
-        lab.start().await;
-        lab
+        }
     }
 
     fn new(seed: u64) -> Self {

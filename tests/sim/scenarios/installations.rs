@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::aws_reads::{INTERVAL, says};
 use crate::lab::objects::{POLICIES, REGISTRIES, namespace, pull, registry};
-use crate::lab::{A, B, Lab, list, normal, run};
+use crate::lab::{A, B, Lab, REGION, list, normal, run};
 
 const C: &str = "444444444444";
 const D: &str = "555555555555";
@@ -175,5 +176,111 @@ fn a_cluster_takes_over_the_statements_of_the_one_before_it_without_a_gap() {
         assert!(second.may_pull(B, "team-a/app"));
         second.assert_at_rest().await;
         second.stop();
+    });
+}
+
+const IS_MINE: &str = "ecr-permissions.dev/installation-is-mine";
+
+/// The token that the Registry's message prints.
+fn is_mine_token(lab: &Lab) -> String {
+    let message = lab.message(REGISTRIES, "", "default", "Ready");
+    message.split_once(&format!("{IS_MINE}=")).unwrap().1.to_owned()
+}
+
+/// Four teams, Ready and at rest, each with an object of its own.
+async fn four_teams(lab: &mut Lab) {
+    lab.apply(&registry("default", A));
+    for (team, account) in [("team-a", B), ("team-b", C), ("team-c", D), ("team-d", B)] {
+        lab.apply(&namespace(team));
+        lab.apply(&pull(team, "pull", "default", &[account], &format!("{team}/*")));
+    }
+    lab.until_ready(&["team-a/pull", "team-b/pull", "team-c/pull", "team-d/pull"]).await;
+    lab.settle().await;
+}
+
+/// Behaviour 56: a copy of the cluster has everything of ours, and what is deleted there is taken from us.
+#[test]
+fn a_copy_of_the_cluster_is_noticed_by_what_it_takes_away() {
+    run(6, async |lab| {
+        four_teams(lab).await;
+        let mut copy = lab.copy().await;
+        assert_eq!(copy.installation(), lab.installation());
+        lab.pass(INTERVAL).await;
+        assert_eq!((says(lab), says(&copy)), ("Succeeded".to_owned(), "Succeeded".to_owned()));
+        copy.delete(POLICIES, "team-a", "pull");
+        copy.until("it is gone", |copy| !copy.exists(POLICIES, "team-a", "pull")).await;
+        lab.pass(INTERVAL).await;
+        copy.delete(POLICIES, "team-b", "pull");
+        copy.until("it is gone", |copy| !copy.exists(POLICIES, "team-b", "pull")).await;
+        lab.pass(INTERVAL * 2).await;
+        assert_eq!(says(lab), "InstallationShared", "{}", lab.describe());
+        copy.stop();
+
+        // Nothing is put back and nobody grows; who has what it asks for keeps it, and what is taken away goes.
+        lab.apply(&pull("team-c", "more", "default", &[C], "more/*"));
+        lab.until_reason(POLICIES, "team-c", "more", "InstallationShared").await;
+        lab.restart().await;
+        lab.delete(POLICIES, "team-d", "pull");
+        lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-d", "pull")).await;
+        lab.pass(INTERVAL * 2).await;
+        assert!(!lab.may_pull(B, "team-d/app") && !lab.may_pull(C, "team-b/app") && !lab.may_pull(C, "more/app"));
+        assert!(lab.is_ready(POLICIES, "team-c", "pull") && lab.may_pull(D, "team-c/app"), "{}", lab.describe());
+        assert_eq!(lab.ready(POLICIES, "team-b", "pull").1, "InstallationShared");
+        assert_eq!(says(lab), "InstallationShared", "the record outlives the process");
+        assert!(lab.events().iter().any(|(_, reason)| reason == "InstallationShared"), "{:?}", lab.events());
+        lab.assert_at_rest().await;
+
+        // Only its own token is an answer.
+        lab.annotate(REGISTRIES, "", "default", IS_MINE, "true");
+        lab.pass(INTERVAL).await;
+        assert_eq!(says(lab), "InstallationShared");
+        let token = is_mine_token(lab);
+        lab.annotate(REGISTRIES, "", "default", IS_MINE, &token);
+        lab.until_ready(&["team-a/pull", "team-b/pull", "team-c/pull", "team-c/more"]).await;
+        assert_eq!(says(lab), "Succeeded");
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 56: the copy puts back what was taken away here.
+#[test]
+fn a_copy_of_the_cluster_is_noticed_by_what_it_puts_back() {
+    run(7, async |lab| {
+        four_teams(lab).await;
+        let mut copy = lab.copy().await;
+        lab.pass(INTERVAL).await;
+        lab.delete(POLICIES, "team-a", "pull");
+        lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-a", "pull")).await;
+        lab.delete(POLICIES, "team-b", "pull");
+        lab.until("it is gone", |lab| !lab.exists(POLICIES, "team-b", "pull")).await;
+        lab.pass(INTERVAL * 5).await;
+        assert_eq!(says(lab), "InstallationShared", "{}", lab.describe());
+        copy.stop();
+        lab.pass(INTERVAL).await;
+        assert!(!lab.may_pull(B, "team-a/app") && !lab.may_pull(C, "team-b/app"), "{}", lab.describe());
+        assert!(lab.may_pull(D, "team-c/app") && lab.is_ready(POLICIES, "team-c", "pull"));
+        let token = is_mine_token(lab);
+        lab.annotate(REGISTRIES, "", "default", IS_MINE, &token);
+        lab.until("it is over", |lab| says(lab) == "Succeeded").await;
+        lab.assert_at_rest().await;
+    });
+}
+
+/// Behaviour 56: whoever replaces the whole policy again and again has no mark of ours, and is told as what it is.
+#[test]
+fn a_tool_that_replaces_the_whole_policy_is_no_copy_of_the_cluster() {
+    run(8, async |lab| {
+        four_teams(lab).await;
+        for n in 0..4 {
+            let theirs = json!({"Version": "2012-10-17", "Statement": [{"Sid": format!("theirs{n}"), "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::333333333333:root"}, "Action": "ecr:ReplicateImage", "Resource": "*"}]});
+            lab.aws.world(|world| world.put_policy(A, REGION, &theirs.to_string()));
+            lab.apply(&pull("team-c", &format!("n{n}"), "default", &[C], &format!("n{n}/*")));
+            lab.pass(INTERVAL).await;
+            assert!(lab.may_pull(B, "team-a/app") && lab.may_pull(C, &format!("n{n}/app")), "{n}: {}", lab.describe());
+            lab.pass(Duration::from_mins(20)).await;
+            assert_eq!(says(lab), "Succeeded", "{n}");
+        }
+        lab.assert_at_rest().await;
     });
 }

@@ -75,7 +75,7 @@ impl Compiler<'_> {
     /// itself, and not with the change that it is part of.
     pub(super) fn no_longer_asked(&self, claim: &RoleClaim) -> Withdrawn {
         let (roles::Stance::Wants(wanted), Some(has)) = (&claim.stance, &claim.has) else { return Withdrawn::new() };
-        if self.gathered.old.hold(claim.id.kind).is_none() {
+        if self.holds.of(claim.id.kind).is_none() {
             return Withdrawn::new();
         }
         let is_asked = |key: &RegistryKey, pattern: &RepositoryPattern| {

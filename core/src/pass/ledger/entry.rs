@@ -246,6 +246,9 @@ pub struct DocumentRecord {
     pub written: u64,
     /// The number of the last write that a read has confirmed.
     pub confirmed: u64,
+    /// Another cluster was seen to write under this installation's id; the token that a person answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installation_shared: Option<String>,
     #[serde(flatten)]
     pub(crate) others: BTreeMap<String, serde_json::Value>,
 }

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::compile::{Contribution, Desired, Stance, Words};
 use super::freshness::OldViews;
+use super::holds::Holds;
 use super::index::Gathered;
 use super::ledger::{self, DocumentRecord, Ledger, Slice, Slices};
 use super::memory::{Memory, Patience};
@@ -81,6 +82,7 @@ fn meta(name: &str) -> Meta {
         abandon: false,
         prune: None,
         release: None,
+        installation_is_mine: None,
         reconcile_at: None,
     }
 }
@@ -188,7 +190,7 @@ fn desired(contributions: Vec<Contribution>) -> Desired {
         words: Words::default(),
         protected: Vec::new(),
         is_incomplete: false,
-        old: OldViews::default(),
+        holds: Holds::default(),
         too_many: std::collections::BTreeSet::new(),
     }
 }

@@ -270,7 +270,7 @@ fn an_old_view_adds_nothing_and_puts_nothing_back() {
             wants("new", &[], &pull(&[B], &["new/*"])),
             wants("narrowed", &pull(&[B], &["narrowed/*", "given-up/*"]), &pull(&[B], &["narrowed/*"])),
         ];
-        let desired = Desired { old: views, ..desired(contributions) };
+        let desired = Desired { holds: Holds { old: views, shared: None }, ..desired(contributions) };
         plan(&desired, &observed, &us(), Partition::AWS, &mut memory(), NOW)
     };
     let narrowed = [stays, pull(&[B], &["narrowed/*"])].concat();
