@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ecr_permissions_core::ownership::Sid;
+use ecr_permissions_core::pass::answers::Answered;
 use ecr_permissions_core::pass::compile::{Desired, Words, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::Applied;
@@ -62,6 +63,7 @@ pub(super) fn nothing(because: Because, desired: Desired) -> (Applied, Desired) 
 pub(super) struct Prepared {
     desired: Desired,
     seen: Result<Seen, Because>,
+    answered: Answered,
 }
 
 /// Reads all that growing needs; the policy also for itself, if a write of it is to be looked at again.
@@ -69,6 +71,7 @@ pub(super) async fn prepare(
     gathered: &Gathered,
     desired: Desired,
     owes_look: bool,
+    mut answered: Answered,
     proven: &Proven,
     op: &Operator,
 ) -> Prepared {
@@ -79,8 +82,8 @@ pub(super) async fn prepare(
     };
     let record = gathered.ledger.document(REGISTRY_POLICY);
     let with_policy = desired.needs_policy(record) || owes_look;
-    let seen = Box::pin(observe::observe(&desired, place, with_policy, proven, op)).await;
-    Prepared { desired, seen }
+    let seen = Box::pin(observe::observe(&desired, place, with_policy, proven, &mut answered, gathered, op)).await;
+    Prepared { desired, seen, answered }
 }
 
 /// Brings it about. What `ends` finds undone goes on in the next pass.
@@ -92,7 +95,8 @@ pub(super) async fn apply(
     op: &Operator,
     (gathered_at, ends): (u64, Duration),
 ) -> Result<(Applied, Desired), Again> {
-    let Prepared { mut desired, seen } = prepared;
+    let Prepared { mut desired, seen, answered } = prepared;
+    memory.answered = answered;
     let record = gathered.ledger.document(REGISTRY_POLICY).cloned();
     let Seen { proof, policy, scope, rules, roles } = match seen {
         Ok(seen) => seen,
@@ -120,7 +124,10 @@ pub(super) async fn apply(
         Some(roles) => Some(writing.settled(Working::new(roles, &writing.desired)).await),
         None => None,
     };
-    let (roles, _) = writing.make(roles, &said).await?;
+    let (roles, read) = writing.make(roles, &said).await?;
+    if let Some(read) = read {
+        writing.note_roles(&read);
+    }
     if let Some(Ok(rules)) = &mut rules {
         rules.read.found.roles = Some(reach::passable(writing.gathered, &writing.desired.contributions, &roles));
     }
@@ -130,8 +137,10 @@ pub(super) async fn apply(
         Some(Err(because)) => writing.without_policy(because),
         None => writing.with_nothing_in_the_policy(),
     };
-    (applied.rules, _) = writing.make(rules, &said).await?;
-    writing.validate_rules(&mut applied).await;
+    let rules = writing.make(rules, &said).await?;
+    applied.rules = rules.0;
+    let roles_of_rules = rules.1.and_then(|rules| rules.found.roles).unwrap_or_default();
+    writing.validate_rules(&mut applied, &roles_of_rules).await;
     applied.said_waits = writing.waits(&said, &applied);
     applied.unsettled |= writing.again.is_some() || writing.current.is_in_doubt();
     applied.unanswered = writing.unanswered;

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ecr_permissions_core::pass::backoff::Whom;
 use ecr_permissions_core::pass::ledger::{Changes, DocumentRecord, Draft, Emptied, Ledger, Slice};
 use futures::StreamExt;
 
+use super::report::Untold;
 use super::{Again, WRITES_AT_ONCE};
 use crate::kube::writes::{Failure, SliceFailure};
 use crate::runtime::operator::Operator;
@@ -25,6 +27,18 @@ pub(super) struct Unwritten {
 impl Unwritten {
     pub(super) fn result(&self) -> Result<(), Again> {
         self.again.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn untold(self) -> Untold {
+        let namespaces = self.namespaces.into_iter().map(Whom::Namespace);
+        let all = namespaces.chain(self.records.then_some(Whom::Registry));
+        let mut untold = Untold::default();
+        match self.again {
+            None => {}
+            Some(Again::Soon) => untold.soon = true,
+            Some(Again::Later) => untold.later.extend(all),
+        }
+        untold
     }
 
     fn add(&mut self, namespace: Option<&str>, again: Again) {

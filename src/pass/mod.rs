@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ecr_permissions_core::pass::backoff::Whom;
 use ecr_permissions_core::pass::compile::{Desired, compile};
 use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::judge::{Applied, Judging};
@@ -19,6 +20,7 @@ use ecr_permissions_core::pass::objects::{Attached, ObjectId};
 use ecr_permissions_core::pass::queue::Key;
 use filing::Unwritten;
 use futures::StreamExt;
+use report::Untold;
 use withdraw::Lane;
 
 use crate::runtime::operator::Operator;
@@ -49,6 +51,7 @@ pub async fn run(key: &Key, op: &Operator) -> Option<Duration> {
 async fn pass(mut gathered: Gathered, seen: u64, memory: &mut Memory, op: &Operator) -> Duration {
     let on_record = gathered.ledger.document(REGISTRY_POLICY).and_then(|record| record.installation_shared.as_deref());
     memory.shared.recall(on_record, gathered.registry.meta.installation_is_mine.as_deref());
+    memory.answered.begin(interval(&gathered), op.clock.now());
     let there: BTreeSet<_> = gathered.attached.iter().chain(&gathered.guests).map(|object| &object.id).collect();
     memory.retain(|id| there.contains(id));
     let namespaces: BTreeSet<_> = there.iter().map(|id| id.namespace.as_str()).collect();
@@ -77,7 +80,7 @@ async fn pass(mut gathered: Gathered, seen: u64, memory: &mut Memory, op: &Opera
                 let (applied, desired) = apply::nothing(because, desired);
                 let judging = judging(&gathered, &desired, &applied, op);
                 let reported = Box::pin(report::report(&judging, op)).await;
-                Grown::nothing(next_run(&judging, memory, op, reported.err()))
+                Grown::nothing(next_run(&judging, memory, op, reported))
             }
             Err(again) => Grown::nothing(again.after(memory, op)),
         },
@@ -116,26 +119,28 @@ async fn grow(
     let owes_look = memory.owes_look() || memory.is_unsettled();
     let new = awaiting(&desired);
     let as_it_was = (!new.is_empty()).then(|| memory.clone());
+    let answered = std::mem::take(&mut memory.answered);
     let preparing = Box::pin(async {
         finalize(&mut gathered, new, op).await?;
         let desired = match &as_it_was {
             Some(memory) => compile(&gathered, &op.installation, memory, op.clock.now()),
             None => desired,
         };
-        Ok::<_, Again>(apply::prepare(&gathered, desired, owes_look, proven, op).await)
+        Ok::<_, Again>(apply::prepare(&gathered, desired, owes_look, answered, proven, op).await)
     });
     let prepared = match lane.beside(preparing, memory, op).await {
         Ok(prepared) => prepared,
         Err(again) => return Grown::nothing(again.after(memory, op)),
     };
     let ends = op.clock.now() + GROWTH_ENDS_AFTER;
-    let (applied, desired) = match apply::apply(&mut gathered, prepared, proven, memory, op, (seen, ends)).await {
+    let applying = Box::pin(apply::apply(&mut gathered, prepared, proven, memory, op, (seen, ends)));
+    let (applied, desired) = match applying.await {
         Ok(done) => done,
         Err(again) => return Grown::nothing(again.after(memory, op)),
     };
     let judging = judging(&gathered, &desired, &applied, op);
     let reported = lane.beside(Box::pin(report::report(&judging, op)), memory, op).await;
-    let again = next_run(&judging, memory, op, reported.err());
+    let again = next_run(&judging, memory, op, reported);
     let has_things = !applied.rules.is_due() && !applied.roles.is_due();
     Grown { again, has_policy: applied.confirmed, has_things }
 }
@@ -155,7 +160,8 @@ pub(crate) enum Again {
 
 impl Again {
     fn after(self, memory: &mut Memory, op: &Operator) -> Duration {
-        op.clock.now() + if matches!(self, Self::Soon) { op.settings.retry } else { memory.failed() }
+        let now = op.clock.now();
+        if matches!(self, Self::Soon) { now + op.settings.retry } else { memory.failed(now) }
     }
 }
 
@@ -212,26 +218,31 @@ async fn finalize(gathered: &mut Gathered, new: BTreeSet<ObjectId>, op: &Operato
     Ok(())
 }
 
-fn next_run(judging: &Judging<'_>, memory: &mut Memory, op: &Operator, untold: Option<Again>) -> Duration {
+/// How often the registry's passes run by themselves.
+fn interval(gathered: &Gathered) -> Duration {
+    gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from).max(SHORTEST_INTERVAL)
+}
+
+fn next_run(judging: &Judging<'_>, memory: &mut Memory, op: &Operator, untold: Untold) -> Duration {
     let Judging { gathered, desired, applied, .. } = judging;
     let now = op.clock.now();
-    let interval = gathered.registry.spec.interval.map_or(DEFAULT_INTERVAL, Duration::from);
-    let interval = op.jitter(interval.max(SHORTEST_INTERVAL));
-    // An object without its finalizer gets nothing, and no watch tells that the API server would take it now.
-    let unfinalized = desired.contributions.iter().any(|contribution| contribution.awaits_finalizer);
-    let failed = applied.failure.is_some()
-        || applied.verdicts.values().any(|because| because.reason.is_passing())
-        || applied.rules.is_open()
-        || applied.roles.is_open()
-        || unfinalized
-        || matches!(untold, Some(Again::Later));
-    let soon = if failed { Some(now + memory.failed()) } else { None };
-    if !failed {
-        memory.reached();
-    }
-    let raced = applied.unsettled || matches!(untold, Some(Again::Soon));
+    let interval = op.jitter(interval(gathered));
+    memory.left_open(&left_open(desired, applied, untold.later), now);
+    let raced = applied.unsettled || untold.soon;
     let unsettled = raced.then_some(now + op.settings.retry);
     let contended = memory.contended_until().filter(|_| memory.is_contended(now));
-    let due = [Some(now + interval), soon, unsettled, memory.owed_look(now), memory.next_retry(now), contended];
+    let due = [Some(now + interval), unsettled, memory.owed_look(now), memory.next_retry(now), contended];
     due.into_iter().flatten().min().unwrap_or(now + interval)
+}
+
+/// For whom the pass left something open.
+fn left_open(desired: &Desired, applied: &Applied, untold: BTreeSet<Whom>) -> BTreeSet<Whom> {
+    // An object without its finalizer gets nothing, and no watch tells that the API server would take it now.
+    let unfinalized = awaiting(desired);
+    let passing = applied.verdicts.iter().filter(|(_, because)| because.reason.is_passing()).map(|(id, _)| id.clone());
+    let mut open = untold;
+    open.extend(unfinalized.into_iter().chain(passing).map(Whom::Object));
+    open.extend(applied.failure.is_some().then_some(Whom::Registry));
+    open.extend(applied.rules.left_open().chain(applied.roles.left_open()));
+    open
 }

@@ -6,9 +6,12 @@ pub(super) mod rules;
 
 use std::time::Duration;
 
+use ecr_permissions_core::pass::answers::Answered;
 use ecr_permissions_core::pass::compile::Desired;
+use ecr_permissions_core::pass::index::Gathered;
 use ecr_permissions_core::pass::ledger::DocumentRecord;
 use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::queue::Now;
 use ecr_permissions_core::pass::roles::Place;
 use ecr_permissions_core::pass::scope::ScopeView;
 use ecr_permissions_core::pass::standing::{Known, Standing, needs_confirmation};
@@ -18,11 +21,14 @@ use ecr_permissions_core::reason::{Because, Reason};
 use crate::aws::ecr::AccountProof;
 use crate::aws::error::Kind;
 use crate::aws::session::Proven;
+use crate::runtime::clock::Clock;
 use crate::runtime::operator::Operator;
 
 /// How far apart two reads are that must agree.
 pub(super) const BETWEEN_READS: Duration = Duration::from_secs(1);
 const READS_AT_MOST: u32 = 5;
+/// So long a pass begins to look up roles and secrets, each by itself: nobody waits longer for all that others name.
+const ASKED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What was read of the policy, and when.
 #[derive(Clone, Debug)]
@@ -44,16 +50,36 @@ pub(super) struct Seen {
     pub(super) roles: Option<roles::Roles>,
 }
 
+/// For whose sake AWS is asked, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) gathered: &'a Gathered,
+    pub(super) now: Now,
+    clock: Clock,
+}
+
+impl Asking<'_> {
+    /// Whether AWS has been asked for single things for long enough: the others are asked for in the next pass.
+    fn is_over(&self) -> bool {
+        self.clock.now().saturating_sub(self.now) > ASKED_WITHIN
+    }
+}
+
 /// Everything is asked for side by side, and only what something rests on. Without a proof nothing else counts.
 pub(super) async fn observe(
     desired: &Desired,
     place: Place<'_>,
     with_policy: bool,
     proven: &Proven,
+    answered: &mut Answered,
+    gathered: &Gathered,
     op: &Operator,
 ) -> Result<Seen, Because> {
+    let asking = Asking { gathered, now: op.clock.now(), clock: op.clock };
     let scope = async { if desired.needs_scope() { scope(desired, proven).await } else { Ok(None) } };
-    let things = async { futures::join!(rules::rules(desired, proven), roles::roles(desired, place, proven)) };
+    let rules = rules::rules(desired, proven, &mut answered.secrets, answered.good_for, asking);
+    let roles = roles::roles(desired, place, proven, &mut answered.roles, asking);
+    let things = async { futures::join!(rules, roles) };
     let policy = async { if with_policy { Some(policy(proven, op).await) } else { None } };
     let (proof, policy, scope, (rules, roles)) = futures::join!(proven.prove_registry(), policy, scope, things);
     let (scope, policy) = match scope {

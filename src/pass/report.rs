@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecr_permissions_core::api::{ABANDON, AttachedStatus};
+use ecr_permissions_core::pass::backoff::Whom;
 use ecr_permissions_core::pass::conditions::find;
 use ecr_permissions_core::pass::judge::{self, Fate, Judging};
 use ecr_permissions_core::pass::ledger::{Changes, Entry, Holding, Ledger, Mark, REGISTRY_POLICY, Slice};
-use ecr_permissions_core::pass::objects::{Attached, RegistryObject};
+use ecr_permissions_core::pass::objects::{Attached, ObjectId, RegistryObject};
 use futures::{Stream, StreamExt};
 
 use super::filing::{self, Unwritten};
@@ -20,7 +21,30 @@ use crate::runtime::operator::Operator;
 /// So long a pass tells people; nothing that is to be taken away waits longer for them.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
-pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), Again> {
+/// Who could not be told, or put on record.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    /// Somebody changed meanwhile, or there was no time left: it is decided again at once.
+    pub(super) soon: bool,
+    /// The API server did not take it, or did not answer.
+    pub(super) later: BTreeSet<Whom>,
+}
+
+impl Untold {
+    fn add(&mut self, whom: Whom, again: Again) {
+        match again {
+            Again::Soon => self.soon = true,
+            Again::Later => drop(self.later.insert(whom)),
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.soon |= other.soon;
+        self.later.extend(other.later);
+    }
+}
+
+pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Untold {
     let mut ledger = judging.gathered.ledger.clone();
     let (going, staying): (Vec<_>, _) = judging.objects().into_iter().partition(|(_, fate)| fate.release);
     let of_registry = async {
@@ -29,25 +53,49 @@ pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Result<(), A
         (filed, told.unwrap_or(Err(Again::Later)))
     };
     // A status rests on what was read, not on what is on record: neither waits for the other.
-    let ((filed, registry), told) = futures::join!(of_registry, tell(staying, op));
-    let registry = registry?;
+    let ((filed, registry), mut untold) = futures::join!(of_registry, tell(staying, op));
+    untold.join(filed);
+    match registry {
+        Ok(registry) => told_registry(judging, &registry, going, &ledger, &mut untold, op).await,
+        Err(again) => untold.add(Whom::Registry, again),
+    }
+    untold
+}
+
+/// What follows once the Registry is told: whoever goes, and the Registry itself.
+async fn told_registry(
+    judging: &Judging<'_>,
+    registry: &RegistryObject,
+    going: Vec<(&Attached, Fate)>,
+    ledger: &Ledger,
+    untold: &mut Untold,
+    op: &Operator,
+) {
     op.metrics.registry(&judging.gathered.key, &registry.status, ledger.document(REGISTRY_POLICY));
     for object in judging.withdrawn().into_iter().filter(|object| !ledger.slices().mentions(&object.id)) {
         let touched = op.with_index(|index| index.has_withdrawn(&judging.gathered.key, object));
         op.touch(touched);
     }
-    let told = told.and(tell(going, op).await);
+    untold.join(tell(going, op).await);
     for (duplicate, _) in &judging.gathered.duplicates {
-        let status = judging.duplicate(duplicate);
-        if status != duplicate.status {
-            op.write_registry_status(duplicate, status).await?;
+        if let Err(again) = tell_duplicate(duplicate, judging, op).await {
+            untold.add(Whom::Registry, again);
         }
-        release_registry(duplicate, true, op).await?;
     }
     let attached = judging.gathered.attached.iter().any(|object| object.meta.finalized);
     let rests_on_consent = !judging.gathered.rest_on_consent.is_empty();
-    release_registry(&registry, !attached && !rests_on_consent && !ledger.slices().has_entries(), op).await?;
-    told.and(filed)
+    let is_empty = !attached && !rests_on_consent && !ledger.slices().has_entries();
+    if let Err(again) = release_registry(registry, is_empty, op).await {
+        untold.add(Whom::Registry, again);
+    }
+}
+
+async fn tell_duplicate(duplicate: &RegistryObject, judging: &Judging<'_>, op: &Operator) -> Result<(), Again> {
+    let status = judging.duplicate(duplicate);
+    if status != duplicate.status {
+        op.write_registry_status(duplicate, status).await?;
+    }
+    release_registry(duplicate, true, op).await
 }
 
 async fn registry_told(judging: &Judging<'_>, op: &Operator) -> Result<Arc<RegistryObject>, Again> {
@@ -62,7 +110,7 @@ async fn registry_told(judging: &Judging<'_>, op: &Operator) -> Result<Arc<Regis
 
 /// Puts on record what everybody has by now: first what is added or changed, then the record of the document, by which
 /// what was under way counts as applied, then what is gone.
-async fn file(judging: &Judging<'_>, ledger: &mut Ledger, op: &Operator) -> Result<(), Again> {
+async fn file(judging: &Judging<'_>, ledger: &mut Ledger, op: &Operator) -> Untold {
     let applied = judging.applied;
     let before = ledger.document(REGISTRY_POLICY).cloned().unwrap_or_default();
     let confirmed = if applied.confirmed && !applied.unanswered {
@@ -83,11 +131,15 @@ async fn file(judging: &Judging<'_>, ledger: &mut Ledger, op: &Operator) -> Resu
         }
     }
     filing::remove(ledger, &changes, &mut unwritten, op).await;
-    unwritten.result()?;
+    let mut untold = unwritten.untold();
+    if untold.soon || !untold.later.is_empty() {
+        return untold;
+    }
     // What was edited is written anew by now, and the Registry still says that it was edited. Who waits for room in its
     // share is let in by a pass that no longer finds on record what made room.
     let makes_room = judging.desired.has_limited() && makes_room(&changes, judging);
-    if is_edited && applied.confirmed || makes_room { Err(Again::Soon) } else { Ok(()) }
+    untold.soon = is_edited && applied.confirmed || makes_room;
+    untold
 }
 
 /// Whether something is on record no more that counts in a share.
@@ -122,7 +174,7 @@ pub(super) async fn unattached(op: &Operator) -> Option<Duration> {
         (object.as_ref(), judge::unattached(object, on_record, unreadable, now))
     });
     let fates = fates.collect();
-    let told = tell(fates, op).await;
+    let mut untold = tell(fates, op).await;
     let mut unwritten = Unwritten::default();
     for (key, slices) in &unattached.ledgers {
         let in_use = slices.own().filter(|slice| !slice.entries.is_empty()).count();
@@ -135,11 +187,11 @@ pub(super) async fn unattached(op: &Operator) -> Option<Duration> {
             filing::remove_slice(slice, &mut unwritten, op).await;
         }
     }
-    let removed = unwritten.result();
-    told.and(removed).is_err().then(|| op.clock.now() + op.settings.retry)
+    untold.join(unwritten.untold());
+    (untold.soon || !untold.later.is_empty()).then(|| op.clock.now() + op.settings.retry)
 }
 
-async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again> {
+async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Untold {
     let going = fates.iter().filter(|(_, fate)| fate.release).map(|(object, _)| object.id.namespace.as_str());
     let going: BTreeSet<&str> = going.collect();
     let reading = going.into_iter().map(|namespace| async move { (namespace, op.writes.slices_of(namespace).await) });
@@ -153,34 +205,48 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Result<(), Again>
         Some(Err(failure)) => Err(op.lost_write(failure)),
         None => Ok(false),
     };
+    let mut all: BTreeSet<_> = fates.iter().map(|(object, _)| object.id.clone()).collect();
     let telling = fates.into_iter().map(|(object, fate)| {
         let goes = if fate.release { may_go(object) } else { Ok(false) };
-        async move { tell_one(object, fate, goes?, op).await }
+        let telling = async move { tell_one(object, fate, goes?, op).await };
+        async move { (object.id.clone(), telling.await) }
     });
     let mut telling: Vec<_> = telling.collect();
     // Every pass begins with others, so that who does not answer keeps nobody untold for long.
     let others = usize::try_from(op.clock.now().as_secs()).unwrap_or(0).wrapping_mul(WRITES_AT_ONCE);
     let middle = others.checked_rem(telling.len()).unwrap_or(0);
     telling.rotate_left(middle);
-    within(TOLD_WITHIN, futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE)).await
+    within(TOLD_WITHIN, &mut all, futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE)).await
 }
 
-/// How it went, as far as it went in that time: what is left goes on in the next pass.
-async fn within(time: Duration, telling: impl Stream<Item = Result<(), Again>>) -> Result<(), Again> {
+/// How it went, as far as it went in that time: what is left of `all` goes on in the next pass.
+async fn within(
+    time: Duration,
+    all: &mut BTreeSet<ObjectId>,
+    telling: impl Stream<Item = (ObjectId, Result<(), Again>)>,
+) -> Untold {
     let mut telling = std::pin::pin!(telling);
     let mut ends = std::pin::pin!(tokio::time::sleep(time));
-    let (mut told, mut is_anybody_told) = (Ok(()), false);
+    let (mut untold, mut is_anybody_told) = (Untold::default(), false);
     loop {
         tokio::select! {
             biased;
-            next = telling.next() => match next {
-                None => return told,
-                Some(Ok(())) => is_anybody_told = true,
-                Some(failed) => told = told.and(failed),
-            },
-            () = &mut ends => return Err(if is_anybody_told { Again::Soon } else { Again::Later }),
+            next = telling.next() => {
+                let Some((id, told)) = next else { return untold };
+                all.remove(&id);
+                match told {
+                    Ok(()) => is_anybody_told = true,
+                    Err(again) => untold.add(Whom::Object(id), again),
+                }
+            }
+            () = &mut ends => break,
         }
     }
+    let again = if is_anybody_told { Again::Soon } else { Again::Later };
+    for id in std::mem::take(all) {
+        untold.add(Whom::Object(id), again);
+    }
+    untold
 }
 
 /// Whether a slice has an entry of the object that is not for after it, whatever registry it is of: a view may lack what

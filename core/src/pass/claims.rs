@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::backoff::Whom;
 use super::objects::ObjectId;
 use super::orphans::{Leaving, Said, Word};
 use crate::api::{Adoption, LedgerRole, LedgerRule, OwnershipState};
@@ -326,8 +327,8 @@ pub struct Applied<H> {
     pub missing: BTreeMap<ObjectId, Missing<H>>,
     /// Who is held, and has all the same what it would want.
     pub held_equal: BTreeSet<ObjectId>,
-    /// A thing may still come of a call that nobody waits for any more.
-    pub awaits_late: bool,
+    /// Of whose call a thing may still come, though nobody waits for it any more.
+    pub awaits_late: BTreeSet<ObjectId>,
     /// What keeps single objects from what they want.
     pub verdicts: BTreeMap<ObjectId, Because>,
     /// Who is proven no worse than before: AWS could not be asked again, and the verdict says why.
@@ -346,7 +347,7 @@ impl<H> Default for Applied<H> {
             has: None,
             missing: BTreeMap::new(),
             held_equal: BTreeSet::new(),
-            awaits_late: false,
+            awaits_late: BTreeSet::new(),
             verdicts: BTreeMap::new(),
             unread: BTreeSet::new(),
             failure: None,
@@ -372,10 +373,12 @@ impl<H> Applied<H> {
         self.failure.is_some() || self.still_due
     }
 
-    /// Whether AWS left something open, for everybody or for one object, that it may well tell when it is asked again.
-    pub fn is_open(&self) -> bool {
-        let is_passing = self.verdicts.values().any(|because| because.reason.is_passing());
-        self.failure.is_some() || !self.unread.is_empty() || self.awaits_late || is_passing
+    /// For whom AWS left something open that it may well tell when it is asked again.
+    pub fn left_open(&self) -> impl Iterator<Item = Whom> {
+        let of_all = self.failure.is_some().then_some(Whom::Registry);
+        let passing = self.verdicts.iter().filter(|(_, because)| because.reason.is_passing()).map(|(id, _)| id);
+        let objects = passing.chain(&self.unread).chain(&self.awaits_late);
+        of_all.into_iter().chain(objects.map(|id| Whom::Object(id.clone())))
     }
 
     /// What keeps the object from what it wants, or everybody.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::answers::Answered;
+use super::backoff::{Backoff, Whom};
 use super::cache_rules;
 use super::objects::ObjectId;
 use super::orphans::Heard;
@@ -62,6 +64,8 @@ pub struct Memory {
     pub suspects: Suspects,
     /// Principals that AWS stopped taking.
     pub rejected: Rejected,
+    /// What AWS answered and is not asked again yet.
+    pub answered: Answered,
     /// Whether another cluster writes under this installation's id.
     pub shared: SharedInstallation,
     /// What AWS refused to do with cache rules.
@@ -91,8 +95,8 @@ pub struct Memory {
     others: Others,
     /// What AWS granted under our mark, as last read, one principal each.
     ours: BTreeSet<Statement>,
-    /// Passes in a row that could not reach AWS.
-    failures: u32,
+    /// What was left open, and when it is tried again.
+    backoff: Backoff,
     second_look: Option<Now>,
     /// What tokens named that a person confirmed and that are not done with.
     pub heard: Heard,
@@ -165,11 +169,11 @@ impl Memory {
         if refused_for < self.patience.propagation { Reason::Propagating } else { Reason::Rejected }
     }
 
-    /// When the next refused object is due.
+    /// When the next is due of what was refused or left open.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
         let refused = [self.refused.next(now), self.rules.next(now), self.roles.next(now)];
-        let next = refused.into_iter().chain([self.suspects.next(now), self.rejected.next(now)]);
-        next.flatten().min()
+        let left_open = [self.suspects.next(now), self.rejected.next(now), self.backoff.next(), self.answered.owed()];
+        refused.into_iter().chain(left_open).flatten().min()
     }
 
     /// A document write was sent, on top of what a read had shown.
@@ -288,15 +292,14 @@ impl Memory {
         !disturbed.is_empty() && disturbed.iter().all(is_hopeless)
     }
 
-    /// A pass could not reach AWS: how long to wait before the next (doubling, bounded).
-    pub fn failed(&mut self) -> Duration {
-        let wait = self.patience.first_retry / 2 * 2_u32.saturating_pow(self.failures.min(16));
-        self.failures += 1;
-        wait.min(self.patience.longest_retry)
+    /// A pass could not be finished: when the next is worth it.
+    pub fn failed(&mut self, now: Now) -> Now {
+        self.backoff.failed(&Whom::Registry, &self.patience, now)
     }
 
-    pub fn reached(&mut self) {
-        self.failures = 0;
+    /// What a pass left open, and for whom.
+    pub fn left_open(&mut self, open: &BTreeSet<Whom>, now: Now) {
+        self.backoff.left_open(open, &self.patience, now);
     }
 
     pub fn look_again_at(&mut self, at: Now) {

@@ -1,6 +1,8 @@
 //! The pure half of a pass: who is attached (`index`), what each may have (`compile`), what AWS has of it (`standing`),
 //! what would be written (`plan`), and what everybody learns (`judge`). It decides everything and does nothing.
 
+pub mod answers;
+pub mod backoff;
 pub mod bisect;
 pub mod cache_rules;
 pub mod claims;
@@ -27,6 +29,7 @@ pub mod shared_installation;
 pub mod standing;
 pub mod steps;
 pub mod suspects;
+pub mod turns;
 
 pub use collection::Change;
 

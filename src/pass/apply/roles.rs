@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ecr_permissions_core::api::{LedgerPulls, LedgerRole};
 use ecr_permissions_core::kinds::PtcRole;
 use ecr_permissions_core::names::RegistryKey;
+use ecr_permissions_core::pass::answers::Asker;
 use ecr_permissions_core::pass::claims::Action;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::ledger::Things;
@@ -19,7 +20,7 @@ use super::things::{Refusal, Thing};
 use crate::aws::error::{Error, Kind};
 use crate::aws::gate::Lane;
 use crate::aws::permit::Permit;
-use crate::pass::observe::roles::{Roles, read};
+use crate::pass::observe::roles::{Roles, askers, read};
 
 impl Thing for Roles {
     type Wanted = PtcRole;
@@ -44,12 +45,20 @@ impl Thing for Roles {
         &mut memory.roles
     }
 
+    fn not_asked_for(&self, act: &Act) -> Option<String> {
+        self.answered_before.contains(act.name()).then(|| act.name().to_owned())
+    }
+
+    async fn ask_for(self, names: BTreeSet<String>, writing: &Writing<'_>) -> Self {
+        self.read_named(names, writing).await
+    }
+
     fn shows(&self, record: &LedgerRole) -> bool {
         !matches!(self.stored.get(&record.name), Some(Ok(None)))
     }
 
     /// All that is needed was read at once.
-    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &Writing<'_>, _: &Said) {}
+    async fn prepare(&mut self, _: &[Claim<PtcRole>], _: &mut Writing<'_>, _: &Said) {}
 
     fn plan(&self, claims: &[Claim<PtcRole>], writing: &Writing<'_>, said: &Said) -> RolesPlan {
         let place = writing.place();
@@ -154,7 +163,8 @@ impl Thing for Roles {
 
 impl Roles {
     async fn read_named(mut self, names: BTreeSet<String>, writing: &Writing<'_>) -> Self {
-        self.stored.extend(read(names, writing.proven).await);
+        self.answered_before.retain(|name| !names.contains(name));
+        self.stored.extend(read(names, || false, writing.proven).await);
         self
     }
 }
@@ -185,6 +195,25 @@ impl From<Error> for Refusal {
 }
 
 impl Writing<'_> {
+    /// What AWS answered is not asked again before its time.
+    pub(super) fn note_roles(&mut self, roles: &Roles) {
+        let claims: Vec<_> = self.desired.contributions.iter().filter_map(|c| c.role.as_ref()).collect();
+        let good_for = self.memory.answered.good_for.any();
+        for (name, ids) in askers(&claims, self.place()) {
+            if roles.answered_before.contains(&name) {
+                continue;
+            }
+            match roles.stored.get(&name) {
+                Some(Ok(Some(role))) => {
+                    let asker = Asker::of(self.gathered, ids);
+                    self.memory.answered.roles.note(name, asker, role.clone(), roles.read_at, good_for);
+                }
+                // What is not there may come yet, by our own late call or by somebody else's: that is asked for every time.
+                _ => self.memory.answered.roles.forget(&name),
+            }
+        }
+    }
+
     /// Where the registry's roles live.
     fn place(&self) -> Place<'_> {
         Place {

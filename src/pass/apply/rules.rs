@@ -1,16 +1,22 @@
 //! Cache rules as things: what their plan needs to know, and the calls that carry it out.
 
+use std::collections::BTreeMap;
+
 use ecr_permissions_core::api::LedgerRule;
 use ecr_permissions_core::kinds::CacheRule;
 use ecr_permissions_core::names::RegistryKey;
-use ecr_permissions_core::pass::cache_rules::{self, Act, Claim, RulesPlan, plan_rules};
+use ecr_permissions_core::pass::answers::Asker;
+use ecr_permissions_core::pass::cache_rules::{self, Act, Claim, RulesPlan, Validity, plan_rules};
 use ecr_permissions_core::pass::claims::Action;
 use ecr_permissions_core::pass::compile::Contribution;
 use ecr_permissions_core::pass::judge::Applied;
 use ecr_permissions_core::pass::ledger::Things;
 use ecr_permissions_core::pass::memory::Memory;
+use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::orphans::Said;
 use ecr_permissions_core::pass::refusals::Denied;
+use ecr_permissions_core::pass::roles::reach::{self, Passable};
+use ecr_permissions_core::pass::turns;
 use ecr_permissions_core::reason::{Because, Reason};
 use futures::StreamExt;
 
@@ -52,11 +58,29 @@ impl Thing for Rules {
     }
 
     /// The list of repositories, where somebody cannot be decided on without.
-    async fn prepare(&mut self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: &Said) {
-        if self.repositories.is_none() && !self.plan_and_asking(claims, writing, said).1.is_empty() {
-            let names = writing.proven.repository_names().await;
-            self.repositories = Some(names.map_err(|error| writing.proven.session().because(&error)));
+    async fn prepare(&mut self, claims: &[Claim<CacheRule>], writing: &mut Writing<'_>, said: &Said) {
+        if self.repositories.is_some() {
+            return;
         }
+        let asking = self.plan_and_asking(claims, writing, said).1;
+        if asking.is_empty() {
+            return;
+        }
+        let (now, asker) = (writing.op.clock.now(), Asker::of(writing.gathered, &asking));
+        if let Some(names) = writing.memory.answered.repositories.get(&(), &asker, now).cloned() {
+            self.repositories = Some(names);
+            // An answer of before may go on refusing; nobody gets a rule by it.
+            let plan = self.plan(claims, writing, said);
+            if !asking.iter().any(|id| plan.acts.contains_key(id)) {
+                return;
+            }
+        }
+        let names = writing.proven.repository_names().await;
+        let names = names.map_err(|error| writing.proven.session().because(&error));
+        let answered = &mut writing.memory.answered;
+        let good_for = answered.good_for.result(&names);
+        answered.repositories.note((), asker, names.clone(), now, good_for);
+        self.repositories = Some(names);
     }
 
     fn plan(&self, claims: &[Claim<CacheRule>], writing: &Writing<'_>, said: &Said) -> RulesPlan {
@@ -125,16 +149,12 @@ impl Rules {
 
 impl Writing<'_> {
     /// AWS is asked where a rule needs a role or credentials (aws-facts A.1): a rule may be there and serve nothing.
-    pub(super) async fn validate_rules(&self, applied: &mut Applied) {
+    pub(super) async fn validate_rules(&mut self, applied: &mut Applied, roles: &BTreeMap<ObjectId, Passable>) {
         let rules = applied.rules.has.iter().flatten().filter(|(id, rule)| {
             !applied.rules.verdicts.contains_key(*id) && (rule.role_arn.is_some() || rule.credential_arn.is_some())
         });
-        let asked: Vec<_> = rules.map(|(id, rule)| (id.clone(), rule.prefix.clone())).collect();
-        let asking = asked.into_iter();
-        let asking = asking.map(|(id, prefix)| async move { (id, self.proven.validate_cache_rule(&prefix).await) });
-        let asking: Vec<_> = asking.collect();
-        let answers: Vec<_> = futures::stream::iter(asking).buffer_unordered(AT_ONCE).collect().await;
-        for (id, answer) in answers {
+        let rules: Vec<_> = rules.map(|(id, rule)| (id.clone(), rule.clone())).collect();
+        for (id, answer) in self.validity_of(rules, roles).await {
             match answer {
                 Ok(validity) => {
                     if !validity.valid {
@@ -147,11 +167,47 @@ impl Writing<'_> {
                     }
                     applied.validity.insert(id, validity);
                 }
-                Err(error) => {
-                    applied.rules.verdicts.insert(id.clone(), self.proven.session().because(&error));
+                Err(because) => {
+                    applied.rules.verdicts.insert(id.clone(), because);
                     applied.rules.unread.insert(id);
                 }
             }
         }
+    }
+
+    /// Whether ECR gets at the upstreams of these rules. Each question is a login there with the company's credentials.
+    async fn validity_of(
+        &mut self,
+        rules: Vec<(ObjectId, LedgerRule)>,
+        roles: &BTreeMap<ObjectId, Passable>,
+    ) -> Vec<(ObjectId, Result<Validity, Because>)> {
+        let (now, proven) = (self.op.clock.now(), self.proven);
+        let answered = &mut self.memory.answered;
+        let (mut answers, mut to_ask) = (Vec::new(), Vec::new());
+        for (id, rule) in rules {
+            let asker = Asker::of(self.gathered, [&id]);
+            // What its role's upstreams let it do, and who of them still does, makes another question of it.
+            let role = roles.iter().find(|(_, role)| rule.role_arn.is_some() && role.arn == rule.role_arn);
+            let granting = role.and_then(|(id, role)| reach::granting(self.gathered, id, role.arn.as_deref()));
+            let granting = granting.map(|other| other.registry.name());
+            let what = format!("{} {:?} {:?} {role:?} {granting:?}", rule.prefix, rule.role_arn, rule.credential_arn);
+            match answered.validity.get(&what, &asker, now) {
+                Some(answer) => answers.push((id, answer.clone())),
+                None => to_ask.push((id, rule.prefix, asker, what)),
+            }
+        }
+        let to_ask = turns::by_namespace(to_ask, |(id, ..)| &id.namespace);
+        let asking = to_ask.into_iter().map(|(id, prefix, asker, what)| async move {
+            let answer = proven.validate_cache_rule(&prefix).await;
+            (id, asker, what, answer.map_err(|error| proven.session().because(&error)))
+        });
+        let asking: Vec<_> = asking.collect();
+        let asked: Vec<_> = futures::stream::iter(asking).buffer_unordered(AT_ONCE).collect().await;
+        for (id, asker, what, answer) in asked {
+            let good_for = answered.good_for.validity(&answer);
+            answered.validity.note(what, asker, answer.clone(), now, good_for);
+            answers.push((id, answer));
+        }
+        answers
     }
 }

@@ -49,7 +49,9 @@ pub(in crate::pass) async fn take_away(
     let having = writing.desired.contributions.iter().filter(|c| due.contains(&c.id));
     let names: BTreeSet<_> = having.filter_map(|c| Some(c.role.as_ref()?.has.as_ref()?.name.clone())).collect();
     if !names.is_empty() {
-        let roles = Roles { stored: roles::read(names, proven).await };
+        let read_at = writing.op.clock.now();
+        let stored = roles::read(names, || false, proven).await;
+        let roles = Roles { stored, answered_before: BTreeSet::new(), read_at };
         writing.act_where(roles, &said, |id, act| due.contains(id) && act.takes_away()).await?;
     }
     Ok(())

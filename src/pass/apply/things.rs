@@ -11,6 +11,7 @@ use ecr_permissions_core::pass::memory::Memory;
 use ecr_permissions_core::pass::objects::ObjectId;
 use ecr_permissions_core::pass::orphans::Said;
 use ecr_permissions_core::pass::refusals::Denied;
+use ecr_permissions_core::pass::turns;
 use ecr_permissions_core::reason::{Because, Reason, Verdict};
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
@@ -39,10 +40,18 @@ pub(super) trait Thing: Sized {
     fn record(things: &mut Things, record: Self::Record);
     fn denied(memory: &mut Memory) -> &mut Denied<Self::Act>;
 
+    /// Of what an act rests on, the names of what AWS was not asked for in this pass.
+    fn not_asked_for(&self, _: &Self::Act) -> Option<String> {
+        None
+    }
+    /// Asks AWS for these.
+    async fn ask_for(self, _: BTreeSet<String>, _: &Writing<'_>) -> Self {
+        self
+    }
     /// Whether AWS showed what is on record.
     fn shows(&self, record: &Self::Record) -> bool;
     /// Asks AWS for what the plan needs besides.
-    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &Writing<'_>, said: &Said);
+    async fn prepare(&mut self, claims: &[Claim<Self::Wanted, Self::Record>], writing: &mut Writing<'_>, said: &Said);
     fn plan(
         &self,
         claims: &[Claim<Self::Wanted, Self::Record>],
@@ -135,6 +144,7 @@ impl Writing<'_> {
             return Ok(working);
         }
         working = self.settled(working).await?;
+        working = self.asked_for(working, said).await?;
         let mut plan = self.planned(&working, said);
         plan.acts.retain(|id, act| is_chosen(id, act));
         self.leave_out_refused(&mut plan, &mut working);
@@ -155,6 +165,10 @@ impl Writing<'_> {
             None => return Ok((Applied::none(), None)),
             Some(Err(because)) => return Ok((Applied::failed(because), None)),
             Some(Ok(working)) => working,
+        };
+        working = match self.asked_for(working, said).await {
+            Ok(working) => working,
+            Err(because) => return Ok((Applied::failed(because), None)),
         };
         for _ in 0..ROUNDS_AT_MOST {
             let claims = self.claims(&working);
@@ -264,6 +278,17 @@ impl Writing<'_> {
         });
     }
 
+    /// AWS is asked for whatever is to be acted on.
+    async fn asked_for<T: Thing>(&mut self, working: Working<T>, said: &Said) -> Result<Working<T>, Because> {
+        let plan = self.planned(&working, said);
+        let names: BTreeSet<_> = plan.acts.values().filter_map(|act| working.read.not_asked_for(act)).collect();
+        if names.is_empty() {
+            return Ok(working);
+        }
+        let read = working.read.ask_for(names, self).await;
+        self.settled(Working { read, ..working }).await
+    }
+
     async fn read_again<T: Thing>(&self, working: Working<T>, acts: &[&T::Act]) -> Result<Working<T>, Because> {
         Ok(Working { read: working.read.read_again(acts, self).await?, ..working })
     }
@@ -294,8 +319,9 @@ impl Writing<'_> {
 
     async fn act_on<T: Thing>(&mut self, plan: &Plan<T::Act, T::Record>, working: &mut Working<T>) {
         let this = &*self;
-        let acts = plan.acts.iter();
+        let acts = turns::by_namespace(&plan.acts, |(id, _)| &id.namespace);
         let acts: Vec<_> = acts
+            .into_iter()
             .map(|(id, act)| async move {
                 let result = if this.is_over() { Err(Refusal::Later) } else { T::act(act, this).await };
                 (id, act, result)
@@ -411,10 +437,10 @@ impl Writing<'_> {
                 kept.insert(id, Missing { record, claimed_at });
             }
         }
-        let mut awaits_late = false;
+        let mut awaits_late = BTreeSet::new();
         for (id, record) in given_up {
             if let Some(claimed_at) = claimed_at(&id) {
-                awaits_late = true;
+                awaits_late.insert(id.clone());
                 let message = "Whether what was asked of AWS was made is not known yet.";
                 verdicts.entry(id.clone()).or_insert_with(|| Because::new(Reason::Progressing, message));
                 kept.insert(id, Missing { record, claimed_at: Some(claimed_at) });

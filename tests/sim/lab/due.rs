@@ -157,7 +157,16 @@ impl Lab {
     /// Whether AWS is not known to answer for the account.
     fn is_away(&self, account: &str) -> bool {
         let is_away = |of: Option<String>| self.due.away.contains(&of);
-        is_away(None) || is_away(Some(account.to_owned())) || self.aws.world(|world| world.is_disturbed(account))
+        is_away(None)
+            || is_away(Some(account.to_owned()))
+            || self.aws.world(|world| world.is_disturbed(account))
+            || !self.lets_in(account)
+    }
+
+    /// Whether the account's role takes the operator in: a process that starts is told so by AWS.
+    fn lets_in(&self, account: &str) -> bool {
+        let trust = self.aws.world(|world| world.role(account, "member")).map(|role| role.trust).unwrap_or_default();
+        trust.contains("role/controller") && trust.contains("\"lab\"")
     }
 
     fn find_due(&self) -> BTreeSet<(RegistryKey, String)> {

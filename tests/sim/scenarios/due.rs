@@ -208,8 +208,8 @@ fn what_is_withdrawn_beside_a_pass_stays_so() {
     });
 }
 
-/// Behaviour 47: aWS takes no policy any more that names somebody in a closed account: that keeps nothing of anybody else's alive, takes
-/// nothing from others for long, and its object says so.
+/// Behaviours 47 and 50: AWS takes no policy any more that names somebody in a closed account. That keeps nothing of anybody
+/// else's alive, takes nothing from others for long, and its object says so.
 #[test]
 fn a_closed_account_keeps_nothing_alive() {
     run(1_608, async |lab| {
@@ -248,7 +248,7 @@ fn a_closed_account_keeps_nothing_alive() {
     });
 }
 
-/// Where statements of others are what AWS refuses, no search takes anything from ours, and AWS is not asked without end.
+/// Behaviour 50: where statements of others are what AWS refuses, no search takes anything from ours, and AWS is not asked without end.
 #[test]
 fn what_others_have_in_the_policy_is_searched_once_in_a_while() {
     run(1_609, async |lab| {
@@ -298,7 +298,7 @@ fn who_narrows_every_second_starves_nobody() {
     });
 }
 
-/// Behaviour 47: what AWS shows otherwise than it was written concerns those alone who have a part in it: others are Ready, come and go.
+/// Behaviours 47 and 52: what AWS shows otherwise than it was written concerns those alone who have a part in it: others are Ready, come and go.
 #[test]
 fn one_statement_that_reads_back_otherwise_is_its_objects_alone() {
     run(1_611, async |lab| {

@@ -10,6 +10,7 @@ mod random;
 mod world;
 
 mod accounts;
+mod backoff;
 mod caches;
 mod confirmed;
 mod consent;

@@ -8,6 +8,7 @@ mod disturbed;
 mod leaving;
 mod lost;
 mod making;
+mod often;
 mod proof;
 mod refused;
 

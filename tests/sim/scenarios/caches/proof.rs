@@ -11,7 +11,7 @@ const DESCRIBE: &str = "DescribePullThroughCacheRules";
 /// 2026-01-01, as the lab's clock begins.
 const EPOCH: u64 = 1_767_225_600;
 
-/// A rule of which AWS leaves something out is the object's all the same: the object says so, AWS is not written to without
+/// Behaviour 52: a rule of which AWS leaves something out is the object's all the same: the object says so, AWS is not written to without
 /// end, and the rule goes with the object.
 #[test]
 fn a_rule_that_reads_back_otherwise_is_its_objects() {
@@ -40,7 +40,7 @@ fn a_rule_that_reads_back_otherwise_is_its_objects() {
     }
 }
 
-/// Whatever this machine's clock says, also where nobody knows what the answer to Create was.
+/// Behaviour 52: whatever this machine's clock says, also where nobody knows what the answer to Create was.
 #[test]
 fn a_clock_that_is_off_takes_nobodys_rule_away() {
     for (off, is_answered) in [(-150_i64, true), (-240, false), (90, true), (240, false)] {

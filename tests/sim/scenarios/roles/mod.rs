@@ -13,6 +13,7 @@ mod leaving;
 mod limits;
 mod lost;
 mod making;
+mod often;
 mod orders;
 mod reach;
 mod restraint;
