@@ -118,8 +118,8 @@ async fn grow(
     let proven = lane.proven;
     let owes_look = memory.owes_look() || memory.is_unsettled();
     let new = awaiting(&desired);
-    let as_it_was = (!new.is_empty()).then(|| memory.clone());
     let answered = std::mem::take(&mut memory.answered);
+    let as_it_was = (!new.is_empty()).then(|| memory.clone());
     let preparing = Box::pin(async {
         finalize(&mut gathered, new, op).await?;
         let desired = match &as_it_was {
