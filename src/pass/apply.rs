@@ -96,12 +96,15 @@ pub(super) async fn apply(
     (gathered_at, ends): (u64, Duration),
 ) -> Result<(Applied, Desired), Again> {
     let Prepared { mut desired, seen, answered } = prepared;
-    memory.answered = answered;
+    let written_beside = memory.answered.replace(answered);
     let record = gathered.ledger.document(REGISTRY_POLICY).cloned();
-    let Seen { proof, policy, scope, rules, roles } = match seen {
+    let Seen { proof, policy, scope, rules, mut roles } = match seen {
         Ok(seen) => seen,
         Err(because) => return Ok(nothing(because, desired)),
     };
+    if let Some(roles) = &mut roles {
+        roles.answered_before.extend(written_beside);
+    }
     if scope.is_some() && memory.saw_scope(scope) {
         desired = compile(gathered, &op.installation, memory, op.clock.now());
     }

@@ -49,21 +49,21 @@ pub(super) async fn report(judging: &Judging<'_>, op: &Operator) -> Untold {
     let (going, staying): (Vec<_>, _) = judging.objects().into_iter().partition(|(_, fate)| fate.release);
     let of_registry = async {
         let filed = file(judging, &mut ledger, op).await;
-        let told = tokio::time::timeout(TOLD_WITHIN, registry_told(judging, op)).await;
+        let told = tokio::time::timeout(TOLD_WITHIN, tell_registry(judging, op)).await;
         (filed, told.unwrap_or(Err(Again::Later)))
     };
     // A status rests on what was read, not on what is on record: neither waits for the other.
     let ((filed, registry), mut untold) = futures::join!(of_registry, tell(staying, op));
     untold.join(filed);
     match registry {
-        Ok(registry) => told_registry(judging, &registry, going, &ledger, &mut untold, op).await,
+        Ok(registry) => conclude(judging, &registry, going, &ledger, &mut untold, op).await,
         Err(again) => untold.add(Whom::Registry, again),
     }
     untold
 }
 
 /// What follows once the Registry is told: whoever goes, and the Registry itself.
-async fn told_registry(
+async fn conclude(
     judging: &Judging<'_>,
     registry: &RegistryObject,
     going: Vec<(&Attached, Fate)>,
@@ -98,7 +98,7 @@ async fn tell_duplicate(duplicate: &RegistryObject, judging: &Judging<'_>, op: &
     release_registry(duplicate, true, op).await
 }
 
-async fn registry_told(judging: &Judging<'_>, op: &Operator) -> Result<Arc<RegistryObject>, Again> {
+async fn tell_registry(judging: &Judging<'_>, op: &Operator) -> Result<Arc<RegistryObject>, Again> {
     let registry = &judging.gathered.registry;
     let status = judging.registry();
     if status == registry.status {
@@ -205,7 +205,7 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Untold {
         Some(Err(failure)) => Err(op.lost_write(failure)),
         None => Ok(false),
     };
-    let mut all: BTreeSet<_> = fates.iter().map(|(object, _)| object.id.clone()).collect();
+    let all: BTreeSet<_> = fates.iter().map(|(object, _)| object.id.clone()).collect();
     let telling = fates.into_iter().map(|(object, fate)| {
         let goes = if fate.release { may_go(object) } else { Ok(false) };
         let telling = async move { tell_one(object, fate, goes?, op).await };
@@ -216,13 +216,13 @@ async fn tell(fates: Vec<(&Attached, Fate)>, op: &Operator) -> Untold {
     let others = usize::try_from(op.clock.now().as_secs()).unwrap_or(0).wrapping_mul(WRITES_AT_ONCE);
     let middle = others.checked_rem(telling.len()).unwrap_or(0);
     telling.rotate_left(middle);
-    within(TOLD_WITHIN, &mut all, futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE)).await
+    within(TOLD_WITHIN, all, futures::stream::iter(telling).buffer_unordered(WRITES_AT_ONCE)).await
 }
 
 /// How it went, as far as it went in that time: what is left of `all` goes on in the next pass.
 async fn within(
     time: Duration,
-    all: &mut BTreeSet<ObjectId>,
+    mut all: BTreeSet<ObjectId>,
     telling: impl Stream<Item = (ObjectId, Result<(), Again>)>,
 ) -> Untold {
     let mut telling = std::pin::pin!(telling);
@@ -243,7 +243,7 @@ async fn within(
         }
     }
     let again = if is_anybody_told { Again::Soon } else { Again::Later };
-    for id in std::mem::take(all) {
+    for id in all {
         untold.add(Whom::Object(id), again);
     }
     untold

@@ -1,7 +1,7 @@
 //! What AWS answered to questions that a pass need not ask again: they go by time, by a change of who asks, or by a
 //! person's request, and never by the number of passes. What is to be acted on is asked again before it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::cache_rules::Validity;
@@ -105,6 +105,8 @@ pub struct Answered {
     /// The names of all repositories.
     pub repositories: Answers<(), Result<Vec<String>, Because>>,
     pub good_for: GoodFor,
+    /// Roles that were written since the pass began: what was read of them before is not what they are.
+    written_roles: BTreeSet<String>,
 }
 
 /// For how long answers are good, where passes run by themselves this often.
@@ -137,16 +139,32 @@ impl Answered {
     /// A pass begins.
     pub fn begin(&mut self, interval: Duration, now: Now) {
         self.good_for = GoodFor(interval);
+        self.written_roles.clear();
         self.roles.begin(now);
         self.secrets.begin(now);
         self.validity.begin(now);
         self.repositories.begin(now);
     }
 
+    /// A role was written, or may have been.
+    pub fn wrote_role(&mut self, name: &str) {
+        self.roles.forget(&name.to_owned());
+        self.written_roles.insert(name.to_owned());
+    }
+
+    /// What a pass was answered takes the place of what it began with. Answers the roles that were written beside it.
+    pub fn replace(&mut self, answered: Self) -> BTreeSet<String> {
+        let written = std::mem::replace(self, answered).written_roles;
+        for name in &written {
+            self.wrote_role(name);
+        }
+        written
+    }
+
     /// When AWS is to be asked again: an interval after it was, and sooner for who was answered with what had been answered
     /// to another.
     pub fn owed(&self) -> Option<Now> {
-        let Self { roles, secrets, validity, repositories, good_for: GoodFor(interval) } = self;
+        let Self { roles, secrets, validity, repositories, good_for: GoodFor(interval), written_roles: _ } = self;
         let owed = [roles.owed, secrets.owed, validity.owed, repositories.owed].into_iter().flatten();
         let oldest = [roles.oldest(), secrets.oldest(), validity.oldest(), repositories.oldest()].into_iter().flatten();
         owed.chain(oldest.map(|at| at + *interval)).min()

@@ -2,7 +2,6 @@
 //! somebody else has failed for long.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::memory::Patience;
 use super::objects::ObjectId;
@@ -39,8 +38,6 @@ pub struct Backoff {
     waiting: BTreeMap<Whom, Waiting>,
     /// When something of a namespace was last tried because its time had come.
     tried: BTreeMap<String, Now>,
-    /// A namespace's own are tried no more often, however many there are.
-    between: Duration,
 }
 
 impl Backoff {
@@ -56,7 +53,6 @@ impl Backoff {
 
     /// A pass has failed for somebody, and says nothing of the others: when it is tried again.
     pub fn failed(&mut self, whom: &Whom, patience: &Patience, now: Now) -> Now {
-        self.between = patience.first_retry;
         let tries = match self.waiting.get(whom) {
             Some(waiting) if waiting.next > now => return waiting.next,
             Some(waiting) => waiting.tries + 1,
@@ -71,11 +67,11 @@ impl Backoff {
         next
     }
 
-    /// When the first of them is to be tried again.
-    pub fn next(&self) -> Option<Now> {
+    /// When the first of them is to be tried again: a namespace's own are no more often, however many there are.
+    pub fn next(&self, patience: &Patience) -> Option<Now> {
         let next = |(whom, waiting): (&Whom, &Waiting)| {
             let tried = whom.namespace().and_then(|namespace| self.tried.get(namespace));
-            tried.map_or(waiting.next, |tried| waiting.next.max(*tried + self.between))
+            tried.map_or(waiting.next, |tried| waiting.next.max(*tried + patience.first_retry))
         };
         self.waiting.iter().map(next).min()
     }
@@ -83,6 +79,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::api::Kind;
 
@@ -102,7 +100,7 @@ mod tests {
         while now <= until {
             ran.push(now);
             backoff.left_open(open, &Patience::default(), now);
-            now = backoff.next().unwrap();
+            now = backoff.next(&Patience::default()).unwrap();
         }
         ran
     }
@@ -120,11 +118,15 @@ mod tests {
         let now = *ran.last().unwrap() + at(1);
         let both: BTreeSet<_> = stuck.iter().cloned().chain([object("b", "new")]).collect();
         backoff.left_open(&both, &Patience::default(), now);
-        assert_eq!(backoff.next(), Some(now + Duration::from_millis(2500)));
+        assert_eq!(backoff.next(&Patience::default()), Some(now + Duration::from_millis(2500)));
         backoff.left_open(&stuck, &Patience::default(), now + at(2));
-        assert_eq!(backoff.next(), Some(*ran.last().unwrap() + at(300)), "the first is where it was");
+        assert_eq!(
+            backoff.next(&Patience::default()),
+            Some(*ran.last().unwrap() + at(300)),
+            "the first is where it was"
+        );
         backoff.left_open(&BTreeSet::new(), &Patience::default(), now + at(3));
-        assert_eq!(backoff.next(), None);
+        assert_eq!(backoff.next(&Patience::default()), None);
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
         let open = BTreeSet::from([Whom::Registry]);
         for second in 0..60 {
             backoff.left_open(&open, &Patience::default(), at(second));
-            assert!(backoff.next().unwrap() <= at(79), "at {second}");
+            assert!(backoff.next(&Patience::default()).unwrap() <= at(79), "at {second}");
         }
     }
 
@@ -160,7 +162,7 @@ mod tests {
             open.insert(object("a", &n.to_string()));
             backoff.left_open(&open, &Patience::default(), now);
             let next_one = now + at(1);
-            while let Some(next) = backoff.next().filter(|next| *next < next_one) {
+            while let Some(next) = backoff.next(&Patience::default()).filter(|next| *next < next_one) {
                 passes += 1;
                 backoff.left_open(&open, &Patience::default(), next);
             }

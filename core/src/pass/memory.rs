@@ -172,7 +172,8 @@ impl Memory {
     /// When the next is due of what was refused or left open.
     pub fn next_retry(&self, now: Now) -> Option<Now> {
         let refused = [self.refused.next(now), self.rules.next(now), self.roles.next(now)];
-        let left_open = [self.suspects.next(now), self.rejected.next(now), self.backoff.next(), self.answered.owed()];
+        let left_open =
+            [self.suspects.next(now), self.rejected.next(now), self.backoff.next(&self.patience), self.answered.owed()];
         refused.into_iter().chain(left_open).flatten().min()
     }
 

@@ -108,16 +108,11 @@ impl SharedInstallation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Action, Effect, Principal, Shared};
 
     fn grant(account: &str) -> Statement {
-        Statement {
-            effect: Effect::Allow,
-            principals: [Principal::Account(account.parse().unwrap())].into(),
-            actions: [Action::new("ecr:BatchGetImage")].into(),
-            resources: Shared::default(),
-            conditions: Shared::default(),
-        }
+        let text =
+            r#"{"Effect":"Allow","Principal":{"AWS":["ACCOUNT"]},"Action":["ecr:batchgetimage"],"Resource":["*"]}"#;
+        Statement::from_canonical(&text.replace("ACCOUNT", account)).unwrap()
     }
 
     fn came(accounts: &[&str]) -> Unexplained {

@@ -49,6 +49,10 @@ impl Thing for Roles {
         self.answered_before.contains(act.name()).then(|| act.name().to_owned())
     }
 
+    fn sent(memory: &mut Memory, act: &Act) {
+        memory.answered.wrote_role(act.name());
+    }
+
     async fn ask_for(self, names: BTreeSet<String>, writing: &Writing<'_>) -> Self {
         self.read_named(names, writing).await
     }

@@ -44,6 +44,8 @@ pub(super) trait Thing: Sized {
     fn not_asked_for(&self, _: &Self::Act) -> Option<String> {
         None
     }
+    /// The act was sent: what was read of the thing before is not what it is.
+    fn sent(_: &mut Memory, _: &Self::Act) {}
     /// Asks AWS for these.
     async fn ask_for(self, _: BTreeSet<String>, _: &Writing<'_>) -> Self {
         self
@@ -332,6 +334,9 @@ impl Writing<'_> {
             self.desired.contributions.iter().filter_map(T::claim).map(|claim| (&claim.id, claim)).collect();
         let now = self.op.clock.now();
         for (id, act, result) in done {
+            if matches!(result, Ok(_) | Err(Refusal::Error(_))) {
+                T::sent(self.memory, act);
+            }
             let because = match result {
                 Ok(made) => {
                     if let Some(made) = made {

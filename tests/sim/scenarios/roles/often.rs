@@ -1,5 +1,7 @@
 //! What IAM is asked for once in a while, however often passes run.
 
+use kube_sim::{Fault as KubeFault, Matching, Phase};
+
 use super::*;
 use crate::lab::objects::{POLICIES, pull};
 
@@ -72,5 +74,29 @@ fn a_start_with_sixty_roles_of_one_team_keeps_nobody_else_waiting() {
         lab.until("the role is Ready", |lab| lab.is_ready(ROLES, "team-b", "new")).await;
         assert!(lab.since(since) <= Duration::from_secs(30), "{:?}", lab.since(since));
         assert!((0..60).all(|n| is_ready(lab, n)), "who is not looked up yet is no worse than before");
+    });
+}
+
+/// What was taken out of a role beside a pass is known to be out of it: consent that comes back at once puts it back.
+#[test]
+fn what_was_taken_out_of_a_role_beside_a_pass_is_put_back_with_consent() {
+    run(1_172, async |lab| {
+        within::two_regions(lab, &json!([allow_all()]));
+        lab.apply(&within::scoped("Listed"));
+        lab.until("the policy names it", |lab| our_role(lab).is_some() && !within::listed(lab).is_empty()).await;
+        lab.apply(&pull("team-b", "pull", "default", &[B], "team-b/*"));
+        lab.until_ready(&["team-b/pull"]).await;
+        lab.settle().await;
+        let statuses = Matching::writes().resource(POLICIES).status();
+        lab.kube.inject(statuses, 1, 1_000, KubeFault::Hang(Phase::Before));
+        lab.set(POLICIES, "team-b", "pull", "/spec/statements/0/principals/accountIds", &json!([B, "444444444444"]));
+        lab.until("it is granted, and not told", |lab| lab.may_pull("444444444444", "team-b/app")).await;
+        set_registry(lab, "upstream", "allow", &json!([]));
+        lab.until("the policy names it no more", |lab| within::listed(lab).is_empty()).await;
+        set_registry(lab, "upstream", "allow", &json!([allow_all()]));
+        lab.kube.clear_faults();
+        lab.pass(Duration::from_secs(30)).await;
+        assert_eq!(within::listed(lab), ["base/*"], "{}", lab.describe());
+        lab.assert_at_rest().await;
     });
 }
